@@ -1,0 +1,157 @@
+package io.engram4j;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tokens that one step of the model runs: a range of one sequence, or of many at once, in the
+ * order in which their hidden states lie. It resolves look-back, padding and dead tokens into a
+ * window of ids per token, the same for all layers, and holds the scratch memory of a step, so
+ * reusing one allocates nothing. Made by {@link EngramModel#newBatch}; one owner at a time.
+ */
+public final class EngramBatch {
+  private final EngramModel model;
+  private final int maxNgram;
+  private final int padId;
+  private final Workspace workspace;
+  private @Nullable EngramSequence[] sequences = new EngramSequence[1];
+  private int[] from = new int[1]; // per part, its first token's position in its sequence
+  private int[] start = new int[2]; // per part, its first token in the batch; then the total
+  private int parts;
+  private MemorySegment windows;
+  private MemorySegment mask;
+
+  EngramBatch(EngramModel model, int padId) {
+    this.model = model;
+    this.maxNgram = model.config().maxNgram();
+    this.padId = padId;
+    this.workspace = new Workspace(model.config());
+    this.windows = allocate(4L * maxNgram * 16);
+    this.mask = allocate(16);
+  }
+
+  /** Off the heap, so that native kernels can read it; freed with the batch. */
+  static MemorySegment allocate(long bytes) {
+    return Arena.ofAuto().allocate(bytes, 64);
+  }
+
+  /** Empties the batch and keeps its memory. */
+  public EngramBatch clear() {
+    Arrays.fill(sequences, 0, parts, null); // keeps none alive
+    parts = 0;
+    return this;
+  }
+
+  /**
+   * Adds {@code count} tokens of a sequence, from a position on. Later changes of the sequence do
+   * not change the row ids of tokens that were added.
+   *
+   * @throws IndexOutOfBoundsException if the sequence has no such tokens
+   * @throws IllegalArgumentException if the sequence belongs to another model
+   */
+  public EngramBatch add(EngramSequence sequence, int position, int count) {
+    if (!sequence.model().sharesWeights(model)) {
+      throw new IllegalArgumentException("the sequence belongs to another model");
+    }
+    sequence.requireRange(position, count);
+    int first = tokens();
+    int total = Math.addExact(first, count);
+    reserve(total);
+    for (int i = 0; i < count; i++) {
+      window(sequence, position + i, first + i);
+    }
+    if (parts == sequences.length) {
+      sequences = Arrays.copyOf(sequences, 2 * parts);
+      from = Arrays.copyOf(from, 2 * parts);
+      start = Arrays.copyOf(start, 2 * parts + 1);
+    }
+    sequences[parts] = sequence;
+    from[parts] = position;
+    start[parts + 1] = total;
+    parts++;
+    return this;
+  }
+
+  private void reserve(int tokens) {
+    if (mask.byteSize() < tokens) {
+      long larger = Math.max(tokens, 2 * mask.byteSize());
+      windows = allocate(4 * larger * maxNgram).copyFrom(windows);
+      mask = allocate(larger).copyFrom(mask);
+    }
+  }
+
+  private void window(EngramSequence sequence, int position, int token) {
+    boolean blocked = false;
+    for (int shift = 0; shift < maxNgram; shift++) {
+      int id = padId;
+      if (!blocked && position >= shift) {
+        int known = sequence.at(position - shift);
+        blocked = known == EngramSequence.DEAD; // sticky: everything older is padding as well
+        id = blocked ? padId : known;
+      }
+      windows.setAtIndex(JAVA_INT_UNALIGNED, (long) token * maxNgram + shift, id);
+    }
+    boolean live = sequence.at(position) != EngramSequence.DEAD;
+    mask.set(JAVA_BYTE, token, (byte) (live ? 1 : 0));
+  }
+
+  /** Returns the number of tokens. */
+  public int tokens() {
+    return parts == 0 ? 0 : start[parts];
+  }
+
+  /**
+   * Returns per token its compressed id and those before it, newest first, int32 [tokens,
+   * maxNgram], with the pad id where the look-back is blocked. Valid until the next {@link #add}.
+   */
+  public MemorySegment windows() {
+    return windows.asSlice(0, 4L * tokens() * maxNgram);
+  }
+
+  /** Returns per token 1, or 0 for a dead one, int8 [tokens]. Valid until the next {@link #add}. */
+  public MemorySegment mask() {
+    return mask.asSlice(0, tokens());
+  }
+
+  EngramModel model() {
+    return model;
+  }
+
+  Workspace workspace() {
+    return workspace;
+  }
+
+  MemorySegment windowsFrom(int token) {
+    return windows.asSlice(4L * token * maxNgram);
+  }
+
+  MemorySegment maskFrom(int token) {
+    return mask.asSlice(token);
+  }
+
+  int parts() {
+    return parts;
+  }
+
+  EngramSequence sequence(int part) {
+    return Objects.requireNonNull(sequences[part]);
+  }
+
+  int start(int part) {
+    return start[part];
+  }
+
+  int end(int part) {
+    return start[part + 1];
+  }
+
+  int position(int part, int token) {
+    return from[part] + token - start[part];
+  }
+}

@@ -1,0 +1,289 @@
+package io.engram4j;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.StageChecks;
+import io.engram4j.conv.ConvState;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.HiddenStream;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.LayerLayout;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One Engram layer of an open model. Call {@link #apply} at the start of the model's layer {@link
+ * #id}, before its attention; the stages can also be called one by one. Thread-safe; batches and
+ * sequences have one owner each.
+ */
+public final class EngramLayer {
+  private final EngramModel model;
+  private final int index;
+  private final LayerLayout layout;
+  private final @Nullable LayerWeights weights;
+
+  EngramLayer(EngramModel model, int index, LayerLayout layout, @Nullable LayerWeights weights) {
+    this.model = model;
+    this.index = index;
+    this.layout = layout;
+    this.weights = weights;
+  }
+
+  /** Returns the model layer at whose start this runs, 0-based. */
+  public int id() {
+    return layout.layerId();
+  }
+
+  /** Returns primes, offsets and multipliers. */
+  public LayerLayout layout() {
+    return layout;
+  }
+
+  /** Returns whether the layer has its tensors, or can only hash. */
+  public boolean hasWeights() {
+    return weights != null;
+  }
+
+  /**
+   * Returns the tensors. Their memory is the model's and ends when it is closed.
+   *
+   * @throws IllegalStateException if the model was opened for hashing only
+   */
+  public LayerWeights weights() {
+    if (weights == null) {
+      throw new IllegalStateException("layer " + id() + " was opened without its tensors");
+    }
+    return weights;
+  }
+
+  /**
+   * Computes the row ids of a batch. Allocates nothing; needs the layer's table neither in memory
+   * nor open.
+   *
+   * @param rowIds int64 [tokens, columns], written
+   */
+  public void hash(EngramBatch batch, MemorySegment rowIds) {
+    requireOurs(batch);
+    MemorySegment windows = batch.windowsFrom(0);
+    StageChecks.hash(layout, windows, batch.tokens(), rowIds);
+    model.backend().hash(layout, windows, batch.tokens(), rowIds);
+  }
+
+  /**
+   * Fetches rows by id. Allocates nothing.
+   *
+   * @param rowIds int64 [count], of this layer; -1 gives a row of zeros
+   * @param out [count, headDim], written
+   * @param outType F32, or BF16 rounded to nearest even
+   * @throws IndexOutOfBoundsException if an id is outside the table
+   * @throws IllegalStateException if the model is closed
+   * @throws UncheckedIOException if the file under a mapped table has shrunk
+   */
+  public void gather(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+    StageChecks.gather(weights().table(), rowIds, count, out, outType);
+    long stamp = model.enter();
+    try {
+      model.backend().gather(weights().table(), rowIds, count, out, outType);
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit(stamp);
+    }
+  }
+
+  /**
+   * Projects rows to a key per branch and a value.
+   *
+   * @param rows float32 [tokens, columns * headDim]
+   * @param kv float32 [tokens, (branches + 1) * hiddenSize], written
+   * @throws IllegalStateException if the model is closed
+   */
+  public void project(MemorySegment rows, int tokens, MemorySegment kv) {
+    StageChecks.project(weights().projection(), rows, tokens, kv);
+    long stamp = model.enter();
+    try {
+      model.backend().project(weights().projection(), rows, tokens, kv);
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit(stamp);
+    }
+  }
+
+  /**
+   * Runs the whole layer on the last {@code count} tokens of a sequence, in place.
+   *
+   * @param hidden float32 [count, branches, hiddenSize]
+   */
+  public void apply(EngramSequence sequence, int count, float[] hidden) {
+    EngramConfig config = model.config();
+    apply(sequence, count, HiddenStream.of(hidden, config.branches(), config.hiddenSize()));
+  }
+
+  /** Runs the whole layer on the last {@code count} tokens of a sequence, in place. */
+  public void apply(EngramSequence sequence, int count, HiddenStream hidden) {
+    EngramBatch batch = model.newBatch().add(sequence, sequence.length() - count, count);
+    apply(batch, hidden, null);
+  }
+
+  /** Runs the whole layer on a batch, in place. */
+  public void apply(EngramBatch batch, HiddenStream hidden) {
+    apply(batch, hidden, null);
+  }
+
+  /**
+   * Runs the whole layer on a batch, in place.
+   *
+   * @param hidden the hidden states of the batch's tokens at the start of this layer, updated
+   * @param listener sees what every stage made, or null
+   * @throws IllegalArgumentException if the stream is too small; then nothing is written
+   * @throws IllegalStateException if the model is closed, or a convolution has not seen the tokens
+   *     before
+   * @throws UncheckedIOException if the file under a mapped table has shrunk
+   */
+  public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
+    requireOurs(batch);
+    hidden.check(batch.tokens(), model.config().branches(), model.config().hiddenSize());
+    batch.workspace().reserve(Math.min(batch.tokens(), Workspace.BLOCK));
+    long stamp = model.enter();
+    try {
+      for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
+        int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
+        new Block(batch, first, tokens, hidden.from(first), listener).run();
+      }
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit(stamp);
+    }
+  }
+
+  private void requireOurs(EngramBatch batch) {
+    if (!batch.model().sharesWeights(model)) {
+      throw new IllegalArgumentException("the batch belongs to another model");
+    }
+  }
+
+  /** HotSpot turns the SIGBUS of a mapped page that is gone into an InternalError. */
+  private UncheckedIOException shrunk(InternalError cause) {
+    String message =
+        "reading "
+            + weights().table().name()
+            + " of layer "
+            + id()
+            + " failed: the file under the mapping has shrunk or its disk has failed";
+    return new UncheckedIOException(new IOException(message, cause));
+  }
+
+  /** One block of tokens on its way through the stages. */
+  private final class Block {
+    private final EngramBatch batch;
+    private final int first;
+    private final int tokens;
+    private final HiddenStream hidden;
+    private final @Nullable StageListener listener;
+    private final Workspace space;
+    private final Backend backend = model.backend();
+    private final LayerWeights weights = weights();
+
+    Block(
+        EngramBatch batch,
+        int first,
+        int tokens,
+        HiddenStream hidden,
+        @Nullable StageListener listener) {
+      this.batch = batch;
+      this.first = first;
+      this.tokens = tokens;
+      this.hidden = hidden;
+      this.listener = listener;
+      this.space = batch.workspace();
+    }
+
+    void run() {
+      long start = clock();
+      backend.hash(layout, batch.windowsFrom(first), tokens, space.rowIds());
+      start = tell(Stage.HASH, space.rowIds(), 8L * layout.columns(), start);
+      long rows = (long) tokens * layout.columns();
+      backend.gather(weights.table(), space.rowIds(), rows, space.rows(), Dtype.F32);
+      start = tell(Stage.GATHER, space.rows(), 4L * weights.projection().inputs(), start);
+      backend.project(weights.projection(), space.rows(), tokens, space.kv());
+      start = tell(Stage.PROJECT, space.kv(), 4L * weights.projection().outputs(), start);
+      ConvWeights conv = weights.conv();
+      MemorySegment mask = batch.maskFrom(first);
+      long gateBytes = 4L * weights.gate().branches();
+      if (conv == null) {
+        backend.gate(weights.gate(), space.kv(), hidden, mask, tokens, space.gates());
+        tell(Stage.GATE, space.gates(), gateBytes, start);
+      } else {
+        backend.gateValues(
+            weights.gate(), space.kv(), hidden, mask, tokens, space.gates(), space.gated());
+        start = tell(Stage.GATE, space.gates(), gateBytes, start);
+        for (int part = 0; part < batch.parts(); part++) {
+          convolve(conv, part);
+        }
+        add(conv, mask);
+        tell(Stage.CONV, space.delta(), 4L * conv.channels(), start);
+      }
+    }
+
+    /** Convolves what this block holds of one sequence. */
+    private void convolve(ConvWeights conv, int part) {
+      int from = Math.max(first, batch.start(part));
+      int count = Math.min(first + tokens, batch.end(part)) - from;
+      if (count <= 0) {
+        return;
+      }
+      ConvState state = batch.sequence(part).convState(index);
+      int position = batch.position(part, from);
+      long offset = 4L * conv.channels() * (from - first);
+      long bytes = 4L * conv.channels() * count;
+      MemorySegment window = space.window();
+      state.load(position, window);
+      backend.conv(
+          conv,
+          space.gated().asSlice(offset, bytes),
+          window,
+          count,
+          space.delta().asSlice(offset, bytes));
+      state.store(position, count, window);
+    }
+
+    private void add(ConvWeights conv, MemorySegment mask) {
+      MemorySegment delta = space.delta();
+      for (int token = 0; token < tokens; token++) {
+        if (mask.get(JAVA_BYTE, token) == 0) {
+          delta.asSlice(4L * token * conv.channels(), 4L * conv.channels()).fill((byte) 0);
+          continue; // a dead token's stream keeps its bits
+        }
+        for (int branch = 0; branch < conv.branches(); branch++) {
+          long at = hidden.at(token, branch);
+          long from = (long) token * conv.channels() + (long) branch * conv.hiddenSize();
+          for (int i = 0; i < conv.hiddenSize(); i++) {
+            float added = delta.getAtIndex(JAVA_FLOAT_UNALIGNED, from + i);
+            hidden.set(at, i, hidden.get(at, i) + added);
+          }
+        }
+      }
+    }
+
+    private long clock() {
+      return listener == null ? 0 : System.nanoTime();
+    }
+
+    private long tell(Stage stage, MemorySegment data, long tokenBytes, long start) {
+      if (listener == null) {
+        return 0;
+      }
+      long nanos = System.nanoTime() - start;
+      MemorySegment made = data.asSlice(0, tokens * tokenBytes).asReadOnly();
+      listener.after(stage, first, tokens, made, nanos);
+      return System.nanoTime();
+    }
+  }
+}

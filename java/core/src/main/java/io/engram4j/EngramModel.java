@@ -1,0 +1,232 @@
+package io.engram4j;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramLayout;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.map.TokenMap;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.concurrent.locks.StampedLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An open model's Engram layers: configuration, token map, tables and weights. Immutable and
+ * thread-safe. Closing waits for calls under way, then frees the tables; later calls get an {@link
+ * IllegalStateException}.
+ *
+ * <p>Usually opened from a model directory by {@code EngramDirectory.open} of the module {@code
+ * io.engram4j.hf}.
+ */
+public final class EngramModel implements AutoCloseable {
+  private final EngramConfig config;
+  private final TokenMap map;
+  private final int padId;
+  private final Backend backend;
+  private final Memory memory;
+  private final List<EngramLayer> layers;
+  private final boolean owner;
+
+  /** The tables' memory, shared by all views of a model. Reading is entered like a read lock. */
+  private static final class Memory {
+    private final StampedLock lock = new StampedLock();
+    private final @Nullable Arena arena;
+    private volatile boolean closed;
+
+    Memory(@Nullable Arena arena) {
+      this.arena = arena;
+    }
+  }
+
+  /**
+   * Puts a model together from its parts.
+   *
+   * @param map the token map; its size is checked against the configuration's
+   * @param weights per layer, in the order of the configuration
+   * @param arena closed with the model, or null if the caller keeps the tensors' memory
+   * @throws IllegalArgumentException if parts do not fit each other
+   */
+  public EngramModel(
+      EngramConfig config,
+      TokenMap map,
+      List<LayerWeights> weights,
+      Backend backend,
+      @Nullable Arena arena) {
+    this(config, map, backend, new Memory(arena), true, weights);
+  }
+
+  /**
+   * A model without tables: its layers compute row ids and nothing else. For counting rows over a
+   * corpus, or for an engine that keeps the tables itself.
+   *
+   * @throws IllegalArgumentException if the map does not fit the configuration
+   */
+  public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
+    return new EngramModel(config, map, backend, new Memory(null), true, List.of());
+  }
+
+  private EngramModel(
+      EngramConfig config,
+      TokenMap map,
+      Backend backend,
+      Memory memory,
+      boolean owner,
+      List<LayerWeights> weights) {
+    this.config = config;
+    this.map = map;
+    this.padId = map.get(config.padTokenId());
+    this.backend = backend;
+    this.memory = memory;
+    this.owner = owner;
+    config
+        .compressedSize()
+        .ifPresent(size -> expect("compressed vocabulary size", map.distinct(), size));
+    List<LayerLayout> layouts = EngramLayout.of(config, map.distinct());
+    if (!weights.isEmpty()) {
+      expect("number of layers' weights", weights.size(), layouts.size());
+    }
+    List<EngramLayer> made = new ArrayList<>();
+    for (int i = 0; i < layouts.size(); i++) {
+      if (weights.isEmpty()) {
+        made.add(new EngramLayer(this, i, layouts.get(i), null));
+      } else {
+        check(layouts.get(i), weights.get(i), i);
+        made.add(new EngramLayer(this, i, layouts.get(i), weights.get(i)));
+      }
+    }
+    this.layers = List.copyOf(made);
+  }
+
+  private void check(LayerLayout layout, LayerWeights weights, int index) {
+    String layer = "layer " + layout.layerId() + ": ";
+    if (!config.tableRows().isEmpty()) {
+      expect(layer + "sum of primes", layout.rows(), config.tableRows().get(index));
+    }
+    expect(layer + "rows of the table", weights.table().rows(), layout.rows());
+    expect(layer + "width of a row", weights.table().headDim(), config.headDim());
+    expect(layer + "inputs of the projection", weights.projection().inputs(), config.rowWidth());
+    expect(layer + "outputs of the projection", weights.projection().outputs(), config.kvWidth());
+    expect(layer + "branches of the gate", weights.gate().branches(), config.branches());
+    expect(layer + "width of the gate", weights.gate().hiddenSize(), config.hiddenSize());
+    ConvWeights conv = weights.conv();
+    expect(
+        layer + "taps of the convolution", conv == null ? 0 : conv.kernel(), config.convKernel());
+    if (conv != null) {
+      expect(layer + "branches of the convolution", conv.branches(), config.branches());
+      expect(layer + "width of the convolution", conv.hiddenSize(), config.hiddenSize());
+      expect(layer + "dilation of the convolution", conv.dilation(), config.convDilation());
+    }
+  }
+
+  private static void expect(String what, long actual, long expected) {
+    if (actual != expected) {
+      throw new IllegalArgumentException(
+          what + " is " + actual + ", but the configuration says " + expected);
+    }
+  }
+
+  /** Returns a view of this model on another backend; it shares the tables and owns nothing. */
+  public EngramModel withBackend(Backend other) {
+    List<LayerWeights> weights =
+        layers.getFirst().hasWeights()
+            ? layers.stream().map(EngramLayer::weights).toList()
+            : List.of();
+    return new EngramModel(config, map, other, memory, false, weights);
+  }
+
+  /** Returns the configuration. */
+  public EngramConfig config() {
+    return config;
+  }
+
+  /** Returns the token map. */
+  public TokenMap map() {
+    return map;
+  }
+
+  /** Returns the backend that runs the stages. */
+  public Backend backend() {
+    return backend;
+  }
+
+  /** Returns the Engram layers in the order of the configuration. */
+  public List<EngramLayer> layers() {
+    return layers;
+  }
+
+  /**
+   * Returns the Engram layer of a model layer.
+   *
+   * @throws NoSuchElementException if that layer has none
+   */
+  public EngramLayer layer(int id) {
+    for (EngramLayer layer : layers) {
+      if (layer.id() == id) {
+        return layer;
+      }
+    }
+    throw new NoSuchElementException(
+        "layer " + id + " has no Engram; those that have are " + config.layerIds());
+  }
+
+  /** Begins an empty sequence. */
+  public EngramSequence newSequence() {
+    return new EngramSequence(this, map);
+  }
+
+  /**
+   * Continues a sequence from a snapshot.
+   *
+   * @throws IllegalArgumentException if the snapshot is of a model of another shape
+   */
+  public EngramSequence restore(SequenceSnapshot snapshot) {
+    return EngramSequence.restore(this, map, snapshot);
+  }
+
+  /** Makes an empty batch, to be reused from step to step. */
+  public EngramBatch newBatch() {
+    return new EngramBatch(this, padId);
+  }
+
+  boolean isImage(int tokenId) {
+    return config.imageTokenId().isPresent() && config.imageTokenId().getAsInt() == tokenId;
+  }
+
+  boolean sharesWeights(EngramModel other) {
+    return memory == other.memory;
+  }
+
+  /** Keeps the tables open until {@link #exit}; allocates nothing. */
+  long enter() {
+    long stamp = memory.lock.readLock();
+    if (memory.closed) {
+      memory.lock.unlockRead(stamp);
+      throw new IllegalStateException("the model is closed");
+    }
+    return stamp;
+  }
+
+  void exit(long stamp) {
+    memory.lock.unlockRead(stamp);
+  }
+
+  /** Waits for calls under way and frees the tables. Closing twice, or a view, does nothing. */
+  @Override
+  public void close() {
+    if (!owner) {
+      return;
+    }
+    long stamp = memory.lock.writeLock();
+    try {
+      if (!memory.closed && memory.arena != null) {
+        memory.arena.close();
+      }
+      memory.closed = true;
+    } finally {
+      memory.lock.unlockWrite(stamp);
+    }
+  }
+}

@@ -1,0 +1,102 @@
+package io.engram4j.backend;
+
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gate.HiddenStream;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.project.Projection;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The size checks of every stage, made before a backend is called so that no backend has to: each
+ * throws an {@link IllegalArgumentException} that names the argument and both sizes.
+ */
+public final class StageChecks {
+  private StageChecks() {}
+
+  /** Checks the arguments of {@link Backend#hash}. */
+  public static void hash(
+      LayerLayout layout, MemorySegment windows, long tokens, MemorySegment rowIds) {
+    holds("windows", windows, 4, tokens, layout.maxNgram());
+    writable("row ids", rowIds, 8, tokens, layout.columns());
+  }
+
+  /** Checks the arguments of {@link Backend#gather}, but for the row ids themselves. */
+  public static void gather(
+      Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+    if (outType != Dtype.F32 && outType != Dtype.BF16) {
+      throw new IllegalArgumentException("rows come as F32 or BF16, not " + outType);
+    }
+    holds("row ids", rowIds, 8, count, 1);
+    writable("rows", out, outType.bytes(), count, table.headDim());
+  }
+
+  /** Checks the arguments of {@link Backend#project}. */
+  public static void project(
+      Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
+    holds("rows", rows, 4, tokens, projection.inputs());
+    writable("key and value", kv, 4, tokens, projection.outputs());
+  }
+
+  /** Checks the arguments of {@link Backend#gate}. */
+  public static void gate(
+      GateWeights weights,
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates) {
+    holds("key and value", kv, 4, tokens, (weights.branches() + 1L) * weights.hiddenSize());
+    holds("mask", mask, 1, tokens, 1);
+    writable("gates", gates, 4, tokens, weights.branches());
+    hidden.check(tokens, weights.branches(), weights.hiddenSize());
+  }
+
+  /** Checks the arguments of {@link Backend#conv}. */
+  public static void conv(
+      ConvWeights weights,
+      MemorySegment gated,
+      MemorySegment window,
+      long tokens,
+      MemorySegment delta) {
+    holds("gated values", gated, 4, tokens, weights.channels());
+    writable(
+        "convolution window",
+        window,
+        4,
+        Math.addExact(tokens, weights.reach()),
+        weights.channels());
+    writable("delta", delta, 4, tokens, weights.channels());
+  }
+
+  private static void writable(
+      String what, MemorySegment segment, int bytes, long count, long width) {
+    if (segment.isReadOnly()) {
+      throw new IllegalArgumentException(what + " must be writable but is read-only");
+    }
+    holds(what, segment, bytes, count, width);
+  }
+
+  private static void holds(String what, MemorySegment segment, int bytes, long count, long width) {
+    if (count < 0) {
+      throw new IllegalArgumentException("count " + count + " of " + what + " is negative");
+    }
+    long needed = Math.multiplyExact(Math.multiplyExact(count, width), (long) bytes);
+    if (segment.byteSize() < needed) {
+      throw new IllegalArgumentException(
+          what
+              + " holds "
+              + segment.byteSize()
+              + " bytes, but "
+              + count
+              + " x "
+              + width
+              + " elements of "
+              + bytes
+              + " bytes are "
+              + needed);
+    }
+  }
+}
