@@ -72,7 +72,7 @@ public final class NumpyRandom {
       constant *= 0x58f38ded;
       value *= constant;
       value ^= value >>> 16;
-      words[i / 2] |= (value & 0xffffffffL) << 32 * (i % 2);
+      words[i / 2] |= (value & 0xffffffffL) << (32 * (i % 2));
     }
     return words;
   }

@@ -40,7 +40,7 @@ final class Primes {
   }
 
   private static boolean isComposite(long n, long base, int twos) {
-    long x = power(base, n - 1 >>> twos, n);
+    long x = power(base, (n - 1) >>> twos, n);
     if (x == 1 || x == n - 1) {
       return false;
     }

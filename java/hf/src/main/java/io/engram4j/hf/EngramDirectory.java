@@ -1,0 +1,271 @@
+package io.engram4j.hf;
+
+import io.engram4j.EngramModel;
+import io.engram4j.LayerWeights;
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramLayout;
+import io.engram4j.map.TokenMap;
+import io.engram4j.map.TokenMapFile;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A Hugging Face model directory whose model has Engram layers, read and checked: config.json, the
+ * headers of the shards that hold Engram tensors, and the token map. Tables are not touched before
+ * {@link #open}, and then mapped, not read. Immutable and thread-safe.
+ *
+ * <p>The token map comes from {@code engram-map.bin} where there is one, else from {@code
+ * tokenizer.json}.
+ */
+public final class EngramDirectory {
+  private final Path path;
+  private final EngramConfig config;
+  private final List<Check> checks = new ArrayList<>();
+  private final Map<Integer, LayerTensors> layers = new LinkedHashMap<>();
+  private final @Nullable TokenMap map;
+
+  private EngramDirectory(Path path, @Nullable Path mapFile) throws IOException {
+    this.path = path;
+    this.config = ConfigReader.read(path.resolve("config.json"));
+    List<long[]> primes;
+    try {
+      primes = EngramLayout.primes(config);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(path.resolve("config.json") + ": " + e.getMessage(), e);
+    }
+    ShardIndex index = readIndex();
+    for (int i = 0; i < primes.size(); i++) {
+      long rows = 0;
+      for (long prime : primes.get(i)) {
+        rows += prime;
+      }
+      checkLayer(i, rows, index);
+    }
+    this.map = readMap(mapFile);
+    checkMap();
+  }
+
+  /**
+   * Reads a directory. What is wrong with tensors and token map is collected in {@link #checks}.
+   *
+   * @throws IOException if there is no usable config.json; the message names file and field
+   */
+  public static EngramDirectory read(Path path) throws IOException {
+    return read(path, null);
+  }
+
+  /**
+   * Reads a directory, with the token map from elsewhere.
+   *
+   * @param map a tokenizer.json or a map file, or null for the directory's own
+   */
+  public static EngramDirectory read(Path path, @Nullable Path map) throws IOException {
+    if (!Files.isDirectory(path)) {
+      throw new IOException(
+          path + (Files.exists(path) ? " is a file, not" : " is not") + " a model directory");
+    }
+    return new EngramDirectory(path, map);
+  }
+
+  /**
+   * Opens the model of a directory on the best backend, or the one that the property {@code
+   * engram.backend} names.
+   *
+   * @throws IOException if anything is missing or does not fit; the message lists all of it
+   */
+  public static EngramModel open(Path path) throws IOException {
+    return read(path).open(Backends.select());
+  }
+
+  private @Nullable ShardIndex readIndex() {
+    try {
+      return ShardIndex.read(path);
+    } catch (IOException e) {
+      checks.add(new Check("tensors", false, String.valueOf(e.getMessage())));
+      return null;
+    }
+  }
+
+  private void checkLayer(int i, long rows, @Nullable ShardIndex index) {
+    int id = config.layerIds().get(i);
+    if (!config.tableRows().isEmpty()) {
+      long published = config.tableRows().get(i);
+      checks.add(
+          new Check(
+              "layer " + id + " sum of primes",
+              rows == published,
+              rows == published
+                  ? "" + rows
+                  : rows + ", but engram_num_embeddings says " + published));
+    }
+    if (index == null) {
+      return;
+    }
+    LayerTensors tensors = new LayerTensors(config, id, rows, index);
+    layers.put(id, tensors);
+    boolean complete = tensors.problems().isEmpty();
+    checks.add(
+        new Check(
+            "layer " + id + " tensors",
+            complete,
+            complete
+                ? tensors.tensors().size() + " found, types and shapes fit"
+                : String.join("; ", tensors.problems())));
+  }
+
+  private @Nullable TokenMap readMap(@Nullable Path given) {
+    Path own = path.resolve(TokenMapFile.NAME);
+    Path tokenizer = path.resolve("tokenizer.json");
+    Path file = given != null ? given : Files.exists(own) ? own : tokenizer;
+    try {
+      if (!Files.exists(file)) {
+        throw new IOException(
+            given != null
+                ? file + " does not exist"
+                : path + " has neither tokenizer.json nor " + TokenMapFile.NAME);
+      }
+      return loadMap(file);
+    } catch (IOException e) {
+      checks.add(new Check("token map", false, String.valueOf(e.getMessage())));
+      return null;
+    }
+  }
+
+  /**
+   * Reads a token map from a tokenizer.json or a map file, told apart by their first byte.
+   *
+   * @throws IOException if it is neither, or broken
+   */
+  public static TokenMap loadMap(Path file) throws IOException {
+    if (Files.isRegularFile(file)) {
+      try (var in = Files.newInputStream(file)) {
+        if (in.read() == 'E') {
+          return TokenMapFile.load(file);
+        }
+      }
+    }
+    return TokenMap.build(TokenizerJson.read(file));
+  }
+
+  private void checkMap() {
+    if (map == null) {
+      return;
+    }
+    int distinct = map.distinct();
+    int published = config.compressedSize().orElse(distinct);
+    checks.add(
+        new Check(
+            "compressed vocabulary",
+            distinct == published,
+            distinct == published
+                ? map.size() + " -> " + distinct
+                : distinct + ", but engram_compressed_vocab_size says " + published));
+    boolean hasPad = config.padTokenId() < map.size();
+    checks.add(
+        new Check(
+            "pad token",
+            hasPad,
+            hasPad
+                ? config.padTokenId() + " -> " + map.get(config.padTokenId())
+                : config.padTokenId() + " is outside the vocabulary of " + map.size() + " ids"));
+  }
+
+  /** Returns the directory. */
+  public Path path() {
+    return path;
+  }
+
+  /** Returns the configuration. */
+  public EngramConfig config() {
+    return config;
+  }
+
+  /** Returns everything that was checked, with its result. */
+  public List<Check> checks() {
+    return List.copyOf(checks);
+  }
+
+  /** Returns the token map, if there is a readable one. */
+  public Optional<TokenMap> map() {
+    return Optional.ofNullable(map);
+  }
+
+  /** Returns the tensors of a layer that were found and fit. */
+  public List<TensorInfo> tensors(int layerId) {
+    LayerTensors tensors = layers.get(layerId);
+    return tensors == null ? List.of() : tensors.tensors();
+  }
+
+  /** Returns the directory's tokenizer.json, whether it exists or not. */
+  public Path tokenizerJson() {
+    return path.resolve("tokenizer.json");
+  }
+
+  /**
+   * Maps the tables and opens the model.
+   *
+   * @throws IOException if a check failed; the message lists all that did
+   */
+  public EngramModel open(Backend backend) throws IOException {
+    requirePassed(checks);
+    Arena arena = Arena.ofShared();
+    boolean opened = false;
+    try {
+      List<LayerWeights> weights = new ArrayList<>();
+      for (LayerTensors layer : layers.values()) {
+        weights.add(layer.load(arena));
+      }
+      EngramModel model = new EngramModel(config, requireMap(), weights, backend, arena);
+      opened = true;
+      return model;
+    } catch (IllegalArgumentException e) {
+      throw new IOException(path + ": " + e.getMessage(), e);
+    } finally {
+      if (!opened) {
+        arena.close();
+      }
+    }
+  }
+
+  /**
+   * Opens the model for hashing only, which needs configuration and token map but no tensors.
+   *
+   * @throws IOException if a check of those failed
+   */
+  public EngramModel openForHashing(Backend backend) throws IOException {
+    requirePassed(checks.stream().filter(check -> !check.name().endsWith("tensors")).toList());
+    try {
+      return EngramModel.hashOnly(config, requireMap(), backend);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(path + ": " + e.getMessage(), e);
+    }
+  }
+
+  private TokenMap requireMap() throws IOException {
+    if (map == null) {
+      throw new IOException(path + " has no token map");
+    }
+    return map;
+  }
+
+  private void requirePassed(List<Check> required) throws IOException {
+    List<String> failures =
+        required.stream()
+            .filter(check -> !check.passed())
+            .map(check -> check.name() + ": " + check.detail())
+            .toList();
+    if (!failures.isEmpty()) {
+      throw new IOException(path + " cannot be opened: " + String.join("; ", failures));
+    }
+  }
+}

@@ -1,0 +1,69 @@
+package io.engram4j.hf;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonFactoryBuilder;
+import com.fasterxml.jackson.core.JsonLocation;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** JSON read strictly: no duplicate keys, no NaN, nothing after the end, bounded size. */
+final class Json {
+  static final JsonFactory FACTORY =
+      new JsonFactoryBuilder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+
+  private static final ObjectMapper MAPPER =
+      new ObjectMapper(FACTORY).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
+  private Json() {}
+
+  /**
+   * Reads a file that holds a JSON object.
+   *
+   * @throws IOException naming the file, and line and column where the JSON is broken
+   */
+  static JsonNode readObject(Path file, long maxBytes) throws IOException {
+    requireFile(file, maxBytes);
+    return parseObject(file.toString(), Files.readAllBytes(file));
+  }
+
+  static JsonNode parseObject(String what, byte[] json) throws IOException {
+    JsonNode root;
+    try {
+      root = MAPPER.readTree(json);
+    } catch (JsonProcessingException e) {
+      throw broken(what, e);
+    }
+    if (!root.isObject()) {
+      throw new IOException(what + " is not a JSON object");
+    }
+    return root;
+  }
+
+  /** Checks that a path is a file of a size worth reading. */
+  static void requireFile(Path file, long maxBytes) throws IOException {
+    if (Files.isDirectory(file)) {
+      throw new IOException(file + " is a directory, not a file");
+    }
+    if (!Files.exists(file)) {
+      throw new IOException(file + " does not exist");
+    }
+    long size = Files.size(file);
+    if (size > maxBytes) {
+      throw new IOException(
+          file + " has " + size + " bytes; more than " + maxBytes + " are not read as JSON");
+    }
+  }
+
+  static IOException broken(String what, JsonProcessingException e) {
+    String reason = String.valueOf(e.getOriginalMessage()).replaceAll("\\s+", " ");
+    JsonLocation at = e.getLocation();
+    String place = at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr();
+    return new IOException(what + " is not valid JSON" + place + ": " + reason, e);
+  }
+}

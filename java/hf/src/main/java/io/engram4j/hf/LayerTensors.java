@@ -1,0 +1,230 @@
+package io.engram4j.hf;
+
+import io.engram4j.LayerWeights;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gate.GateWeights.ZeroRule;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramConfig.Variant;
+import io.engram4j.project.Linear;
+import io.engram4j.project.Projection;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tensors of one layer: which there must be, under which names and with which shapes, for each
+ * variant (specification, section 1), and how they become weights.
+ */
+final class LayerTensors {
+  private static final double CONV_EPS = 1e-5;
+  private static final Set<Dtype> FLOATS = EnumSet.of(Dtype.F32, Dtype.BF16, Dtype.F16);
+  private static final Set<Dtype> SCALE = EnumSet.of(Dtype.F8_E8M0);
+
+  private final EngramConfig config;
+  private final int layerId;
+  private final long rows;
+  private final ShardIndex index;
+  private final Map<String, TensorInfo> found = new LinkedHashMap<>();
+  private final List<String> problems = new ArrayList<>();
+
+  LayerTensors(EngramConfig config, int layerId, long rows, ShardIndex index) {
+    this.config = config;
+    this.layerId = layerId;
+    this.rows = rows;
+    this.index = index;
+    if (config.variant() == Variant.V41) {
+      findV41();
+    } else {
+      findPaper();
+    }
+  }
+
+  /** Returns what is missing or wrong, empty if nothing is. */
+  List<String> problems() {
+    return problems;
+  }
+
+  /** Returns the tensors that were found. */
+  List<TensorInfo> tensors() {
+    return List.copyOf(found.values());
+  }
+
+  private void findV41() {
+    long columns = Table.scalesPerRow(config.headDim());
+    findTable("embed.weight", true);
+    findScale("embed.weight", "embed.scale", rows, columns);
+    Set<Dtype> weights = EnumSet.of(Dtype.F8_E4M3, Dtype.BF16, Dtype.F32);
+    find("wkv.weight", weights, config.kvWidth(), config.rowWidth());
+    findScale(
+        "wkv.weight", "wkv.scale", Linear.tiles(config.kvWidth()), Linear.tiles(config.rowWidth()));
+    find("q_weight", FLOATS, config.branches(), config.hiddenSize());
+    find("k_weight", FLOATS, config.branches(), config.hiddenSize());
+  }
+
+  private void findPaper() {
+    int size = config.hiddenSize();
+    Set<Dtype> weights = EnumSet.of(Dtype.BF16, Dtype.F32);
+    findTable("multi_head_embedding.embedding.weight", false);
+    for (int branch = 0; branch < config.branches(); branch++) {
+      find("key_projs." + branch + ".weight", weights, size, config.rowWidth());
+      find("key_projs." + branch + ".bias", FLOATS, size);
+      find("norm1." + branch + ".weight", FLOATS, size);
+      find("norm2." + branch + ".weight", FLOATS, size);
+      if (config.convKernel() > 0) {
+        find("short_conv.norms." + branch + ".weight", FLOATS, size);
+      }
+    }
+    find("value_proj.weight", weights, size, config.rowWidth());
+    find("value_proj.bias", FLOATS, size);
+    if (config.convKernel() > 0) {
+      find("short_conv.conv.weight", FLOATS, config.streamWidth(), 1, config.convKernel());
+    }
+  }
+
+  private void findTable(String name, boolean fp8) {
+    Set<Dtype> types = EnumSet.copyOf(FLOATS);
+    if (fp8) {
+      types.add(Dtype.F8_E4M3);
+    }
+    find(name, types, rows, config.headDim());
+  }
+
+  private void findScale(String weight, String scale, long outer, long inner) {
+    TensorInfo info = found.get(weight);
+    boolean needed = info == null || dtype(info) == Dtype.F8_E4M3;
+    if (needed) {
+      find(scale, SCALE, outer, inner);
+    } else if (info != null && index.has(full(scale))) {
+      problems.add(full(scale) + " is there, but " + full(weight) + " is " + info.dtype());
+    }
+  }
+
+  private void find(String name, Set<Dtype> types, long... shape) {
+    TensorInfo info = index.find(full(name), problems);
+    if (info == null) {
+      return;
+    }
+    Dtype dtype = SafetensorsFile.dtype(info.dtype());
+    List<Long> expected = new ArrayList<>();
+    for (long dimension : shape) {
+      expected.add(dimension);
+    }
+    if (dtype == null || !types.contains(dtype)) {
+      problems.add(info.name() + " has type " + info.dtype() + ", not one of " + types);
+    } else if (!info.shape().equals(expected)) {
+      problems.add(
+          info.name() + " has shape " + info.shape() + ", but the configuration gives " + expected);
+    } else {
+      found.put(name, info);
+    }
+  }
+
+  private String full(String name) {
+    return "layers." + layerId + ".engram." + name;
+  }
+
+  private static Dtype dtype(TensorInfo info) {
+    return Objects.requireNonNull(SafetensorsFile.dtype(info.dtype()));
+  }
+
+  private TensorInfo get(String name) {
+    return Objects.requireNonNull(found.get(name), name);
+  }
+
+  /**
+   * Maps the large tensors and reads the small ones.
+   *
+   * @throws IOException if a file cannot be mapped
+   */
+  LayerWeights load(Arena arena) throws IOException {
+    return config.variant() == Variant.V41 ? loadV41(arena) : loadPaper(arena);
+  }
+
+  private LayerWeights loadV41(Arena arena) throws IOException {
+    GateWeights gate =
+        new GateWeights(
+            config.branches(),
+            config.hiddenSize(),
+            floats("q_weight"),
+            floats("k_weight"),
+            config.normEps(),
+            ZeroRule.COPYSIGN);
+    Linear wkv = linear("wkv.weight", "wkv.scale", null, config.kvWidth(), arena);
+    return new LayerWeights(
+        table("embed.weight", "embed.scale", arena), new Projection(List.of(wkv)), gate, null);
+  }
+
+  private LayerWeights loadPaper(Arena arena) throws IOException {
+    List<Linear> parts = new ArrayList<>();
+    int size = config.hiddenSize();
+    float[] key = new float[config.streamWidth()];
+    float[] query = new float[config.streamWidth()];
+    float[] conv = new float[config.streamWidth()];
+    for (int branch = 0; branch < config.branches(); branch++) {
+      String part = "key_projs." + branch;
+      parts.add(linear(part + ".weight", "", part + ".bias", size, arena));
+      copy("norm1." + branch + ".weight", key, branch);
+      copy("norm2." + branch + ".weight", query, branch);
+      if (config.convKernel() > 0) {
+        copy("short_conv.norms." + branch + ".weight", conv, branch);
+      }
+    }
+    parts.add(linear("value_proj.weight", "", "value_proj.bias", size, arena));
+    GateWeights gate =
+        new GateWeights(config.branches(), size, query, key, config.normEps(), ZeroRule.SIGNUM);
+    return new LayerWeights(
+        table("multi_head_embedding.embedding.weight", "", arena),
+        new Projection(parts),
+        gate,
+        config.convKernel() == 0
+            ? null
+            : new ConvWeights(
+                config.branches(),
+                size,
+                config.convKernel(),
+                config.convDilation(),
+                floats("short_conv.conv.weight"),
+                conv,
+                CONV_EPS));
+  }
+
+  private void copy(String name, float[] target, int branch) throws IOException {
+    System.arraycopy(floats(name), 0, target, branch * config.hiddenSize(), config.hiddenSize());
+  }
+
+  private Table table(String weight, String scale, Arena arena) throws IOException {
+    TensorInfo info = get(weight);
+    MemorySegment rowData = SafetensorsFile.map(info, arena);
+    if (dtype(info) != Dtype.F8_E4M3) {
+      return Table.plain(info.name(), dtype(info), rows, config.headDim(), rowData);
+    }
+    MemorySegment scales = SafetensorsFile.map(get(scale), arena);
+    return Table.fp8(info.name(), rows, config.headDim(), rowData, scales);
+  }
+
+  private Linear linear(
+      String weight, String scale, @Nullable String bias, int outputs, Arena arena)
+      throws IOException {
+    TensorInfo info = get(weight);
+    MemorySegment data = SafetensorsFile.map(info, arena);
+    MemorySegment scales =
+        dtype(info) == Dtype.F8_E4M3 ? SafetensorsFile.map(get(scale), arena) : null;
+    float[] biases = bias == null ? null : floats(bias);
+    return new Linear(info.name(), outputs, config.rowWidth(), dtype(info), data, scales, biases);
+  }
+
+  private float[] floats(String name) throws IOException {
+    return TensorData.floats(get(name));
+  }
+}

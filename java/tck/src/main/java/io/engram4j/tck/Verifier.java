@@ -1,0 +1,260 @@
+package io.engram4j.tck;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.Stage;
+import io.engram4j.format.Bfloat16;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.HiddenStream;
+import io.engram4j.hf.SafetensorsFile;
+import io.engram4j.hf.TensorData;
+import io.engram4j.hf.TensorInfo;
+import io.engram4j.layout.EngramConfig;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Compares a model with truth files: {@code expected-NAME.safetensors}, each one sequence through
+ * the model with every intermediate, as another engine or an oracle dumped it. Tensors: {@code
+ * input_ids}, optionally {@code dead} and {@code compressed_ids}, and per layer L, all optional,
+ * {@code layers.L.hash_ids}, {@code .rows}, {@code .kv}, {@code .hidden} (the stream before, which
+ * the others need), {@code .gate}, {@code .out}, {@code .out_bf16}, {@code .delta}.
+ */
+public final class Verifier {
+  private final EngramModel model;
+  private final EngramConfig config;
+  private final Map<String, TensorInfo> truth;
+  private final Path file;
+  private final Set<String> known = new HashSet<>();
+  private final List<TensorResult> results = new ArrayList<>();
+  private final EngramBatch batch;
+  private final int tokens;
+
+  private Verifier(EngramModel model, Path file) throws IOException {
+    this.model = model;
+    this.config = model.config();
+    this.file = file;
+    this.truth = SafetensorsFile.open(file).tensors();
+    TensorInfo input = take("input_ids");
+    if (input == null) {
+      throw new IOException(file + " has no tensor input_ids");
+    }
+    int[] ids = Arrays.stream(TensorData.longs(input)).mapToInt(Math::toIntExact).toArray();
+    this.tokens = ids.length;
+    EngramSequence sequence = model.newSequence();
+    TensorInfo dead = take("dead", tokens);
+    if (dead == null) {
+      sequence.append(ids);
+    } else {
+      long[] marks = TensorData.longs(dead);
+      boolean[] flags = new boolean[tokens];
+      for (int i = 0; i < tokens; i++) {
+        flags[i] = marks[i] != 0;
+      }
+      sequence.append(ids, flags);
+    }
+    this.batch = model.newBatch().add(sequence, 0, tokens);
+    TensorInfo compressed = take("compressed_ids", tokens);
+    if (compressed != null) {
+      long[] actual = Arrays.stream(ids).mapToLong(model.map()::get).toArray();
+      results.add(Compare.exact("compressed_ids", actual, TensorData.longs(compressed)));
+    }
+  }
+
+  /** Returns the truth files of a directory, sorted by name. */
+  public static List<Path> truthFiles(Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files
+          .filter(f -> f.getFileName().toString().matches("expected-.*\\.safetensors"))
+          .sorted()
+          .toList();
+    }
+  }
+
+  /**
+   * Compares the model with one truth file.
+   *
+   * @return a result per tensor
+   * @throws IOException if the file is broken or does not fit the model
+   */
+  public static List<TensorResult> verify(EngramModel model, Path file) throws IOException {
+    try {
+      return new Verifier(model, file).run();
+    } catch (IndexOutOfBoundsException | ArithmeticException e) {
+      throw new IOException(file + " does not fit the model: " + e.getMessage(), e);
+    }
+  }
+
+  private List<TensorResult> run() throws IOException {
+    for (EngramLayer layer : model.layers()) {
+      String prefix = "layers." + layer.id() + ".";
+      MemorySegment rowIds = heap(8L * tokens * config.columns());
+      layer.hash(batch, rowIds);
+      hashIds(prefix, rowIds);
+      rows(prefix, layer, rowIds);
+      keyAndValue(prefix, layer, rowIds);
+      stream(prefix, layer);
+    }
+    for (TensorInfo tensor : truth.values()) {
+      if (!known.contains(tensor.name())) {
+        results.add(new TensorResult(tensor.name(), 0, "ignored", 0, 0));
+      }
+    }
+    if (results.stream().allMatch(result -> result.measure().equals("ignored"))) {
+      throw new IOException(file + " holds nothing to compare this model with");
+    }
+    return results;
+  }
+
+  private void hashIds(String prefix, MemorySegment rowIds) throws IOException {
+    TensorInfo expected = take(prefix + "hash_ids", tokens, config.columns());
+    if (expected != null) {
+      long[] actual = new long[tokens * config.columns()];
+      MemorySegment.copy(rowIds, JAVA_LONG_UNALIGNED, 0, actual, 0, actual.length);
+      results.add(Compare.exact(expected.name(), actual, TensorData.longs(expected)));
+    }
+  }
+
+  private void rows(String prefix, EngramLayer layer, MemorySegment rowIds) throws IOException {
+    TensorInfo expected = take(prefix + "rows", tokens, config.rowWidth());
+    if (expected != null) {
+      Dtype type = TensorData.dtype(expected) == Dtype.BF16 ? Dtype.BF16 : Dtype.F32;
+      float[] truthRows = TensorData.floats(expected);
+      MemorySegment rows = heap((long) truthRows.length * type.bytes());
+      layer.gather(rowIds, (long) tokens * config.columns(), rows, type);
+      results.add(Compare.exact(expected.name(), floats(rows, type), truthRows));
+    }
+  }
+
+  private void keyAndValue(String prefix, EngramLayer layer, MemorySegment rowIds)
+      throws IOException {
+    TensorInfo expected = take(prefix + "kv", tokens, config.kvWidth());
+    if (expected != null) {
+      MemorySegment rows = heap(4L * tokens * config.rowWidth());
+      layer.gather(rowIds, (long) tokens * config.columns(), rows, Dtype.F32);
+      MemorySegment kv = heap(4L * tokens * config.kvWidth());
+      layer.project(rows, tokens, kv);
+      compare(expected, floats(kv, Dtype.F32));
+    }
+  }
+
+  private void stream(String prefix, EngramLayer layer) throws IOException {
+    int branches = config.branches();
+    int size = config.hiddenSize();
+    TensorInfo gate = take(prefix + "gate", tokens, branches);
+    TensorInfo out = take(prefix + "out", tokens, branches, size);
+    TensorInfo rounded = take(prefix + "out_bf16", tokens, branches, size);
+    TensorInfo delta = take(prefix + "delta", tokens, branches, size);
+    TensorInfo hidden = take(prefix + "hidden", tokens, branches, size);
+    if (gate == null && out == null && rounded == null && delta == null) {
+      return;
+    }
+    if (hidden == null) {
+      throw new IOException(file + " has no tensor " + prefix + "hidden, which the gate needs");
+    }
+    float[] before = TensorData.floats(hidden);
+    float[] wide = before.clone();
+    float[] gates = new float[tokens * branches];
+    float[] added = new float[before.length];
+    layer.apply(
+        batch,
+        HiddenStream.of(wide, branches, size),
+        (stage, first, count, data, nanos) -> {
+          if (stage == Stage.GATE) {
+            copy(data, gates, first * branches, count * branches);
+          } else if (stage == Stage.CONV) {
+            copy(data, added, first * branches * size, count * branches * size);
+          }
+        });
+    if (config.convKernel() == 0) {
+      for (int i = 0; i < added.length; i++) {
+        added[i] = wide[i] - before[i];
+      }
+    }
+    if (gate != null) {
+      results.add(Compare.absolute(gate.name(), gates, TensorData.doubles(gate)));
+    }
+    if (out != null) {
+      compare(out, wide);
+    }
+    if (delta != null) {
+      compare(delta, added);
+    }
+    if (rounded != null) {
+      MemorySegment narrow = narrow(before);
+      layer.apply(batch, HiddenStream.of(narrow, Dtype.BF16, branches, size));
+      float[] actual = floats(narrow, Dtype.BF16);
+      results.add(Compare.ulps(rounded.name(), actual, TensorData.floats(rounded)));
+    }
+  }
+
+  /** Truth in bf16 can only be met to a step of bf16. */
+  private void compare(TensorInfo expected, float[] actual) throws IOException {
+    results.add(
+        TensorData.dtype(expected) == Dtype.BF16
+            ? Compare.ulps(expected.name(), actual, TensorData.floats(expected))
+            : Compare.norm(expected.name(), actual, TensorData.doubles(expected)));
+  }
+
+  private @Nullable TensorInfo take(String name, long... shape) throws IOException {
+    TensorInfo tensor = truth.get(name);
+    known.add(name);
+    if (tensor != null && shape.length > 0) {
+      List<Long> expected = Arrays.stream(shape).boxed().toList();
+      if (!tensor.shape().equals(expected)) {
+        throw new IOException(
+            file
+                + ": tensor "
+                + name
+                + " has shape "
+                + tensor.shape()
+                + ", but the model gives "
+                + expected);
+      }
+    }
+    return tensor;
+  }
+
+  private static MemorySegment heap(long bytes) {
+    return MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
+  }
+
+  private static void copy(MemorySegment from, float[] to, int at, int count) {
+    MemorySegment.copy(from, JAVA_FLOAT_UNALIGNED, 0, to, at, count);
+  }
+
+  private static float[] floats(MemorySegment data, Dtype type) {
+    float[] values = new float[(int) (data.byteSize() / type.bytes())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] =
+          type == Dtype.F32
+              ? data.getAtIndex(JAVA_FLOAT_UNALIGNED, i)
+              : Bfloat16.toFloat(data.getAtIndex(JAVA_SHORT_UNALIGNED, i));
+    }
+    return values;
+  }
+
+  private static MemorySegment narrow(float[] values) {
+    MemorySegment data = heap(2L * values.length);
+    for (int i = 0; i < values.length; i++) {
+      data.setAtIndex(JAVA_SHORT_UNALIGNED, i, Bfloat16.fromFloat(values[i]));
+    }
+    return data;
+  }
+}
