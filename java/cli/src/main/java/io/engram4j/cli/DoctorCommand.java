@@ -1,0 +1,98 @@
+package io.engram4j.cli;
+
+import com.sun.management.OperatingSystemMXBean;
+import io.engram4j.backend.BackendProvider;
+import io.engram4j.backend.Backends;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** Shows what the machine offers and which backends can run, with reasons. */
+@Command(
+    name = "doctor",
+    description = "Show machine, JDK, memory limits, and which backends can run and why not.")
+final class DoctorCommand implements Callable<Integer> {
+  @Mixin Output output = new Output();
+
+  @Override
+  public Integer call() {
+    Map<String, Object> json = new LinkedHashMap<>();
+    List<List<String>> rows = new ArrayList<>();
+    var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    put(json, rows, "os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
+    put(json, rows, "architecture", System.getProperty("os.arch"));
+    put(json, rows, "cores", "" + Runtime.getRuntime().availableProcessors());
+    put(json, rows, "jdk", Runtime.version() + ", " + System.getProperty("java.vm.name"));
+    put(json, rows, "java.home", System.getProperty("java.home"));
+    put(json, rows, "memory", Text.bytes(os.getTotalMemorySize()));
+    put(json, rows, "free memory", Text.bytes(os.getFreeMemorySize()));
+    put(json, rows, "largest heap", Text.bytes(Runtime.getRuntime().maxMemory()));
+    put(json, rows, "locked memory limit", limit("Max locked memory"));
+    put(json, rows, "address space limit", limit("Max address space"));
+    put(json, rows, "transparent huge pages", hugePages());
+    put(json, rows, "cache directory", DemoModel.cacheDirectory().toString());
+    output.table(List.of("machine", ""), rows);
+    output.line("");
+    backends(json);
+    output.json(json);
+    return 0;
+  }
+
+  private static void put(
+      Map<String, Object> json, List<List<String>> rows, String name, String value) {
+    json.put(name.replace(' ', '_'), value);
+    rows.add(List.of(name, value));
+  }
+
+  private void backends(Map<String, Object> json) {
+    List<List<String>> rows = new ArrayList<>();
+    List<Map<String, Object>> objects = new ArrayList<>();
+    boolean chosen = false;
+    for (BackendProvider provider : Backends.providers()) {
+      String reason = provider.unavailable().orElse("");
+      boolean first = reason.isEmpty() && !chosen;
+      chosen |= first;
+      String description = reason.isEmpty() ? provider.create().description() : reason;
+      Map<String, Object> object = new LinkedHashMap<>();
+      object.put("name", provider.name());
+      object.put("available", reason.isEmpty());
+      object.put("default", first);
+      object.put("description", description);
+      objects.add(object);
+      String state = first ? "default" : reason.isEmpty() ? "available" : "not available";
+      rows.add(List.of(provider.name(), state, description));
+    }
+    json.put("backends", objects);
+    output.table(List.of("backend", "state", "what it is, or why not"), rows);
+  }
+
+  private static String limit(String name) {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/self/limits"))) {
+        if (line.startsWith(name)) {
+          String value = line.substring(name.length()).strip().split("\\s+", 2)[0];
+          return value.equals("unlimited") ? value : Text.bytes(Long.parseLong(value));
+        }
+      }
+    } catch (IOException | NumberFormatException e) {
+      return "unknown"; // no Linux
+    }
+    return "unknown";
+  }
+
+  private static String hugePages() {
+    try {
+      return Files.readString(Path.of("/sys/kernel/mm/transparent_hugepage/enabled")).strip();
+    } catch (IOException e) {
+      return "unknown";
+    }
+  }
+}

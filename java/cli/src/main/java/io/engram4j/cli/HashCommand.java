@@ -1,0 +1,150 @@
+package io.engram4j.cli;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.TextTokenizer;
+import io.engram4j.hf.TokenizerJson;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Shows the row ids of a text or of token ids. */
+@Command(
+    name = "hash",
+    description = "Show each token's compressed id and row ids. Needs no tensors.")
+final class HashCommand implements Callable<Integer> {
+  @Mixin ModelOptions model = new ModelOptions();
+  @Mixin Output output = new Output();
+
+  @ArgGroup(multiplicity = "1")
+  Input input = new Input();
+
+  @Option(
+      names = "--dead",
+      split = ",",
+      paramLabel = "POSITION",
+      description = "Positions, from 0, that belong to an image.")
+  int[] dead = {};
+
+  @Option(names = "--backend", paramLabel = "B", description = "The backend that hashes.")
+  @Nullable String backend;
+
+  static final class Input {
+    @Option(names = "--text", paramLabel = "T", description = "The text to hash.")
+    @Nullable String text;
+
+    @Option(
+        names = "--ids",
+        split = ",",
+        paramLabel = "ID",
+        description = "The token ids to hash, such as 1,2,3.")
+    int @Nullable [] ids;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    EngramDirectory directory = model.read();
+    try (EngramModel opened = directory.openForHashing(ModelOptions.backend(backend))) {
+      int[] ids = input.ids != null ? input.ids : encode(directory);
+      EngramSequence sequence = opened.newSequence();
+      if (dead.length == 0) {
+        sequence.append(ids);
+      } else {
+        sequence.append(ids, deadMarks(ids.length));
+      }
+      show(opened, sequence, ids, pieces(directory, ids));
+    }
+    return 0;
+  }
+
+  private int[] encode(EngramDirectory directory) throws IOException {
+    try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
+      return tokenizer.encode(java.util.Objects.requireNonNull(input.text));
+    }
+  }
+
+  private boolean[] deadMarks(int tokens) {
+    boolean[] marks = new boolean[tokens];
+    for (int position : dead) {
+      if (position < 0 || position >= tokens) {
+        throw new IllegalArgumentException(
+            "--dead " + position + " is not a position of the " + tokens + " tokens");
+      }
+      marks[position] = true;
+    }
+    return marks;
+  }
+
+  private static String[] pieces(EngramDirectory directory, int[] ids) throws IOException {
+    String[] none = new String[ids.length];
+    Arrays.fill(none, "");
+    if (!Files.exists(directory.tokenizerJson())) {
+      return none;
+    }
+    TokenizerJson vocabulary = TokenizerJson.read(directory.tokenizerJson());
+    boolean fits = Arrays.stream(ids).allMatch(id -> id < vocabulary.size());
+    return fits ? Text.pieces(vocabulary, ids) : none;
+  }
+
+  private void show(EngramModel opened, EngramSequence sequence, int[] ids, String[] pieces) {
+    var batch = opened.newBatch().add(sequence, 0, ids.length);
+    Map<Integer, MemorySegment> rowIds = new LinkedHashMap<>();
+    for (EngramLayer layer : opened.layers()) {
+      long[] space = new long[ids.length * opened.config().columns()];
+      MemorySegment segment = MemorySegment.ofArray(space);
+      layer.hash(batch, segment);
+      rowIds.put(layer.id(), segment);
+    }
+    List<Map<String, Object>> tokens = new ArrayList<>();
+    for (int position = 0; position < ids.length; position++) {
+      Map<String, Object> token = new LinkedHashMap<>();
+      int compressed = opened.map().get(ids[position]);
+      boolean isDead = sequence.compressedId(position) < 0;
+      token.put("position", position);
+      token.put("token_id", ids[position]);
+      token.put("text", pieces[position]);
+      token.put("compressed_id", compressed);
+      token.put("dead", isDead);
+      output.line(
+          "%d  token %d %s  compressed %d%s",
+          position,
+          ids[position],
+          pieces[position].isEmpty() ? "" : Text.quoted(pieces[position]),
+          compressed,
+          isDead ? "  dead" : "");
+      Map<String, Object> layers = new LinkedHashMap<>();
+      for (var entry : rowIds.entrySet()) {
+        long[] rows = rows(entry.getValue(), position, opened.config().columns());
+        layers.put("" + entry.getKey(), rows);
+        output.line(
+            "     layer %-3d %s",
+            entry.getKey(),
+            String.join(" ", Arrays.stream(rows).mapToObj(Long::toString).toList()));
+      }
+      token.put("rows", layers);
+      tokens.add(token);
+    }
+    output.json(Map.of("tokens", tokens));
+  }
+
+  private static long[] rows(MemorySegment rowIds, int position, int columns) {
+    long[] rows = new long[columns];
+    MemorySegment.copy(rowIds, JAVA_LONG_UNALIGNED, 8L * position * columns, rows, 0, columns);
+    return rows;
+  }
+}

@@ -1,0 +1,31 @@
+package io.engram4j.cli;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.hf.EngramDirectory;
+import java.io.IOException;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** The parameters of every command that takes a model directory. */
+final class ModelOptions {
+  @Parameters(index = "0", paramLabel = "DIR", description = "A Hugging Face model directory.")
+  Path directory = Path.of("");
+
+  @Option(
+      names = "--map",
+      paramLabel = "FILE",
+      description = "Take the token map from this tokenizer.json or map file.")
+  @Nullable Path map;
+
+  EngramDirectory read() throws IOException {
+    return EngramDirectory.read(directory, map);
+  }
+
+  /** Returns the named backend, or the best. */
+  static Backend backend(@Nullable String name) {
+    return name == null ? Backends.select() : Backends.named(name);
+  }
+}

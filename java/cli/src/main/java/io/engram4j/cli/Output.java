@@ -1,0 +1,91 @@
+package io.engram4j.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import picocli.CommandLine.Option;
+
+/** How a command shows its result: for people, or with {@code --json} one object for programs. */
+final class Output {
+  private static final ObjectMapper MAPPER =
+      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+  @Option(names = "--json", description = "Print the result as one JSON object.")
+  boolean json;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this help and exit.")
+  boolean help;
+
+  private final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+
+  /** Prints the object if JSON is wanted. */
+  void json(Map<String, ?> object) {
+    if (json) {
+      try {
+        out.println(MAPPER.writeValueAsString(object));
+      } catch (JsonProcessingException e) {
+        throw new IllegalStateException("a result cannot be written as JSON", e);
+      }
+      out.flush();
+    }
+  }
+
+  /** Prints a line for people. */
+  void line(String format, Object... arguments) {
+    if (!json) {
+      out.println(arguments.length == 0 ? format : String.format(Locale.ROOT, format, arguments));
+      out.flush();
+    }
+  }
+
+  /**
+   * Prints a table with a line under its header; columns whose cells are numbers stand to the
+   * right.
+   */
+  void table(List<String> header, List<List<String>> rows) {
+    if (json) {
+      return;
+    }
+    int columns = header.size();
+    int[] widths = new int[columns];
+    boolean[] numeric = new boolean[columns];
+    for (int column = 0; column < columns; column++) {
+      int at = column;
+      widths[column] = header.get(column).length();
+      for (List<String> row : rows) {
+        widths[column] = Math.max(widths[column], Text.width(row.get(column)));
+      }
+      numeric[column] =
+          !rows.isEmpty()
+              && rows.stream().allMatch(r -> r.get(at).matches("-|[-+]?[0-9][0-9,.eE+-]*[%x]?"));
+    }
+    out.println(format(header, widths, numeric));
+    StringBuilder rule = new StringBuilder();
+    for (int column = 0; column < columns; column++) {
+      rule.append(column == 0 ? "" : "  ").append("─".repeat(widths[column]));
+    }
+    out.println(rule);
+    for (List<String> row : rows) {
+      out.println(format(row, widths, numeric));
+    }
+    out.flush();
+  }
+
+  private static String format(List<String> cells, int[] widths, boolean[] numeric) {
+    StringBuilder line = new StringBuilder();
+    for (int column = 0; column < widths.length; column++) {
+      String cell = cells.get(column);
+      String gap = " ".repeat(Math.max(0, widths[column] - Text.width(cell)));
+      line.append(column == 0 ? "" : "  ").append(numeric[column] ? gap + cell : cell + gap);
+    }
+    return line.toString().stripTrailing();
+  }
+}

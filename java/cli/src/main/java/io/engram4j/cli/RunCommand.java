@@ -1,0 +1,163 @@
+package io.engram4j.cli;
+
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.TextTokenizer;
+import io.engram4j.hf.TokenizerJson;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Runs a text through all stages. */
+@Command(
+    name = "run",
+    description =
+        "Run a text through every stage over seeded hidden streams; show speed and gates.")
+final class RunCommand implements Callable<Integer> {
+  @Mixin ModelOptions model = new ModelOptions();
+  @Mixin Output output = new Output();
+
+  @Option(names = "--text", paramLabel = "FILE", required = true, description = "A UTF-8 text.")
+  Path text = Path.of("");
+
+  @Option(names = "--backend", paramLabel = "B", description = "The backend (default: the best).")
+  @Nullable String backend;
+
+  @Option(
+      names = "--layers",
+      split = ",",
+      paramLabel = "L",
+      description = "Only these layers (default: all).")
+  int[] layers = {};
+
+  @Option(
+      names = "--repeat",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Run it N times and show the median speed.")
+  int repeat;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "S",
+      defaultValue = "0",
+      description = "Seed of the hidden streams (default ${DEFAULT-VALUE}).")
+  long seed;
+
+  @Option(names = "--max-tokens", paramLabel = "N", description = "Run only the first N tokens.")
+  int maxTokens = Integer.MAX_VALUE;
+
+  @Option(
+      names = "--gates",
+      paramLabel = "HTML",
+      description = "Write a page that shows the text with its gates.")
+  @Nullable Path gates;
+
+  @Override
+  public Integer call() throws IOException {
+    if (repeat < 1 || maxTokens < 1) {
+      throw new IllegalArgumentException("--repeat and --max-tokens must be at least 1");
+    }
+    EngramDirectory directory = model.read();
+    String content = readText(text);
+    int[] ids;
+    try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
+      ids = tokenizer.encode(content);
+    }
+    ids = Arrays.copyOf(ids, Math.min(ids.length, maxTokens));
+    if (ids.length == 0) {
+      throw new IllegalArgumentException(text + " has no tokens");
+    }
+    try (EngramModel opened = directory.open(ModelOptions.backend(backend))) {
+      List<EngramLayer> chosen =
+          layers.length == 0
+              ? opened.layers()
+              : Arrays.stream(layers).mapToObj(id -> layer(opened, id)).toList();
+      List<Pipeline.Result> results = run(opened, chosen, ids);
+      if (gates != null) {
+        String[] pieces = Text.pieces(TokenizerJson.read(directory.tokenizerJson()), ids);
+        GatesPage.write(gates, text.toString(), chosen, pieces, results.getFirst().gates());
+      }
+      show(opened, chosen, ids.length, results);
+    }
+    return 0;
+  }
+
+  /** Reads a UTF-8 text. */
+  static String readText(Path file) throws IOException {
+    if (Files.isDirectory(file)) {
+      throw new IOException(file + " is a directory, not a text file");
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+    } catch (CharacterCodingException e) {
+      throw new IOException(file + " is not UTF-8 text: " + e.getMessage(), e);
+    }
+  }
+
+  private static EngramLayer layer(EngramModel opened, int id) {
+    try {
+      return opened.layer(id);
+    } catch (java.util.NoSuchElementException e) {
+      throw new IllegalArgumentException(e.getMessage(), e);
+    }
+  }
+
+  private List<Pipeline.Result> run(EngramModel opened, List<EngramLayer> chosen, int[] ids) {
+    Pipeline pipeline = new Pipeline(opened, chosen, seed);
+    List<Pipeline.Result> results = new ArrayList<>();
+    try (Progress progress = new Progress("run", (long) ids.length * repeat, " tokens", 1)) {
+      for (int i = 0; i < repeat; i++) {
+        results.add(pipeline.run(ids, progress));
+      }
+    }
+    return results;
+  }
+
+  private void show(
+      EngramModel opened, List<EngramLayer> chosen, int tokens, List<Pipeline.Result> results) {
+    String digest = results.getFirst().digest();
+    for (Pipeline.Result result : results) {
+      if (!result.digest().equals(digest)) {
+        throw new IllegalStateException(
+            "two runs gave different outputs: " + digest + " and " + result.digest());
+      }
+    }
+    Map<String, Object> json = new LinkedHashMap<>();
+    json.put("tokens", tokens);
+    json.put("backend", opened.backend().name());
+    json.put("layers", chosen.stream().map(EngramLayer::id).toList());
+    json.put("repeat", repeat);
+    output.line(
+        "%s tokens, layers %s, backend %s (%s)",
+        Text.count(tokens),
+        chosen.stream().map(EngramLayer::id).toList(),
+        opened.backend().name(),
+        opened.backend().description());
+    output.line("");
+    json.put("stages", StageTable.show(output, tokens, results));
+    json.put("digest", digest);
+    output.line("");
+    output.line("output SHA-256 %s (seed %d)", digest, seed);
+    if (gates != null) {
+      json.put("gates", gates.toString());
+      output.line("gates written to %s", gates);
+    }
+    output.json(json);
+  }
+}
