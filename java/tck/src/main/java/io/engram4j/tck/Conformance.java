@@ -1,0 +1,164 @@
+package io.engram4j.tck;
+
+import io.engram4j.EngramModel;
+import io.engram4j.Stage;
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.hf.EngramDirectory;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+
+/**
+ * The conformance suite: holds a backend to the golden files and, over random shapes and inputs, to
+ * the Java backend. Integers and dequantised rows must be equal, floats lie within the bounds of
+ * the golden files, nothing may be written outside the outputs, and ids outside a table must be
+ * refused. In a test:
+ *
+ * <pre>{@code
+ * Conformance.of(new MyBackend()).run().requirePassed();
+ * }</pre>
+ *
+ * <p>The property {@code engram.tck.seed} repeats a run, {@code engram.tck.cases} sets its length.
+ */
+public final class Conformance {
+  private static final int DEFAULT_CASES = 500;
+
+  private final Backend backend;
+  private final long seed;
+  private final int cases;
+
+  /**
+   * What a run found.
+   *
+   * @param backend the backend's name
+   * @param seed the seed of the random cases
+   * @param cases per stage, and for the golden tensors, how many cases ran
+   * @param failures what failed, each with its case
+   */
+  public record Report(
+      String backend, long seed, Map<String, Integer> cases, List<String> failures) {
+    /** Returns how many cases ran. */
+    public int total() {
+      return cases.values().stream().mapToInt(Integer::intValue).sum();
+    }
+
+    /**
+     * Throws if anything failed.
+     *
+     * @throws AssertionError with the first failures and the seed that repeats them
+     */
+    public void requirePassed() {
+      if (!failures.isEmpty()) {
+        List<String> first = failures.subList(0, Math.min(10, failures.size()));
+        throw new AssertionError(
+            failures.size()
+                + " of "
+                + total()
+                + " conformance cases of backend "
+                + backend
+                + " failed (repeat with -Dengram.tck.seed="
+                + seed
+                + "): "
+                + String.join("; ", first));
+      }
+    }
+  }
+
+  private Conformance(Backend backend, long seed, int cases) {
+    this.backend = backend;
+    this.seed = seed;
+    this.cases = cases;
+  }
+
+  /** Prepares a run with a fresh seed, or the one of the property. */
+  public static Conformance of(Backend backend) {
+    long seed = Long.getLong("engram.tck.seed", System.nanoTime() & 0xffffffffL);
+    return new Conformance(backend, seed, Integer.getInteger("engram.tck.cases", DEFAULT_CASES));
+  }
+
+  /** Returns a run with this seed. */
+  public Conformance seed(long newSeed) {
+    return new Conformance(backend, newSeed, cases);
+  }
+
+  /** Returns a run with so many random cases per stage. */
+  public Conformance cases(int newCases) {
+    return new Conformance(backend, seed, newCases);
+  }
+
+  /**
+   * Runs all cases.
+   *
+   * @throws IOException if the golden files cannot be written to a temporary directory
+   */
+  public Report run() throws IOException {
+    Map<String, Integer> counts = new LinkedHashMap<>();
+    List<String> failures = new ArrayList<>();
+    StageCases stages = new StageCases(backend);
+    for (Stage stage : List.of(Stage.HASH, Stage.GATHER, Stage.PROJECT, Stage.GATE, Stage.CONV)) {
+      String name = stage.name().toLowerCase(java.util.Locale.ROOT);
+      for (int i = 0; i < cases; i++) {
+        // each case has a seed of its own, so that one can be repeated without the others
+        SplittableRandom random =
+            new SplittableRandom(seed * 31 + name.hashCode() * 1_000_003L + i);
+        check(stages, stage, random, name + " case " + i, failures);
+      }
+      counts.put(name, cases);
+    }
+    counts.put("golden", golden(failures));
+    return new Report(backend.name(), seed, counts, List.copyOf(failures));
+  }
+
+  private static void check(
+      StageCases stages, Stage stage, SplittableRandom random, String name, List<String> failures) {
+    try {
+      switch (stage) {
+        case HASH -> stages.hash(random);
+        case GATHER -> stages.gather(random);
+        case PROJECT -> stages.project(random);
+        case GATE -> stages.gate(random);
+        default -> stages.conv(random);
+      }
+    } catch (StageCases.Mismatch | RuntimeException e) {
+      failures.add(name + ": " + e);
+    }
+  }
+
+  private int golden(List<String> failures) throws IOException {
+    Path directory = Files.createTempDirectory("engram-golden");
+    try {
+      Golden.extract(directory);
+      int count = GoldenGate.check(backend, directory.resolve("gate.safetensors"), failures);
+      for (String name : Golden.MODELS) {
+        Path path = directory.resolve(name);
+        try (EngramModel model = EngramDirectory.read(path).open(new JavaBackend())) {
+          for (Path file : Verifier.truthFiles(path)) {
+            for (TensorResult result : Verifier.verify(model.withBackend(backend), file)) {
+              count++;
+              if (!result.passed()) {
+                failures.add(name + "/" + file.getFileName() + ": " + result);
+              }
+            }
+          }
+        } catch (IOException | RuntimeException e) {
+          failures.add(name + ": " + e);
+        }
+      }
+      return count;
+    } finally {
+      try (Stream<Path> files = Files.walk(directory)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.delete(file);
+        }
+      }
+    }
+  }
+}
