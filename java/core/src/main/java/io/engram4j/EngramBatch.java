@@ -128,11 +128,11 @@ public final class EngramBatch {
   }
 
   MemorySegment windowsFrom(int token) {
-    return windows.asSlice(4L * token * maxNgram);
+    return token == 0 ? windows : windows.asSlice(4L * token * maxNgram); // a slice is an object
   }
 
   MemorySegment maskFrom(int token) {
-    return mask.asSlice(token);
+    return token == 0 ? mask : mask.asSlice(token);
   }
 
   int parts() {

@@ -1,0 +1,208 @@
+package io.engram4j;
+
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gate.GateWeights.ZeroRule;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramConfig.Variant;
+import io.engram4j.layout.EngramLayout;
+import io.engram4j.map.TokenMap;
+import io.engram4j.project.Linear;
+import io.engram4j.project.Projection;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Random;
+
+/** Configurations and small random models for tests. */
+public final class TestModels {
+  private TestModels() {}
+
+  /** DeepSeek-V4.1-Flash's configuration. */
+  public static EngramConfig v41Flash() {
+    return new EngramConfig(
+        Variant.V41,
+        5120,
+        4,
+        List.of(1, 14),
+        4,
+        Collections.nCopies(3, 16_000_000L),
+        8,
+        256,
+        2,
+        0,
+        1e-20,
+        0,
+        OptionalInt.of(129264),
+        OptionalInt.of(99092),
+        List.of(384_006_168L, 384_016_682L));
+  }
+
+  /** The configuration of the paper's demo. */
+  public static EngramConfig paperDemo() {
+    return new EngramConfig(
+        Variant.PAPER,
+        1024,
+        4,
+        List.of(1, 15),
+        3,
+        List.of(646_400L, 646_400L),
+        8,
+        64,
+        2,
+        0,
+        0x1p-23,
+        4,
+        OptionalInt.empty(),
+        OptionalInt.empty(),
+        List.of());
+  }
+
+  /** A V4.1 configuration of another size. */
+  public static EngramConfig v41(
+      int hidden,
+      int branches,
+      List<Integer> layers,
+      int maxNgram,
+      List<Long> sizes,
+      int heads,
+      int headDim) {
+    return new EngramConfig(
+        Variant.V41,
+        hidden,
+        branches,
+        layers,
+        maxNgram,
+        sizes,
+        heads,
+        headDim,
+        0,
+        0,
+        1e-20,
+        0,
+        OptionalInt.of(99),
+        OptionalInt.empty(),
+        List.of());
+  }
+
+  /** A map of 129,280 ids to 99,092 that leaves the first ids alone, as V4.1's does. */
+  public static TokenMap v41SizedMap() {
+    int[] map = new int[129_280];
+    for (int id = 0; id < map.length; id++) {
+      map[id] = id < 99_092 ? id : id - 99_092;
+    }
+    return TokenMap.of(map);
+  }
+
+  /** A map of 100 ids to 80. */
+  public static TokenMap smallMap() {
+    int[] map = new int[100];
+    for (int id = 0; id < map.length; id++) {
+      map[id] = id % 80;
+    }
+    return TokenMap.of(map);
+  }
+
+  /** A small random model in V4.1's layout; token 99 is its image token. */
+  public static EngramModel v41() {
+    return model(v41(24, 3, List.of(1, 4), 4, Collections.nCopies(3, 50L), 3, 8));
+  }
+
+  /** A small random model in the paper's layout. */
+  public static EngramModel paper() {
+    return model(
+        new EngramConfig(
+            Variant.PAPER,
+            16,
+            2,
+            List.of(0, 2),
+            3,
+            List.of(40L, 60L),
+            2,
+            8,
+            0,
+            0,
+            0x1p-23,
+            4,
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            List.of()));
+  }
+
+  /** A random model of a configuration, over the small map. */
+  public static EngramModel model(EngramConfig config) {
+    Random random = new Random(1);
+    List<LayerWeights> weights = new ArrayList<>();
+    for (long[] primes : EngramLayout.primes(config)) {
+      weights.add(weights(config, Arrays.stream(primes).sum(), random));
+    }
+    return new EngramModel(config, smallMap(), weights, new JavaBackend(), null);
+  }
+
+  private static LayerWeights weights(EngramConfig config, long rows, Random random) {
+    int size = config.hiddenSize();
+    int width = config.streamWidth();
+    Table table = table(config, rows, random);
+    Linear linear =
+        new Linear(
+            "wkv",
+            config.kvWidth(),
+            config.rowWidth(),
+            Dtype.F32,
+            MemorySegment.ofArray(gaussians(config.kvWidth() * config.rowWidth(), random)),
+            null,
+            gaussians(config.kvWidth(), random));
+    boolean v41 = config.variant() == Variant.V41;
+    GateWeights gate =
+        new GateWeights(
+            config.branches(),
+            size,
+            gaussians(width, random),
+            gaussians(width, random),
+            config.normEps(),
+            v41 ? ZeroRule.COPYSIGN : ZeroRule.SIGNUM);
+    ConvWeights conv =
+        v41
+            ? null
+            : new ConvWeights(
+                config.branches(),
+                size,
+                config.convKernel(),
+                config.convDilation(),
+                gaussians(width * config.convKernel(), random),
+                gaussians(width, random),
+                1e-5);
+    return new LayerWeights(table, new Projection(List.of(linear)), gate, conv);
+  }
+
+  private static Table table(EngramConfig config, long rows, Random random) {
+    byte[] codes = new byte[(int) rows * config.headDim()];
+    random.nextBytes(codes);
+    for (int i = 0; i < codes.length; i++) {
+      codes[i] = (codes[i] & 0x7f) == 0x7f ? 0 : codes[i];
+    }
+    byte[] scales = new byte[(int) rows * Table.scalesPerRow(config.headDim())];
+    Arrays.fill(scales, (byte) 119);
+    return Table.fp8(
+        "table",
+        rows,
+        config.headDim(),
+        MemorySegment.ofArray(codes),
+        MemorySegment.ofArray(scales));
+  }
+
+  /** Random numbers around zero. */
+  public static float[] gaussians(int count, Random random) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+}
