@@ -1,0 +1,110 @@
+package io.engram4j.cli;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import org.junit.jupiter.api.Test;
+
+/** Holds the direction of dependencies: inwards only. */
+class ArchitectureTest {
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPackages("io.engram4j");
+
+  @Test
+  void modulesDependInwards() {
+    assertTrue(CLASSES.size() > 50, "classes found: " + CLASSES.size());
+    layeredArchitecture()
+        .consideringOnlyDependenciesInLayers()
+        .layer("core")
+        .definedBy(
+            "io.engram4j",
+            "io.engram4j.backend..",
+            "io.engram4j.conv..",
+            "io.engram4j.format..",
+            "io.engram4j.gate..",
+            "io.engram4j.gather..",
+            "io.engram4j.hash..",
+            "io.engram4j.layout..",
+            "io.engram4j.map..",
+            "io.engram4j.project..")
+        .layer("hf")
+        .definedBy("io.engram4j.hf..")
+        .layer("tck")
+        .definedBy("io.engram4j.tck..")
+        .layer("cli")
+        .definedBy("io.engram4j.cli..")
+        .whereLayer("cli")
+        .mayNotBeAccessedByAnyLayer()
+        .whereLayer("tck")
+        .mayOnlyBeAccessedByLayers("cli")
+        .whereLayer("hf")
+        .mayOnlyBeAccessedByLayers("tck", "cli")
+        .whereLayer("core")
+        .mayOnlyBeAccessedByLayers("hf", "tck", "cli")
+        .check(CLASSES);
+  }
+
+  @Test
+  void stagesHaveNoCycles() {
+    slices().matching("io.engram4j.(*)..").should().beFreeOfCycles().check(CLASSES);
+    noClasses()
+        .that()
+        .resideInAnyPackage(
+            "io.engram4j.conv..",
+            "io.engram4j.format..",
+            "io.engram4j.gate..",
+            "io.engram4j.gather..",
+            "io.engram4j.hash..",
+            "io.engram4j.layout..",
+            "io.engram4j.map..",
+            "io.engram4j.project..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage("io.engram4j", "io.engram4j.backend..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void coreDependsOnTheJdkAndSlf4jAlone() {
+    classes()
+        .that()
+        .resideOutsideOfPackages("io.engram4j.hf..", "io.engram4j.tck..", "io.engram4j.cli..")
+        .should()
+        .onlyDependOnClassesThat()
+        .resideInAnyPackage("java..", "org.slf4j..", "org.jspecify..", "io.engram4j..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void onlyTheNativeBridgeMayLink() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("io.engram4j.ffm..")
+        .should()
+        .dependOnClassesThat()
+        .haveFullyQualifiedName("java.lang.foreign.Linker")
+        .check(CLASSES);
+  }
+
+  @Test
+  void librariesLogThroughSlf4j() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage("io.engram4j.cli..")
+        .should()
+        .accessField(System.class, "out")
+        .orShould()
+        .accessField(System.class, "err")
+        .orShould()
+        .callMethod(Throwable.class, "printStackTrace")
+        .check(CLASSES);
+  }
+}

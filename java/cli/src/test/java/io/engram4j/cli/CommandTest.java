@@ -1,0 +1,298 @@
+package io.engram4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.engram4j.tck.Golden;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Every command as people run it: results, JSON, exit codes, and one line for each error. */
+class CommandTest {
+  @TempDir static Path golden;
+  @TempDir Path directory;
+
+  @BeforeAll
+  static void extract() throws IOException {
+    Golden.extract(golden);
+  }
+
+  private static String path(String name) {
+    return golden.resolve(name).toString();
+  }
+
+  private static JsonNode json(String... arguments) throws IOException {
+    Cli.Result result = Cli.run(arguments);
+    assertEquals(0, result.exit(), result.err());
+    assertEquals("", result.err());
+    return new ObjectMapper().readTree(result.out());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"mini-v41", "mini-paper"})
+  void inspect(String name) throws IOException {
+    JsonNode json = json("inspect", path(name), "--json");
+    assertTrue(json.get("passed").asBoolean());
+    assertEquals(688, json.get("compressed").asInt());
+    assertEquals(2, json.get("layers").size());
+    long rows = name.equals("mini-v41") ? 11350 : 11584;
+    assertEquals(rows, json.get("layers").get(0).get("rows").asLong());
+    Cli.Result table = Cli.run("inspect", path(name));
+    assertEquals(0, table.exit());
+    assertTrue(table.out().contains("841 -> 688"), table.out());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"mini-v41", "mini-paper"})
+  void verify(String name) throws IOException {
+    JsonNode json = json("verify", path(name), "--backend", "all", "--json");
+    assertTrue(json.get("passed").asBoolean());
+    assertEquals(name.equals("mini-v41") ? 26 : 12, json.get("results").size());
+    assertTrue(Cli.run("verify", path(name)).out().contains("all pass"));
+  }
+
+  @Test
+  void verifyFailsWhereTheTruthDiffers() throws IOException {
+    copy("mini-v41");
+    Path truth = directory.resolve("expected-plain.safetensors");
+    byte[] bytes = Files.readAllBytes(truth);
+    bytes[bytes.length - 1] ^= 0x40; // the last bf16 of the output
+    Files.write(truth, bytes);
+    Cli.Result result = Cli.run("verify", directory.toString());
+    assertEquals(1, result.exit(), result.err());
+    assertTrue(result.out().contains("1 FAILED"), result.out());
+    assertEquals("", result.err());
+  }
+
+  private void copy(String name) throws IOException {
+    try (Stream<Path> files = Files.list(golden.resolve(name))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, directory.resolve(file.getFileName()));
+      }
+    }
+  }
+
+  @Test
+  void map() throws IOException {
+    Path out = directory.resolve("map.bin");
+    JsonNode json = json("map", path("mini-v41/tokenizer.json"), "--json", "--out", out.toString());
+    assertEquals(841, json.get("ids").asInt());
+    assertEquals(688, json.get("compressed").asInt());
+    assertEquals(64, json.get("sha256").asText().length());
+    assertTrue(json.get("largest_groups").get(0).get("token_ids").size() > 5);
+    JsonNode again = json("inspect", path("mini-v41"), "--map", out.toString(), "--json");
+    assertEquals(json.get("sha256"), again.get("map_sha256"));
+  }
+
+  @Test
+  void hash() throws IOException {
+    JsonNode tokens = json("hash", path("mini-v41"), "--text", "Only THE", "--json").get("tokens");
+    assertEquals(24, tokens.get(0).get("rows").get("14").size());
+    assertEquals("O", tokens.get(0).get("text").asText());
+    List<String> ids = new ArrayList<>();
+    tokens.forEach(token -> ids.add(token.get("token_id").asText()));
+    JsonNode same =
+        json("hash", path("mini-v41"), "--ids", String.join(",", ids), "--json").get("tokens");
+    assertEquals(tokens, same);
+    JsonNode dead =
+        json("hash", path("mini-v41"), "--ids", "1,2,3,4", "--dead", "1,2", "--json").get("tokens");
+    assertTrue(dead.get(1).get("dead").asBoolean());
+    assertFalse(dead.get(3).get("dead").asBoolean());
+    assertEquals(dead.get(1).get("rows"), dead.get(2).get("rows"), "dead: nothing but padding");
+  }
+
+  @Test
+  void runWithGates() throws IOException {
+    Path text = Files.writeString(directory.resolve("text.txt"), "<script>The é 漢字</script>\n");
+    Path page = directory.resolve("gates.html");
+    String[] run = {
+      "run",
+      path("mini-v41"),
+      "--text",
+      text.toString(),
+      "--json",
+      "--repeat",
+      "2",
+      "--gates",
+      page.toString()
+    };
+    JsonNode json = json(run);
+    assertEquals(64, json.get("digest").asText().length());
+    assertTrue(json.get("stages").get("project").get("tokens_per_s").asDouble() > 0);
+    assertEquals(json.get("digest"), json(run).get("digest"), "the same run, the same output");
+    String html = Files.readString(page);
+    assertFalse(html.contains("<script>The"), "the text must not become part of the page");
+    assertTrue(html.contains("\\u003cscript>") || html.contains("\\u003c"), html);
+    assertFalse(html.contains("http"), "the page is self-contained");
+    JsonNode one =
+        json("run", path("mini-paper"), "--text", text.toString(), "--layers", "15", "--json");
+    assertEquals("[15]", one.get("layers").toString());
+  }
+
+  @Test
+  void doctor() throws IOException {
+    JsonNode json = json("doctor", "--json");
+    assertEquals("java", json.get("backends").get(0).get("name").asText());
+    assertTrue(json.get("backends").get(0).get("available").asBoolean());
+    assertTrue(Cli.run("doctor").out().contains("largest heap"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"demo", "inspect", "map", "hash", "run", "verify", "doctor"})
+  void everyCommandHasHelpAndJson(String command) throws IOException {
+    Cli.Result result = Cli.run(command, "--help");
+    assertEquals(0, result.exit());
+    assertTrue(result.out().contains("--json"), result.out());
+    assertTrue(result.out().contains("--debug"), result.out());
+  }
+
+  static Stream<Arguments> wrong() {
+    return Stream.of(
+        Arguments.of("no DIR", List.of("inspect"), "Missing required parameter: 'DIR'"),
+        Arguments.of("unknown command", List.of("frobnicate"), "frobnicate"),
+        Arguments.of("unknown option", List.of("doctor", "--frob"), "--frob"),
+        Arguments.of(
+            "no such directory",
+            List.of("inspect", "/no/such"),
+            "/no/such is not a model directory"),
+        Arguments.of("no such tokenizer", List.of("map", "/no/such"), "/no/such does not exist"),
+        Arguments.of("a directory as tokenizer", List.of("map", "/"), "/ is a directory"),
+        Arguments.of("neither text nor ids", List.of("hash", "MODEL"), "--text"),
+        Arguments.of(
+            "text and ids",
+            List.of("hash", "MODEL", "--text", "a", "--ids", "1"),
+            "mutually exclusive"),
+        Arguments.of("ids that are none", List.of("hash", "MODEL", "--ids", "1,x"), "--ids"),
+        Arguments.of(
+            "ids outside",
+            List.of("hash", "MODEL", "--ids", "1,841"),
+            "token id 841 is outside the vocabulary of 841 ids"),
+        Arguments.of("negative ids", List.of("hash", "MODEL", "--ids=-1"), "token id -1"),
+        Arguments.of(
+            "dead outside",
+            List.of("hash", "MODEL", "--ids", "1,2", "--dead", "2"),
+            "--dead 2 is not a position of the 2 tokens"),
+        Arguments.of(
+            "no such text",
+            List.of("run", "MODEL", "--text", "/no/such"),
+            "/no/such does not exist"),
+        Arguments.of(
+            "a directory as text", List.of("run", "MODEL", "--text", "/"), "/ is a directory"),
+        Arguments.of(
+            "no such layer",
+            List.of("run", "MODEL", "--text", "TEXT", "--layers", "2"),
+            "layer 2 has no Engram; those that have are [1, 14]"),
+        Arguments.of(
+            "no such backend",
+            List.of("run", "MODEL", "--text", "TEXT", "--backend", "x"),
+            "x: unknown; there are [java]"),
+        Arguments.of(
+            "never repeated",
+            List.of("run", "MODEL", "--text", "TEXT", "--repeat", "0"),
+            "--repeat"),
+        Arguments.of(
+            "page cannot be written",
+            List.of("run", "MODEL", "--text", "TEXT", "--gates", "/no/such/x.html"),
+            "/no/such/x.html does not exist"),
+        Arguments.of(
+            "nothing to verify", List.of("verify", "GOLDEN"), "config.json does not exist"));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("wrong")
+  void badUsageAndInput(String name, List<String> arguments, String message) throws IOException {
+    Path text = Files.writeString(directory.resolve("t.txt"), "text");
+    String[] real =
+        arguments.stream()
+            .map(a -> a.equals("MODEL") ? path("mini-v41") : a.equals("TEXT") ? text.toString() : a)
+            .map(a -> a.equals("GOLDEN") ? golden.toString() : a)
+            .toArray(String[]::new);
+    Cli.Result result = Cli.run(real);
+    assertEquals(2, result.exit(), name + ": " + result);
+    assertEquals("", result.out(), name);
+    assertTrue(result.err().startsWith("error: "), result.err());
+    assertEquals(1, result.err().strip().lines().count(), result.err());
+    assertTrue(result.err().contains(message), result.err());
+    Cli.Result debug =
+        Cli.run(Stream.concat(Stream.of(real), Stream.of("--debug")).toArray(String[]::new));
+    assertEquals(2, debug.exit());
+  }
+
+  @Test
+  void textThatIsNoUtf8() throws IOException {
+    Path text =
+        Files.write(
+            directory.resolve("t.txt"), new byte[] {'a', (byte) 0xed, (byte) 0xa0, (byte) 0x80});
+    Cli.Result result = Cli.run("run", path("mini-v41"), "--text", text.toString());
+    assertEquals(2, result.exit());
+    assertTrue(result.err().contains("is not UTF-8 text"), result.err());
+  }
+
+  @Test
+  void failedChecksExitWith1() throws IOException {
+    copy("mini-v41");
+    Files.delete(directory.resolve("model-00002-of-00002.safetensors"));
+    Cli.Result result = Cli.run("inspect", directory.toString());
+    assertEquals(1, result.exit(), result.err());
+    assertTrue(result.out().contains("FAILED  layer 14 tensors"), result.out());
+    Cli.Result run = Cli.run("run", directory.toString(), "--text", path("mini-v41/config.json"));
+    assertEquals(2, run.exit());
+    assertTrue(run.err().contains("model-00002-of-00002.safetensors does not exist"), run.err());
+    assertEquals(0, Cli.run("hash", directory.toString(), "--ids", "1").exit());
+  }
+
+  @Test
+  void demoIsMadeOnceAndWhole() throws IOException {
+    Path cache = directory.resolve("cache with spaces é");
+    JsonNode first = json("demo", "--json", "--cache", cache.toString());
+    assertEquals(199_998, first.get("vocabulary").asInt());
+    assertTrue(first.get("backends").get(0).get("agrees").asBoolean());
+    JsonNode second = json("demo", "--json", "--cache", cache.toString());
+    assertEquals(
+        first.get("backends").get(0).get("digest"), second.get("backends").get(0).get("digest"));
+    try (Stream<Path> files = Files.list(cache)) {
+      assertEquals(List.of("demo-v41-1"), files.map(f -> f.getFileName().toString()).toList());
+    }
+    Cli.Result inspect = Cli.run("inspect", cache.resolve("demo-v41-1").toString());
+    assertEquals(0, inspect.exit(), inspect.out());
+  }
+
+  @Test
+  void aFullDiskLeavesNoHalfModel() throws IOException {
+    Path cache = directory.resolve("cache");
+    // a file size limit fails a write in the middle, as a full disk does
+    Cli.Result result = Cli.run(Map.of(), "ulimit -f 20000", "demo", "--cache", cache.toString());
+    assertEquals(2, result.exit(), result.toString());
+    assertTrue(result.err().startsWith("error: "), result.err());
+    assertEquals(1, result.err().strip().lines().count(), result.err());
+    try (Stream<Path> files = Files.list(cache)) {
+      assertEquals(List.of(), files.toList());
+    }
+  }
+
+  @Test
+  void aCacheThatCannotBeWritten() throws IOException {
+    Path file = Files.writeString(directory.resolve("file"), "x", StandardCharsets.UTF_8);
+    for (Path cache : List.of(file, file.resolve("below"), Path.of("/proc/no"))) {
+      Cli.Result result = Cli.run(Map.of("ENGRAM_CACHE", cache.toString()), "", "demo");
+      assertEquals(2, result.exit(), result.toString());
+      assertTrue(result.err().startsWith("error: the cache directory"), result.err());
+    }
+  }
+}
