@@ -1,0 +1,62 @@
+package io.engram4j.bench;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.conv.ConvWeights;
+import java.lang.foreign.MemorySegment;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.OperationsPerInvocation;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.Warmup;
+
+/** Stage conv at the paper's width, 4 taps 3 tokens apart: tokens a second. */
+@State(Scope.Thread)
+@Fork(1)
+@Warmup(iterations = 3, time = 1)
+@Measurement(iterations = 5, time = 1)
+public class ConvBenchmark {
+  private static final int TOKENS = 64;
+  private static final int BRANCHES = 4;
+  private static final int KERNEL = 4;
+  private static final int DILATION = 3;
+
+  /** The backend to run. */
+  @Param("java")
+  public String backend = "java";
+
+  /** The width of a branch. */
+  @Param("1024")
+  public int hiddenSize = 1024;
+
+  private Backend kernels = Backends.named("java");
+  private ConvWeights conv = new ConvWeights(1, 1, 1, 1, new float[1], new float[1], 1);
+  private MemorySegment gated = MemorySegment.NULL;
+  private MemorySegment window = MemorySegment.NULL;
+  private MemorySegment delta = MemorySegment.NULL;
+
+  /** Fills weights and values. */
+  @Setup
+  public void setup() {
+    kernels = Backends.named(backend);
+    int width = BRANCHES * hiddenSize;
+    float[] taps = Inputs.gaussians(width * KERNEL);
+    conv =
+        new ConvWeights(
+            BRANCHES, hiddenSize, KERNEL, DILATION, taps, Inputs.gaussians(width), 1e-5);
+    gated = Inputs.floats(TOKENS * width);
+    window = Inputs.floats((TOKENS + conv.reach()) * width);
+    delta = Inputs.floats(TOKENS * width);
+  }
+
+  /** A block of tokens. */
+  @Benchmark
+  @OperationsPerInvocation(TOKENS)
+  public void block() {
+    kernels.conv(conv, gated, window, TOKENS, delta);
+  }
+}

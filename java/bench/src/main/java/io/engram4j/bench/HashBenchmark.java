@@ -1,0 +1,91 @@
+package io.engram4j.bench;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramConfig.Variant;
+import io.engram4j.layout.EngramLayout;
+import io.engram4j.layout.LayerLayout;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Collections;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.SplittableRandom;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.OperationsPerInvocation;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.Warmup;
+
+/** Stage hash at V4.1's layout: columns a second. */
+@State(Scope.Thread)
+@Fork(1)
+@Warmup(iterations = 3, time = 1)
+@Measurement(iterations = 5, time = 1)
+public class HashBenchmark {
+  private static final int TOKENS = 512;
+  private static final int COLUMNS = 24;
+
+  /** The backend to run. */
+  @Param("java")
+  public String backend = "java";
+
+  private Backend kernels = Backends.named("java");
+  private LayerLayout layout = v41Layout();
+  private MemorySegment windows = MemorySegment.NULL;
+  private MemorySegment rowIds = MemorySegment.NULL;
+
+  static LayerLayout v41Layout() {
+    EngramConfig config =
+        new EngramConfig(
+            Variant.V41,
+            5120,
+            4,
+            List.of(1, 14),
+            4,
+            Collections.nCopies(3, 16_000_000L),
+            8,
+            256,
+            2,
+            0,
+            1e-20,
+            0,
+            OptionalInt.empty(),
+            OptionalInt.empty(),
+            List.of());
+    return EngramLayout.of(config, 99_092).getFirst();
+  }
+
+  /** Fills the windows with random ids. */
+  @Setup
+  public void setup() {
+    kernels = Backends.named(backend);
+    layout = v41Layout();
+    windows = Arena.ofAuto().allocate(4L * 4 * TOKENS, 64);
+    rowIds = Arena.ofAuto().allocate(8L * COLUMNS * TOKENS, 64);
+    SplittableRandom random = new SplittableRandom(1);
+    for (int i = 0; i < 4 * TOKENS; i++) {
+      windows.setAtIndex(ValueLayout.JAVA_INT, i, random.nextInt(99_092));
+    }
+  }
+
+  /** A whole prefill chunk. */
+  @Benchmark
+  @OperationsPerInvocation(TOKENS * COLUMNS)
+  public void prefill() {
+    kernels.hash(layout, windows, TOKENS, rowIds);
+  }
+
+  /** One token. */
+  @Benchmark
+  @OperationsPerInvocation(COLUMNS)
+  public void decode() {
+    kernels.hash(layout, windows, 1, rowIds);
+  }
+}

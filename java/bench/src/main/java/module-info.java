@@ -1,0 +1,9 @@
+import org.jspecify.annotations.NullMarked;
+
+/** JMH benchmarks, one class per stage. */
+@NullMarked
+module io.engram4j.bench {
+  requires io.engram4j.core;
+  requires jmh.core;
+  requires static org.jspecify;
+}
