@@ -26,12 +26,32 @@ public final class EngramLayer {
   private final int index;
   private final LayerLayout layout;
   private final @Nullable LayerWeights weights;
+  private final Backend.Hash hash;
+  private final @Nullable Kernels kernels;
+
+  /** The kernels of the stages that need tensors. */
+  private record Kernels(
+      Backend.Gather gather,
+      Backend.Project project,
+      Backend.Gate gate,
+      Backend.@Nullable Conv conv) {
+    static Kernels of(Backend backend, LayerWeights weights) {
+      ConvWeights conv = weights.conv();
+      return new Kernels(
+          backend.gather(weights.table()),
+          backend.project(weights.projection()),
+          backend.gate(weights.gate()),
+          conv == null ? null : backend.conv(conv));
+    }
+  }
 
   EngramLayer(EngramModel model, int index, LayerLayout layout, @Nullable LayerWeights weights) {
     this.model = model;
     this.index = index;
     this.layout = layout;
     this.weights = weights;
+    this.hash = model.backend().hash(layout);
+    this.kernels = weights == null ? null : Kernels.of(model.backend(), weights);
   }
 
   /** Returns the model layer at whose start this runs, 0-based. */
@@ -56,9 +76,20 @@ public final class EngramLayer {
    */
   public LayerWeights weights() {
     if (weights == null) {
-      throw new IllegalStateException("layer " + id() + " was opened without its tensors");
+      throw withoutTensors();
     }
     return weights;
+  }
+
+  private Kernels kernels() {
+    if (kernels == null) {
+      throw withoutTensors();
+    }
+    return kernels;
+  }
+
+  private IllegalStateException withoutTensors() {
+    return new IllegalStateException("layer " + id() + " was opened without its tensors");
   }
 
   /**
@@ -71,7 +102,7 @@ public final class EngramLayer {
     requireOurs(batch);
     MemorySegment windows = batch.windowsFrom(0);
     StageChecks.hash(layout, windows, batch.tokens(), rowIds);
-    model.backend().hash(layout, windows, batch.tokens(), rowIds);
+    hash.run(windows, batch.tokens(), rowIds);
   }
 
   /**
@@ -88,7 +119,7 @@ public final class EngramLayer {
     StageChecks.gather(weights().table(), rowIds, count, out, outType);
     long stamp = model.enter();
     try {
-      model.backend().gather(weights().table(), rowIds, count, out, outType);
+      kernels().gather().run(rowIds, count, out, outType);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -107,7 +138,7 @@ public final class EngramLayer {
     StageChecks.project(weights().projection(), rows, tokens, kv);
     long stamp = model.enter();
     try {
-      model.backend().project(weights().projection(), rows, tokens, kv);
+      kernels().project().run(rows, tokens, kv);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -188,7 +219,7 @@ public final class EngramLayer {
     private final HiddenStream hidden;
     private final @Nullable StageListener listener;
     private final Workspace space;
-    private final Backend backend = model.backend();
+    private final Kernels kernels = kernels();
     private final LayerWeights weights = weights();
 
     Block(
@@ -207,25 +238,25 @@ public final class EngramLayer {
 
     void run() {
       long start = clock();
-      backend.hash(layout, batch.windowsFrom(first), tokens, space.rowIds());
+      hash.run(batch.windowsFrom(first), tokens, space.rowIds());
       start = tell(Stage.HASH, space.rowIds(), 8L * layout.columns(), start);
       long rows = (long) tokens * layout.columns();
-      backend.gather(weights.table(), space.rowIds(), rows, space.rows(), Dtype.F32);
+      kernels.gather().run(space.rowIds(), rows, space.rows(), Dtype.F32);
       start = tell(Stage.GATHER, space.rows(), 4L * weights.projection().inputs(), start);
-      backend.project(weights.projection(), space.rows(), tokens, space.kv());
+      kernels.project().run(space.rows(), tokens, space.kv());
       start = tell(Stage.PROJECT, space.kv(), 4L * weights.projection().outputs(), start);
+      Backend.Conv convolution = kernels.conv();
       ConvWeights conv = weights.conv();
       MemorySegment mask = batch.maskFrom(first);
       long gateBytes = 4L * weights.gate().branches();
-      if (conv == null) {
-        backend.gate(weights.gate(), space.kv(), hidden, mask, tokens, space.gates());
+      if (conv == null || convolution == null) {
+        kernels.gate().update(space.kv(), hidden, mask, tokens, space.gates());
         tell(Stage.GATE, space.gates(), gateBytes, start);
       } else {
-        backend.gateValues(
-            weights.gate(), space.kv(), hidden, mask, tokens, space.gates(), space.gated());
+        kernels.gate().values(space.kv(), hidden, mask, tokens, space.gates(), space.gated());
         start = tell(Stage.GATE, space.gates(), gateBytes, start);
         for (int part = 0; part < batch.parts(); part++) {
-          convolve(conv, part);
+          convolve(conv, convolution, part);
         }
         add(conv, mask);
         tell(Stage.CONV, space.delta(), 4L * conv.channels(), start);
@@ -233,7 +264,7 @@ public final class EngramLayer {
     }
 
     /** Convolves what this block holds of one sequence. */
-    private void convolve(ConvWeights conv, int part) {
+    private void convolve(ConvWeights conv, Backend.Conv convolution, int part) {
       int from = Math.max(first, batch.start(part));
       int count = Math.min(first + tokens, batch.end(part)) - from;
       if (count <= 0) {
@@ -245,8 +276,7 @@ public final class EngramLayer {
       long bytes = 4L * conv.channels() * count;
       MemorySegment window = space.window();
       state.load(position, window);
-      backend.conv(
-          conv,
+      convolution.run(
           space.gated().asSlice(offset, bytes),
           window,
           count,

@@ -4,6 +4,8 @@ import io.engram4j.backend.Backend;
 import io.engram4j.backend.Backends;
 import io.engram4j.conv.ConvWeights;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
@@ -33,8 +35,7 @@ public class ConvBenchmark {
   @Param("1024")
   public int hiddenSize = 1024;
 
-  private Backend kernels = Backends.named("java");
-  private ConvWeights conv = new ConvWeights(1, 1, 1, 1, new float[1], new float[1], 1);
+  private Backend.@Nullable Conv kernel;
   private MemorySegment gated = MemorySegment.NULL;
   private MemorySegment window = MemorySegment.NULL;
   private MemorySegment delta = MemorySegment.NULL;
@@ -42,12 +43,12 @@ public class ConvBenchmark {
   /** Fills weights and values. */
   @Setup
   public void setup() {
-    kernels = Backends.named(backend);
     int width = BRANCHES * hiddenSize;
     float[] taps = Inputs.gaussians(width * KERNEL);
-    conv =
+    ConvWeights conv =
         new ConvWeights(
             BRANCHES, hiddenSize, KERNEL, DILATION, taps, Inputs.gaussians(width), 1e-5);
+    kernel = Backends.named(backend).conv(conv);
     gated = Inputs.floats(TOKENS * width);
     window = Inputs.floats((TOKENS + conv.reach()) * width);
     delta = Inputs.floats(TOKENS * width);
@@ -57,6 +58,6 @@ public class ConvBenchmark {
   @Benchmark
   @OperationsPerInvocation(TOKENS)
   public void block() {
-    kernels.conv(conv, gated, window, TOKENS, delta);
+    Objects.requireNonNull(kernel).run(gated, window, TOKENS, delta);
   }
 }

@@ -8,7 +8,9 @@ import io.engram4j.gate.GateWeights.ZeroRule;
 import io.engram4j.gate.HiddenStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
@@ -40,8 +42,7 @@ public class GateBenchmark {
   @Param({"F32", "BF16"})
   public Dtype stream = Dtype.F32;
 
-  private Backend kernels = Backends.named("java");
-  private GateWeights gate = new GateWeights(1, 1, new float[1], new float[1], 1, ZeroRule.SIGNUM);
+  private Backend.@Nullable Gate kernel;
   private MemorySegment kv = MemorySegment.NULL;
   private MemorySegment mask = MemorySegment.NULL;
   private MemorySegment gates = MemorySegment.NULL;
@@ -50,10 +51,11 @@ public class GateBenchmark {
   /** Fills weights, keys, values and streams. */
   @Setup
   public void setup() {
-    kernels = Backends.named(backend);
     int width = BRANCHES * hiddenSize;
     float[] weights = Inputs.gaussians(width);
-    gate = new GateWeights(BRANCHES, hiddenSize, weights, weights, 1e-20, ZeroRule.COPYSIGN);
+    GateWeights gate =
+        new GateWeights(BRANCHES, hiddenSize, weights, weights, 1e-20, ZeroRule.COPYSIGN);
+    kernel = Backends.named(backend).gate(gate);
     kv = Inputs.floats(TOKENS * (width + hiddenSize));
     mask = Arena.ofAuto().allocate(TOKENS).fill((byte) 1);
     gates = Inputs.floats(TOKENS * BRANCHES);
@@ -69,6 +71,6 @@ public class GateBenchmark {
   @Benchmark
   @OperationsPerInvocation(TOKENS)
   public void gate() {
-    kernels.gate(gate, kv, hidden, mask, TOKENS, gates);
+    Objects.requireNonNull(kernel).update(kv, hidden, mask, TOKENS, gates);
   }
 }

@@ -7,7 +7,9 @@ import io.engram4j.gather.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
@@ -42,16 +44,14 @@ public class GatherBenchmark {
   public Dtype out = Dtype.F32;
 
   private final Arena arena = Arena.ofShared();
-  private Backend kernels = Backends.named("java");
+  private Backend.@Nullable Gather kernel;
   private MemorySegment rowIds = MemorySegment.NULL;
   private MemorySegment gathered = MemorySegment.NULL;
-  private Table table = Table.plain("none", Dtype.F32, 1, 1, MemorySegment.ofArray(new float[1]));
   private int chunk;
 
   /** Fills the table, so that every page is there. */
   @Setup
   public void setup() {
-    kernels = Backends.named(backend);
     MemorySegment weight = arena.allocate(rows * HEAD_DIM, 64);
     MemorySegment scale = arena.allocate(rows * Table.scalesPerRow(HEAD_DIM), 64);
     SplittableRandom random = new SplittableRandom(1);
@@ -60,7 +60,8 @@ public class GatherBenchmark {
       weight.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong() & 0xefefefefefefefefL);
     }
     scale.fill((byte) 120);
-    table = Table.fp8("table", rows, HEAD_DIM, weight, scale);
+    Table table = Table.fp8("table", rows, HEAD_DIM, weight, scale);
+    kernel = Backends.named(backend).gather(table);
     rowIds = arena.allocate(8L * TOKEN_ROWS * CHUNKS, 64);
     for (int i = 0; i < TOKEN_ROWS * CHUNKS; i++) {
       rowIds.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong(rows));
@@ -80,6 +81,6 @@ public class GatherBenchmark {
   public void decode() {
     chunk = (chunk + 1) % CHUNKS;
     MemorySegment ids = rowIds.asSlice(8L * TOKEN_ROWS * chunk, 8L * TOKEN_ROWS);
-    kernels.gather(table, ids, TOKEN_ROWS, gathered, out);
+    Objects.requireNonNull(kernel).run(ids, TOKEN_ROWS, gathered, out);
   }
 }

@@ -36,8 +36,7 @@ public class HashBenchmark {
   @Param("java")
   public String backend = "java";
 
-  private Backend kernels = Backends.named("java");
-  private LayerLayout layout = v41Layout();
+  private Backend.Hash kernel = Backends.named("java").hash(v41Layout());
   private MemorySegment windows = MemorySegment.NULL;
   private MemorySegment rowIds = MemorySegment.NULL;
 
@@ -65,8 +64,7 @@ public class HashBenchmark {
   /** Fills the windows with random ids. */
   @Setup
   public void setup() {
-    kernels = Backends.named(backend);
-    layout = v41Layout();
+    kernel = Backends.named(backend).hash(v41Layout());
     windows = Arena.ofAuto().allocate(4L * 4 * TOKENS, 64);
     rowIds = Arena.ofAuto().allocate(8L * COLUMNS * TOKENS, 64);
     SplittableRandom random = new SplittableRandom(1);
@@ -79,13 +77,13 @@ public class HashBenchmark {
   @Benchmark
   @OperationsPerInvocation(TOKENS * COLUMNS)
   public void prefill() {
-    kernels.hash(layout, windows, TOKENS, rowIds);
+    kernel.run(windows, TOKENS, rowIds);
   }
 
   /** One token. */
   @Benchmark
   @OperationsPerInvocation(COLUMNS)
   public void decode() {
-    kernels.hash(layout, windows, 1, rowIds);
+    kernel.run(windows, 1, rowIds);
   }
 }

@@ -39,10 +39,9 @@ public class ProjectBenchmark {
   @Param("25600")
   public int outputs = 25_600;
 
-  private Backend kernels = Backends.named("java");
+  private Backend.Project kernel = Backends.named("java").project(projection(32));
   private MemorySegment rows = MemorySegment.NULL;
   private MemorySegment kv = MemorySegment.NULL;
-  private Projection projection = projection(32);
 
   private static Projection projection(int outputs) {
     SplittableRandom random = new SplittableRandom(1);
@@ -60,8 +59,7 @@ public class ProjectBenchmark {
   /** Fills weights and rows. */
   @Setup
   public void setup() {
-    kernels = Backends.named(backend);
-    projection = projection(outputs);
+    kernel = Backends.named(backend).project(projection(outputs));
     rows = Arena.ofAuto().allocate(4L * tokens * INPUTS, 64);
     kv = Arena.ofAuto().allocate(4L * tokens * outputs, 64);
     SplittableRandom random = new SplittableRandom(2);
@@ -73,6 +71,6 @@ public class ProjectBenchmark {
   /** One batch. */
   @Benchmark
   public void batch() {
-    kernels.project(projection, rows, tokens, kv);
+    kernel.run(rows, tokens, kv);
   }
 }

@@ -10,14 +10,15 @@ import io.engram4j.project.Projection;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The kernels of one implementation, a method per stage. The methods are pure functions over a
- * range of tokens: they keep nothing between calls, start no threads and are safe to call from
- * several threads on different outputs.
+ * The kernels of one implementation, one kind per stage. A kernel is made once for the weights of a
+ * layer, so that a backend can put them where it wants them, and run many times.
  *
- * <p>The caller has checked sizes ({@link StageChecks}); what depends on the data, the range of row
- * ids, each backend checks before it reads. Segments are little-endian, row-major, on or off the
- * heap, at any alignment; outputs do not overlap inputs. Integers must equal the Java backend's,
- * floats lie within the bounds of the conformance suite.
+ * <p>Running a kernel is a pure function over a range of tokens: it keeps nothing between calls,
+ * starts no threads, and may go on in several threads at once on different outputs. The caller has
+ * checked sizes ({@link StageChecks}); what depends on the data, the range of row ids, each kernel
+ * checks before it reads. Segments are little-endian, row-major, on or off the heap, at any
+ * alignment; outputs do not overlap inputs. Integers must equal the Java backend's, floats lie
+ * within the bounds of the conformance suite. A kernel does not keep the weights' memory open.
  */
 public interface Backend {
   /** Returns the name by which it is selected, such as {@code java}. */
@@ -26,73 +27,100 @@ public interface Backend {
   /** Returns what it is on this machine, in a few words: instruction set, library, device. */
   String description();
 
-  /**
-   * Stage hash: row ids from windows of compressed ids.
-   *
-   * @param windows int32 [tokens, maxNgram], newest first, the pad id where look-back is blocked
-   * @param rowIds int64 [tokens, columns], written
-   */
-  void hash(LayerLayout layout, MemorySegment windows, long tokens, MemorySegment rowIds);
+  /** Makes the hash kernel of a layer. */
+  Hash hash(LayerLayout layout);
 
-  /**
-   * Stage gather: rows from row ids.
-   *
-   * @param rowIds int64 [count]; -1 stands for a row of zeros
-   * @param out [count, headDim] of {@code outType}, written
-   * @param outType F32 or BF16
-   * @throws IndexOutOfBoundsException if another id is outside the table
-   */
-  void gather(Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType);
+  /** Makes the gather kernel of a table. */
+  Gather gather(Table table);
 
-  /**
-   * Stage project: key per branch and value from rows.
-   *
-   * @param rows float32 [tokens, inputs]
-   * @param kv float32 [tokens, outputs], written
-   */
-  void project(Projection projection, MemorySegment rows, int tokens, MemorySegment kv);
+  /** Makes the projection kernel of a layer. */
+  Project project(Projection projection);
 
-  /**
-   * Stage gate, as V4.1 has it: adds gate * value to the stream.
-   *
-   * @param kv float32 [tokens, (branches + 1) * hiddenSize]
-   * @param mask int8 [tokens]; where 0 the stream keeps its bits and the gate is 0
-   * @param gates float32 [tokens, branches], written
-   */
-  void gate(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates);
+  /** Makes the gate kernel of a layer. */
+  Gate gate(GateWeights weights);
 
-  /**
-   * Stage gate, as the paper has it: leaves the stream alone and writes gate * value.
-   *
-   * @param gated float32 [tokens, branches * hiddenSize], written; zeros where the mask is 0
-   */
-  void gateValues(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates,
-      MemorySegment gated);
+  /** Makes the convolution kernel of a layer. */
+  Conv conv(ConvWeights weights);
 
-  /**
-   * Stage conv: what the paper's layer adds to the stream.
-   *
-   * @param gated float32 [tokens, channels]
-   * @param window float32 [reach + tokens, channels]: normalised values of the tokens before, then
-   *     room for those of these tokens, which are written
-   * @param delta float32 [tokens, channels], written
-   */
-  void conv(
-      ConvWeights weights,
-      MemorySegment gated,
-      MemorySegment window,
-      long tokens,
-      MemorySegment delta);
+  /** Stage hash: row ids from windows of compressed ids. */
+  @FunctionalInterface
+  interface Hash {
+    /**
+     * Writes row ids.
+     *
+     * @param windows int32 [tokens, maxNgram], newest first, the pad id where look-back is blocked
+     * @param rowIds int64 [tokens, columns], written
+     */
+    void run(MemorySegment windows, long tokens, MemorySegment rowIds);
+  }
+
+  /** Stage gather: rows from row ids. */
+  @FunctionalInterface
+  interface Gather {
+    /**
+     * Writes rows.
+     *
+     * @param rowIds int64 [count]; -1 stands for a row of zeros
+     * @param out [count, headDim] of {@code outType}, written
+     * @param outType F32 or BF16
+     * @throws IndexOutOfBoundsException if another id is outside the table
+     */
+    void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType);
+  }
+
+  /** Stage project: key per branch and value from rows. */
+  @FunctionalInterface
+  interface Project {
+    /**
+     * Writes keys and values.
+     *
+     * @param rows float32 [tokens, inputs]
+     * @param kv float32 [tokens, outputs], written
+     */
+    void run(MemorySegment rows, int tokens, MemorySegment kv);
+  }
+
+  /** Stage gate: gates from keys and streams, and what they let through. */
+  interface Gate {
+    /**
+     * As V4.1 has it: adds gate * value to the stream.
+     *
+     * @param kv float32 [tokens, (branches + 1) * hiddenSize]
+     * @param mask int8 [tokens]; where 0 the stream keeps its bits and the gate is 0
+     * @param gates float32 [tokens, branches], written
+     */
+    void update(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates);
+
+    /**
+     * As the paper has it: leaves the stream alone and writes gate * value.
+     *
+     * @param gated float32 [tokens, branches * hiddenSize], written; zeros where the mask is 0
+     */
+    void values(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates,
+        MemorySegment gated);
+  }
+
+  /** Stage conv: what the paper's layer adds to the stream. */
+  @FunctionalInterface
+  interface Conv {
+    /**
+     * Convolves consecutive tokens of one sequence.
+     *
+     * @param gated float32 [tokens, channels]
+     * @param window float32 [reach + tokens, channels]: normalised values of the tokens before,
+     *     then room for those of these tokens, which are written
+     * @param delta float32 [tokens, channels], written
+     */
+    void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta);
+  }
 }

@@ -2,7 +2,6 @@ package io.engram4j.backend;
 
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.conv.JavaConv;
-import io.engram4j.format.Dtype;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gate.HiddenStream;
 import io.engram4j.gate.JavaGate;
@@ -33,51 +32,48 @@ public final class JavaBackend implements Backend {
   }
 
   @Override
-  public void hash(LayerLayout layout, MemorySegment windows, long tokens, MemorySegment rowIds) {
-    JavaHash.hash(layout, windows, tokens, rowIds);
+  public Hash hash(LayerLayout layout) {
+    return (windows, tokens, rowIds) -> JavaHash.hash(layout, windows, tokens, rowIds);
   }
 
   @Override
-  public void gather(
-      Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
-    JavaGather.gather(table, rowIds, count, out, outType);
+  public Gather gather(Table table) {
+    return (rowIds, count, out, outType) -> JavaGather.gather(table, rowIds, count, out, outType);
   }
 
   @Override
-  public void project(Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
-    JavaProject.project(projection, rows, tokens, kv);
+  public Project project(Projection projection) {
+    return (rows, tokens, kv) -> JavaProject.project(projection, rows, tokens, kv);
   }
 
   @Override
-  public void gate(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates) {
-    JavaGate.gate(weights, kv, hidden, mask, tokens, gates);
+  public Gate gate(GateWeights weights) {
+    return new Gate() {
+      @Override
+      public void update(
+          MemorySegment kv,
+          HiddenStream hidden,
+          MemorySegment mask,
+          long tokens,
+          MemorySegment gates) {
+        JavaGate.gate(weights, kv, hidden, mask, tokens, gates);
+      }
+
+      @Override
+      public void values(
+          MemorySegment kv,
+          HiddenStream hidden,
+          MemorySegment mask,
+          long tokens,
+          MemorySegment gates,
+          MemorySegment gated) {
+        JavaGate.gateValues(weights, kv, hidden, mask, tokens, gates, gated);
+      }
+    };
   }
 
   @Override
-  public void gateValues(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates,
-      MemorySegment gated) {
-    JavaGate.gateValues(weights, kv, hidden, mask, tokens, gates, gated);
-  }
-
-  @Override
-  public void conv(
-      ConvWeights weights,
-      MemorySegment gated,
-      MemorySegment window,
-      long tokens,
-      MemorySegment delta) {
-    JavaConv.conv(weights, gated, window, tokens, delta);
+  public Conv conv(ConvWeights weights) {
+    return (gated, window, tokens, delta) -> JavaConv.conv(weights, gated, window, tokens, delta);
   }
 }

@@ -16,14 +16,14 @@ import java.lang.foreign.MemorySegment;
 public final class StageChecks {
   private StageChecks() {}
 
-  /** Checks the arguments of {@link Backend#hash}. */
+  /** Checks the arguments of {@link Backend.Hash#run}. */
   public static void hash(
       LayerLayout layout, MemorySegment windows, long tokens, MemorySegment rowIds) {
     holds("windows", windows, 4, tokens, layout.maxNgram());
     writable("row ids", rowIds, 8, tokens, layout.columns());
   }
 
-  /** Checks the arguments of {@link Backend#gather}, but for the row ids themselves. */
+  /** Checks the arguments of {@link Backend.Gather#run}, but for the row ids themselves. */
   public static void gather(
       Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
     if (outType != Dtype.F32 && outType != Dtype.BF16) {
@@ -33,14 +33,14 @@ public final class StageChecks {
     writable("rows", out, outType.bytes(), count, table.headDim());
   }
 
-  /** Checks the arguments of {@link Backend#project}. */
+  /** Checks the arguments of {@link Backend.Project#run}. */
   public static void project(
       Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
     holds("rows", rows, 4, tokens, projection.inputs());
     writable("key and value", kv, 4, tokens, projection.outputs());
   }
 
-  /** Checks the arguments of {@link Backend#gate}. */
+  /** Checks the arguments of {@link Backend.Gate#update}. */
   public static void gate(
       GateWeights weights,
       MemorySegment kv,
@@ -54,7 +54,7 @@ public final class StageChecks {
     hidden.check(tokens, weights.branches(), weights.hiddenSize());
   }
 
-  /** Checks the arguments of {@link Backend#conv}. */
+  /** Checks the arguments of {@link Backend.Conv#run}. */
   public static void conv(
       ConvWeights weights,
       MemorySegment gated,

@@ -70,13 +70,10 @@ final class GoldenGate {
     float[] before = floats(set, "hidden");
     float[] wide = before.clone();
     float[] gates = new float[tokens * branches];
-    backend.gate(
-        weights,
-        kv,
-        HiddenStream.of(wide, branches, size),
-        mask,
-        tokens,
-        MemorySegment.ofArray(gates));
+    backend
+        .gate(weights)
+        .update(
+            kv, HiddenStream.of(wide, branches, size), mask, tokens, MemorySegment.ofArray(gates));
     add(set, Compare.absolute("gate", gates, TensorData.doubles(get(set, "gate"))));
     add(set, Compare.norm("out", wide, TensorData.doubles(get(set, "out"))));
     MemorySegment narrow = MemorySegment.ofArray(new byte[2 * before.length]);
@@ -85,7 +82,7 @@ final class GoldenGate {
     }
     HiddenStream stream = HiddenStream.of(narrow, Dtype.BF16, branches, size);
     MemorySegment again = MemorySegment.ofArray(new byte[4 * gates.length]);
-    backend.gate(weights, kv, stream, mask, tokens, again);
+    backend.gate(weights).update(kv, stream, mask, tokens, again);
     float[] rounded = new float[before.length];
     for (int i = 0; i < rounded.length; i++) {
       rounded[i] = stream.get(0, i);

@@ -94,8 +94,8 @@ final class StageCases {
       }
       MemorySegment actual = buffers.allocate(8L * tokens * layout.columns());
       MemorySegment expected = buffers.allocate(8L * tokens * layout.columns());
-      backend.hash(layout, windows, tokens, actual);
-      truth.hash(layout, windows, tokens, expected);
+      backend.hash(layout).run(windows, tokens, actual);
+      truth.hash(layout).run(windows, tokens, expected);
       requireSame("row ids", actual, expected);
       requireIntact(buffers);
     }
@@ -122,14 +122,14 @@ final class StageCases {
       }
       MemorySegment actual = buffers.allocate((long) count * headDim * outType.bytes());
       MemorySegment expected = buffers.allocate((long) count * headDim * outType.bytes());
-      backend.gather(table, ids, count, actual, outType);
-      truth.gather(table, ids, count, expected, outType);
+      backend.gather(table).run(ids, count, actual, outType);
+      truth.gather(table).run(ids, count, expected, outType);
       requireSameFloats("rows", actual, expected, outType);
       requireIntact(buffers);
       if (count > 0) {
         long bad = random.nextBoolean() ? rows + random.nextLong(1L << 40) : -2 - random.nextInt(9);
         ids.setAtIndex(JAVA_LONG_UNALIGNED, random.nextInt(count), bad);
-        requireRefused(() -> backend.gather(table, ids, count, actual, outType), bad);
+        requireRefused(() -> backend.gather(table).run(ids, count, actual, outType), bad);
         requireIntact(buffers);
       }
     }
@@ -156,8 +156,8 @@ final class StageCases {
       MemorySegment rows = floats(buffers, tokens * inputs, random);
       MemorySegment actual = buffers.allocate(4L * tokens * projection.outputs());
       MemorySegment expected = buffers.allocate(4L * tokens * projection.outputs());
-      backend.project(projection, rows, tokens, actual);
-      truth.project(projection, rows, tokens, expected);
+      backend.project(projection).run(rows, tokens, actual);
+      truth.project(projection).run(rows, tokens, expected);
       requireNorm("key and value", toArray(actual), toArray(expected));
       requireIntact(buffers);
     }
@@ -226,13 +226,13 @@ final class StageCases {
       MemorySegment actual = buffers.allocate(4L * tokens * branches);
       MemorySegment expected = buffers.allocate(4L * tokens * branches);
       if (random.nextBoolean()) {
-        backend.gate(weights, kv, hidden, mask, tokens, actual);
-        truth.gate(weights, kv, twin, mask, tokens, expected);
+        backend.gate(weights).update(kv, hidden, mask, tokens, actual);
+        truth.gate(weights).update(kv, twin, mask, tokens, expected);
       } else {
         MemorySegment gated = buffers.allocate(4L * tokens * branches * size);
         MemorySegment twinGated = buffers.allocate(4L * tokens * branches * size);
-        backend.gateValues(weights, kv, hidden, mask, tokens, actual, gated);
-        truth.gateValues(weights, kv, twin, mask, tokens, expected, twinGated);
+        backend.gate(weights).values(kv, hidden, mask, tokens, actual, gated);
+        truth.gate(weights).values(kv, twin, mask, tokens, expected, twinGated);
         requireNorm("gated values", toArray(gated), toArray(twinGated));
       }
       requireGates(toArray(actual), toArray(expected));
@@ -319,8 +319,8 @@ final class StageCases {
       MemorySegment twin = buffers.copy(window);
       MemorySegment actual = buffers.allocate(4L * tokens * channels);
       MemorySegment expected = buffers.allocate(4L * tokens * channels);
-      backend.conv(weights, gated, window, tokens, actual);
-      truth.conv(weights, gated, twin, tokens, expected);
+      backend.conv(weights).run(gated, window, tokens, actual);
+      truth.conv(weights).run(gated, twin, tokens, expected);
       requireNorm("delta", toArray(actual), toArray(expected));
       requireNorm("window", toArray(window), toArray(twin));
       requireIntact(buffers);

@@ -91,8 +91,12 @@ class ConformanceTest {
     }
 
     @Override
-    public void hash(LayerLayout layout, MemorySegment windows, long tokens, MemorySegment out) {
-      right.hash(layout, windows, tokens, out);
+    public Hash hash(LayerLayout layout) {
+      return (windows, tokens, out) -> hash(layout, windows, tokens, out);
+    }
+
+    private void hash(LayerLayout layout, MemorySegment windows, long tokens, MemorySegment out) {
+      right.hash(layout).run(windows, tokens, out);
       if (fault == Fault.HASH_OFF_BY_ONE && tokens > 0) {
         long last = tokens * layout.columns() - 1;
         long id = out.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, last);
@@ -107,10 +111,14 @@ class ConformanceTest {
     }
 
     @Override
-    public void gather(
+    public Gather gather(Table table) {
+      return (rowIds, count, out, outType) -> gather(table, rowIds, count, out, outType);
+    }
+
+    private void gather(
         Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
       try {
-        right.gather(table, rowIds, count, out, outType);
+        right.gather(table).run(rowIds, count, out, outType);
       } catch (IndexOutOfBoundsException e) {
         if (fault != Fault.GATHER_ACCEPTS_ANY_ID) {
           throw e;
@@ -128,8 +136,12 @@ class ConformanceTest {
     }
 
     @Override
-    public void project(Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
-      right.project(projection, rows, tokens, kv);
+    public Project project(Projection projection) {
+      return (rows, tokens, kv) -> project(projection, rows, tokens, kv);
+    }
+
+    private void project(Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
+      right.project(projection).run(rows, tokens, kv);
       HiddenStream values = new HiddenStream(kv, Dtype.F32, 0, 0);
       for (int i = 0; i < tokens * projection.outputs(); i++) {
         if (fault == Fault.PROJECT_FORGETS_BIAS && i < projection.parts().getFirst().outputs()) {
@@ -141,28 +153,34 @@ class ConformanceTest {
     }
 
     @Override
-    public void gate(
-        GateWeights weights,
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates) {
-      MemorySegment used = fault == Fault.GATE_IGNORES_MASK ? all(mask) : mask;
-      right.gate(rule(weights), kv, hidden, used, tokens, gates);
+    public Gate gate(GateWeights weights) {
+      Gate kernel = right.gate(rule(weights));
+      return new Gate() {
+        @Override
+        public void update(
+            MemorySegment kv,
+            HiddenStream hidden,
+            MemorySegment mask,
+            long tokens,
+            MemorySegment gates) {
+          kernel.update(kv, hidden, masked(mask), tokens, gates);
+        }
+
+        @Override
+        public void values(
+            MemorySegment kv,
+            HiddenStream hidden,
+            MemorySegment mask,
+            long tokens,
+            MemorySegment gates,
+            MemorySegment gated) {
+          kernel.values(kv, hidden, masked(mask), tokens, gates, gated);
+        }
+      };
     }
 
-    @Override
-    public void gateValues(
-        GateWeights weights,
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates,
-        MemorySegment gated) {
-      MemorySegment used = fault == Fault.GATE_IGNORES_MASK ? all(mask) : mask;
-      right.gateValues(rule(weights), kv, hidden, used, tokens, gates, gated);
+    private MemorySegment masked(MemorySegment mask) {
+      return fault == Fault.GATE_IGNORES_MASK ? all(mask) : mask;
     }
 
     private static MemorySegment all(MemorySegment mask) {
@@ -192,13 +210,17 @@ class ConformanceTest {
     }
 
     @Override
-    public void conv(
+    public Conv conv(ConvWeights weights) {
+      return (gated, window, tokens, delta) -> conv(weights, gated, window, tokens, delta);
+    }
+
+    private void conv(
         ConvWeights weights,
         MemorySegment gated,
         MemorySegment window,
         long tokens,
         MemorySegment delta) {
-      right.conv(weights, gated, window, tokens, delta);
+      right.conv(weights).run(gated, window, tokens, delta);
       if (fault == Fault.CONV_SHIFTED && tokens > 1) {
         long row = 4L * weights.channels();
         MemorySegment.copy(delta, 0, delta, row, row);
