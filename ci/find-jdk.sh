@@ -21,9 +21,9 @@ engram_find_jdk() {
     [ "${_major:-0}" -ge 25 ] && { JAVA_HOME=$_dir; export JAVA_HOME; return 0; }
   done
   for _dir in /usr/lib/jvm/* /usr/java/* /opt/java/* /opt/jdk* \
-      /Library/Java/JavaVirtualMachines/*/Contents/Home "$HOME"/Library/Java/JavaVirtualMachines/*/Contents/Home \
-      /opt/homebrew/opt/openjdk*/libexec/openjdk.jdk/Contents/Home "$HOME"/.sdkman/candidates/java/* \
-      "$HOME"/.jdks/* "$HOME"/.asdf/installs/java/*; do
+      /Library/Java/JavaVirtualMachines/*/Contents/Home "${HOME:-}"/Library/Java/JavaVirtualMachines/*/Contents/Home \
+      /opt/homebrew/opt/openjdk*/libexec/openjdk.jdk/Contents/Home "${HOME:-}"/.sdkman/candidates/java/* \
+      "${HOME:-}"/.jdks/* "${HOME:-}"/.asdf/installs/java/*; do
     _major=$(engram_jdk_major "$_dir")
     # the lowest that fits: the one most likely to be a long-term release
     if [ "${_major:-0}" -ge 25 ] && { [ "$_best_major" -eq 0 ] || [ "$_major" -lt "$_best_major" ]; }; then

@@ -3,6 +3,7 @@ package io.engram4j;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
+import io.engram4j.conv.ConvState;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -22,6 +23,7 @@ public final class EngramBatch {
   private final Workspace workspace;
   private @Nullable EngramSequence[] sequences = new EngramSequence[1];
   private int[] from = new int[1]; // per part, its first token's position in its sequence
+  private int[] truncations = new int[1]; // per part, how often its sequence had been cut by then
   private int[] start = new int[2]; // per part, its first token in the batch; then the total
   private int parts;
   private MemorySegment windows;
@@ -69,10 +71,12 @@ public final class EngramBatch {
     if (parts == sequences.length) {
       sequences = Arrays.copyOf(sequences, 2 * parts);
       from = Arrays.copyOf(from, 2 * parts);
+      truncations = Arrays.copyOf(truncations, 2 * parts);
       start = Arrays.copyOf(start, 2 * parts + 1);
     }
     sequences[parts] = sequence;
     from[parts] = position;
+    truncations[parts] = sequence.truncations();
     start[parts + 1] = total;
     parts++;
     return this;
@@ -141,6 +145,36 @@ public final class EngramBatch {
 
   EngramSequence sequence(int part) {
     return Objects.requireNonNull(sequences[part]);
+  }
+
+  /**
+   * Checks, before any token is touched, that the convolutions can go on: each part where its
+   * sequence, or the part before it in this batch, leaves off.
+   */
+  void requireConvolvable(int layerIndex) {
+    for (int part = 0; part < parts; part++) {
+      EngramSequence sequence = sequence(part);
+      if (sequence.truncations() != truncations[part]) {
+        throw new IllegalStateException(
+            "a sequence was truncated after its tokens were added to this batch; clear the batch");
+      }
+      boolean empty = start[part + 1] == start[part];
+      ConvState state = sequence.convState(layerIndex);
+      if (!empty && !state.loadable(from[part]) && !goesOn(part)) {
+        state.requireLoadable(from[part]); // throws, with the reason
+      }
+    }
+  }
+
+  /** Whether an earlier part of the same sequence ends where this one begins, or later. */
+  private boolean goesOn(int part) {
+    for (int before = 0; before < part; before++) {
+      int end = from[before] + start[before + 1] - start[before];
+      if (sequence(before) == sequence(part) && end >= from[part]) {
+        return true;
+      }
+    }
+    return false;
   }
 
   int start(int part) {

@@ -117,13 +117,13 @@ public final class EngramLayer {
    */
   public void gather(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
     StageChecks.gather(weights().table(), rowIds, count, out, outType);
-    long stamp = model.enter();
+    model.enter();
     try {
       kernels().gather().run(rowIds, count, out, outType);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
-      model.exit(stamp);
+      model.exit();
     }
   }
 
@@ -136,13 +136,13 @@ public final class EngramLayer {
    */
   public void project(MemorySegment rows, int tokens, MemorySegment kv) {
     StageChecks.project(weights().projection(), rows, tokens, kv);
-    long stamp = model.enter();
+    model.enter();
     try {
       kernels().project().run(rows, tokens, kv);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
-      model.exit(stamp);
+      model.exit();
     }
   }
 
@@ -158,8 +158,26 @@ public final class EngramLayer {
 
   /** Runs the whole layer on the last {@code count} tokens of a sequence, in place. */
   public void apply(EngramSequence sequence, int count, HiddenStream hidden) {
-    EngramBatch batch = model.newBatch().add(sequence, sequence.length() - count, count);
-    apply(batch, hidden, null);
+    if (count < 0 || count > sequence.length()) {
+      throw new IllegalArgumentException(
+          count + " tokens were asked for, but the sequence has " + sequence.length());
+    }
+    EngramBatch batch = sequence.ownBatch();
+    try {
+      apply(batch.clear().add(sequence, sequence.length() - count, count), hidden, null);
+    } finally {
+      batch.clear();
+    }
+  }
+
+  /**
+   * Runs the whole layer on a batch, in place.
+   *
+   * @param hidden float32 [tokens, branches, hiddenSize]
+   */
+  public void apply(EngramBatch batch, float[] hidden) {
+    EngramConfig config = model.config();
+    apply(batch, HiddenStream.of(hidden, config.branches(), config.hiddenSize()), null);
   }
 
   /** Runs the whole layer on a batch, in place. */
@@ -180,8 +198,11 @@ public final class EngramLayer {
   public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
     requireOurs(batch);
     hidden.check(batch.tokens(), model.config().branches(), model.config().hiddenSize());
+    if (kernels().conv() != null) {
+      batch.requireConvolvable(index);
+    }
     batch.workspace().reserve(Math.min(batch.tokens(), Workspace.BLOCK));
-    long stamp = model.enter();
+    model.enter();
     try {
       for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
         int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
@@ -190,7 +211,7 @@ public final class EngramLayer {
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
-      model.exit(stamp);
+      model.exit();
     }
   }
 

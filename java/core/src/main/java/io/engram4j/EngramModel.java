@@ -10,13 +10,14 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
-import java.util.concurrent.locks.StampedLock;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
  * An open model's Engram layers: configuration, token map, tables and weights. Immutable and
- * thread-safe. Closing waits for calls under way, then frees the tables; later calls get an {@link
- * IllegalStateException}.
+ * thread-safe. Closing refuses new calls with an {@link IllegalStateException}; the tables are
+ * freed when the last call under way has ended.
  *
  * <p>Usually opened from a model directory by {@code EngramDirectory.open} of the module {@code
  * io.engram4j.hf}.
@@ -30,14 +31,47 @@ public final class EngramModel implements AutoCloseable {
   private final List<EngramLayer> layers;
   private final boolean owner;
 
-  /** The tables' memory, shared by all views of a model. Reading is entered like a read lock. */
+  /**
+   * The tables' memory, shared by all views of a model, and how many calls are using it. Calls may
+   * nest, so this is a counter and no lock: one that waits to close never holds up a call under
+   * way.
+   */
   private static final class Memory {
-    private final StampedLock lock = new StampedLock();
+    private static final int CLOSING = 1 << 30;
+
     private final @Nullable Arena arena;
-    private volatile boolean closed;
+    private final AtomicInteger users = new AtomicInteger();
+    private final AtomicBoolean freed = new AtomicBoolean();
 
     Memory(@Nullable Arena arena) {
       this.arena = arena;
+    }
+
+    void enter() {
+      if (users.incrementAndGet() >= CLOSING) {
+        exit();
+        throw new IllegalStateException("the model is closed");
+      }
+    }
+
+    void exit() {
+      if (users.decrementAndGet() == CLOSING) {
+        free();
+      }
+    }
+
+    /** The last call under way frees the memory; without any, this one does. */
+    void close() {
+      int before = users.getAndUpdate(n -> n | CLOSING);
+      if (before == 0) {
+        free();
+      }
+    }
+
+    private void free() {
+      if (freed.compareAndSet(false, true) && arena != null) {
+        arena.close();
+      }
     }
   }
 
@@ -200,33 +234,23 @@ public final class EngramModel implements AutoCloseable {
   }
 
   /** Keeps the tables open until {@link #exit}; allocates nothing. */
-  long enter() {
-    long stamp = memory.lock.readLock();
-    if (memory.closed) {
-      memory.lock.unlockRead(stamp);
-      throw new IllegalStateException("the model is closed");
-    }
-    return stamp;
+  void enter() {
+    memory.enter();
   }
 
-  void exit(long stamp) {
-    memory.lock.unlockRead(stamp);
+  void exit() {
+    memory.exit();
   }
 
-  /** Waits for calls under way and frees the tables. Closing twice, or a view, does nothing. */
+  /**
+   * Refuses calls from now on and frees the tables, at once or when the last call under way ends.
+   * Closing twice, or a view, does nothing.
+   */
   @Override
   public void close() {
     if (!owner) {
       return;
     }
-    long stamp = memory.lock.writeLock();
-    try {
-      if (!memory.closed && memory.arena != null) {
-        memory.arena.close();
-      }
-      memory.closed = true;
-    } finally {
-      memory.lock.unlockWrite(stamp);
-    }
+    memory.close();
   }
 }

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The tokens of one sequence as Engram sees them: their compressed ids, 4 bytes each, and, for the
@@ -26,7 +27,9 @@ public final class EngramSequence {
   private final int base; // position of ids[0]; above 0 after a restore
   private final ConvState[] convStates; // per layer; empty for variants without convolution
   private int[] ids;
+  private @Nullable EngramBatch batch;
   private int length;
+  private int truncations; // tells a batch that tokens it was given may be others now
 
   EngramSequence(EngramModel model, TokenMap map) {
     this(model, map, 0, new int[16], convStates(model));
@@ -167,18 +170,33 @@ public final class EngramSequence {
    * Takes back the tokens from {@code newLength} on, such as refused drafts.
    *
    * @throws IllegalArgumentException if there are not so many tokens
-   * @throws IllegalStateException if the tokens that the next one looks back on are not known any
-   *     more, because the sequence began from a snapshot
+   * @throws IllegalStateException if what the next token looks back on is not known any more,
+   *     because the sequence began from a snapshot, or because a short convolution remembers only
+   *     the last {@link ConvState#ROLLBACK} tokens beyond its reach; then nothing is taken back
    */
   public void truncate(int newLength) {
     if (newLength < 0 || newLength > length) {
       throw new IllegalArgumentException(
           "cannot truncate to " + newLength + " tokens: there are " + length);
     }
-    if (newLength < length) {
-      requireKnown(newLength);
+    if (newLength == length) {
+      return;
+    }
+    requireKnown(newLength);
+    for (ConvState state : convStates) {
+      if (!state.canTruncate(newLength)) {
+        throw new IllegalStateException(
+            "cannot truncate to "
+                + newLength
+                + " tokens: a short convolution has seen "
+                + state.position()
+                + " and can take back "
+                + ConvState.ROLLBACK
+                + "; fork the sequence before going further, or truncate to 0");
+      }
     }
     length = newLength;
+    truncations++;
     for (ConvState state : convStates) {
       state.truncate(newLength);
     }
@@ -247,6 +265,20 @@ public final class EngramSequence {
 
   EngramModel model() {
     return model;
+  }
+
+  /** The batch of calls that take this sequence alone: it keeps its memory from call to call. */
+  EngramBatch ownBatch() {
+    EngramBatch own = batch;
+    if (own == null) {
+      own = model.newBatch();
+      batch = own;
+    }
+    return own;
+  }
+
+  int truncations() {
+    return truncations;
   }
 
   ConvState convState(int layerIndex) {

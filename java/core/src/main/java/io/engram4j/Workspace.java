@@ -30,7 +30,7 @@ final class Workspace {
     if (blockTokens <= tokens) {
       return;
     }
-    tokens = blockTokens == 1 ? 1 : BLOCK;
+    tokens = Math.min(BLOCK, Integer.highestOneBit(2 * blockTokens - 1)); // a power of two
     rowIds = EngramBatch.allocate(8L * tokens * config.columns());
     rows = EngramBatch.allocate(4L * tokens * config.rowWidth());
     kv = EngramBatch.allocate(4L * tokens * config.kvWidth());

@@ -126,9 +126,11 @@ class EngramModelTest {
         "the hidden stream holds 572 bytes, but 2 tokens of 3 branches of 24 elements take 576",
         message);
     assertArrayEquals(new float[hidden.length], hidden);
-    message(
-        IndexOutOfBoundsException.class,
-        () -> model.layers().getFirst().apply(sequence, 3, new float[999]));
+    message =
+        message(
+            IllegalArgumentException.class,
+            () -> model.layers().getFirst().apply(sequence, 3, new float[999]));
+    assertEquals("3 tokens were asked for, but the sequence has 2", message);
     message(
         IllegalArgumentException.class,
         () ->

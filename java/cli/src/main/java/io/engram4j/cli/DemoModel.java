@@ -3,6 +3,7 @@ package io.engram4j.cli;
 import io.engram4j.format.Bfloat16;
 import io.engram4j.format.Dtype;
 import io.engram4j.gather.Table;
+import io.engram4j.hf.Check;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
@@ -16,6 +17,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -62,22 +64,37 @@ final class DemoModel {
    *
    * @throws IOException if it cannot be written; then nothing is left behind
    */
-  static Path ensure(Path cache, TokenMap map) throws IOException {
+  private static Path ensure(Path cache, TokenMap map) throws IOException {
     Path model = cache.resolve(NAME);
     if (Files.exists(model.resolve("config.json"))) {
       return model;
     }
     createDirectory(cache);
+    delete(model); // what a damaged cache may have left of it
     Path making = Files.createTempDirectory(cache, NAME + ".tmp-");
     try {
       write(making, map);
       Files.move(making, model, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileAlreadyExistsException | java.nio.file.DirectoryNotEmptyException e) {
-      EngramDirectory.read(model); // another process was faster; its model is the same
+    } catch (FileSystemException e) {
+      if (!Files.exists(model.resolve("config.json"))) {
+        throw e;
+      }
+      // another process was faster; its model is the same
     } finally {
       delete(making);
     }
     return model;
+  }
+
+  /** Makes the model anew if its files are damaged. */
+  static EngramDirectory open(Path cache, TokenMap map) throws IOException {
+    Path path = ensure(cache, map);
+    EngramDirectory directory = EngramDirectory.read(path);
+    if (directory.checks().stream().allMatch(Check::passed)) {
+      return directory;
+    }
+    delete(path);
+    return EngramDirectory.read(ensure(cache, map));
   }
 
   private static void createDirectory(Path cache) throws IOException {

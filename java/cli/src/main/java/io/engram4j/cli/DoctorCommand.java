@@ -29,12 +29,12 @@ final class DoctorCommand implements Callable<Integer> {
     var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     put(json, rows, "os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
     put(json, rows, "architecture", System.getProperty("os.arch"));
-    put(json, rows, "cores", "" + Runtime.getRuntime().availableProcessors());
+    put(json, rows, "cores", Runtime.getRuntime().availableProcessors());
     put(json, rows, "jdk", Runtime.version() + ", " + System.getProperty("java.vm.name"));
     put(json, rows, "java.home", System.getProperty("java.home"));
-    put(json, rows, "memory", Text.bytes(os.getTotalMemorySize()));
-    put(json, rows, "free memory", Text.bytes(os.getFreeMemorySize()));
-    put(json, rows, "largest heap", Text.bytes(Runtime.getRuntime().maxMemory()));
+    bytes(json, rows, "memory", os.getTotalMemorySize());
+    bytes(json, rows, "free memory", os.getFreeMemorySize());
+    bytes(json, rows, "largest heap", Runtime.getRuntime().maxMemory());
     put(json, rows, "locked memory limit", limit("Max locked memory"));
     put(json, rows, "address space limit", limit("Max address space"));
     put(json, rows, "transparent huge pages", hugePages());
@@ -47,31 +47,50 @@ final class DoctorCommand implements Callable<Integer> {
   }
 
   private static void put(
-      Map<String, Object> json, List<List<String>> rows, String name, String value) {
+      Map<String, Object> json, List<List<String>> rows, String name, Object value) {
     json.put(name.replace(' ', '_'), value);
-    rows.add(List.of(name, value));
+    rows.add(List.of(name, value.toString()));
+  }
+
+  private static void bytes(
+      Map<String, Object> json, List<List<String>> rows, String name, long value) {
+    json.put(name.replace(' ', '_') + "_bytes", value);
+    rows.add(List.of(name, Text.bytes(value)));
   }
 
   private void backends(Map<String, Object> json) {
     List<List<String>> rows = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
-    boolean chosen = false;
+    String choice = choice();
     for (BackendProvider provider : Backends.providers()) {
       String reason = provider.unavailable().orElse("");
-      boolean first = reason.isEmpty() && !chosen;
-      chosen |= first;
+      boolean first = provider.name().equals(choice);
       String description = reason.isEmpty() ? provider.create().description() : reason;
       Map<String, Object> object = new LinkedHashMap<>();
       object.put("name", provider.name());
       object.put("available", reason.isEmpty());
-      object.put("default", first);
+      object.put("chosen", first);
       object.put("description", description);
       objects.add(object);
-      String state = first ? "default" : reason.isEmpty() ? "available" : "not available";
+      String state = first ? "chosen" : reason.isEmpty() ? "available" : "not available";
       rows.add(List.of(provider.name(), state, description));
     }
     json.put("backends", objects);
     output.table(List.of("backend", "state", "what it is, or why not"), rows);
+    boolean taken = objects.stream().anyMatch(o -> Boolean.TRUE.equals(o.get("chosen")));
+    json.put("backend", taken ? choice : "");
+    if (!taken) {
+      output.line("no backend can be chosen: %s", choice);
+    }
+  }
+
+  /** Returns the backend that commands would take, or why they would take none. */
+  private static String choice() {
+    try {
+      return Backends.select().name();
+    } catch (IllegalStateException | IllegalArgumentException e) {
+      return String.valueOf(e.getMessage());
+    }
   }
 
   private static String limit(String name) {

@@ -5,6 +5,7 @@ import java.util.Locale;
 /** Text whose background, or a bar after each token where there is no colour, shows a number. */
 final class GateStrip {
   private static final int[] COLOURS = {25, 31, 67, 109, 145, 180, 173, 166};
+  private static final int[] INK = {231, 231, 231, 16, 16, 16, 16, 231};
   private static final String BARS = "▁▂▃▄▅▆▇█";
 
   private GateStrip() {}
@@ -32,7 +33,9 @@ final class GateStrip {
       String piece = pieces[i];
       if (colour) {
         // a background must not run on over the end of a line
-        String open = String.format(Locale.ROOT, "\u001b[48;5;%dm\u001b[38;5;231m", COLOURS[level]);
+        String open =
+            String.format(
+                Locale.ROOT, "\u001b[48;5;%dm\u001b[38;5;%dm", COLOURS[level], INK[level]);
         out.append(open).append(piece.replace("\n", "\u001b[0m\n   " + open)).append("\u001b[0m");
       } else {
         String body = piece.stripTrailing();

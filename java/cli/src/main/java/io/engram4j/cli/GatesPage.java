@@ -21,6 +21,17 @@ final class GatesPage {
 
   private GatesPage() {}
 
+  /** Checks, before long work, that the page can be written. */
+  static void requireWritable(Path file) throws IOException {
+    Path folder = file.toAbsolutePath().getParent();
+    if (folder == null || !Files.isDirectory(folder)) {
+      throw new IOException("the folder " + folder + " for the page does not exist");
+    }
+    if (Files.isDirectory(file) || !Files.isWritable(Files.exists(file) ? file : folder)) {
+      throw new IOException(file + " cannot be written");
+    }
+  }
+
   /**
    * Writes the page.
    *

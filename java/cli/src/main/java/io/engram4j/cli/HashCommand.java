@@ -61,11 +61,14 @@ final class HashCommand implements Callable<Integer> {
     EngramDirectory directory = model.read();
     try (EngramModel opened = directory.openForHashing(ModelOptions.backend(backend))) {
       int[] ids = input.ids != null ? input.ids : encode(directory);
+      if (ids.length == 0) {
+        throw new IllegalArgumentException("the text has no tokens");
+      }
       EngramSequence sequence = opened.newSequence();
       if (dead.length == 0) {
         sequence.append(ids);
       } else {
-        sequence.append(ids, deadMarks(ids.length));
+        sequence.append(ids, deadMarks(ids, opened.config().imageTokenId().orElse(-1)));
       }
       show(opened, sequence, ids, pieces(directory, ids));
     }
@@ -78,8 +81,13 @@ final class HashCommand implements Callable<Integer> {
     }
   }
 
-  private boolean[] deadMarks(int tokens) {
+  /** The given positions, and those of image tokens as without any given. */
+  private boolean[] deadMarks(int[] ids, int imageToken) {
+    int tokens = ids.length;
     boolean[] marks = new boolean[tokens];
+    for (int i = 0; i < tokens; i++) {
+      marks[i] = ids[i] == imageToken;
+    }
     for (int position : dead) {
       if (position < 0 || position >= tokens) {
         throw new IllegalArgumentException(

@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -32,11 +33,14 @@ import picocli.CommandLine.Spec;
       HashCommand.class,
       RunCommand.class,
       VerifyCommand.class,
-      DoctorCommand.class
+      DoctorCommand.class,
+      CommandLine.HelpCommand.class
     })
 public final class Main implements Runnable {
   /** Exit code: a check failed. */
   static final int FAILED = 1;
+
+  private static final int MAX_ERROR = 2000;
 
   /** Exit code: bad usage or input. */
   static final int BAD_INPUT = 2;
@@ -54,16 +58,34 @@ public final class Main implements Runnable {
     if (java.util.Arrays.asList(args).contains("--debug")) {
       System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "debug"); // before any logger
     }
-    System.exit(commandLine().execute(args));
+    int exit;
+    try {
+      exit = commandLine().execute(args);
+      Output.requireWritten();
+    } catch (IOException | Error e) {
+      exit = error(describe(e)); // picocli leaves errors such as a full heap to its caller
+    }
+    System.exit(exit);
   }
 
   static CommandLine commandLine() {
     Main main = new Main();
     CommandLine line = new CommandLine(main);
-    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.setExpandAtFiles(false); // text may begin with an @
+    line.setAllowOptionsAsOptionParameters(true); // and look like an option
     line.setParameterExceptionHandler((e, args) -> {
       String command = e.getCommandLine().getCommandSpec().qualifiedName();
-      return error(e.getMessage() + " (see " + command + " --help)");
+      String message = String.valueOf(e.getMessage()).replaceFirst("^Error: ", "");
+      if (e instanceof CommandLine.UnmatchedArgumentException unmatched
+          && command.equals("engram")) {
+        List<String> near = unmatched.getSuggestions();
+        message =
+            "there is no command '"
+                + unmatched.getUnmatched().getFirst()
+                + "'"
+                + (near.isEmpty() ? "" : "; did you mean " + String.join(" or ", near) + "?");
+      }
+      return error(message + " (see " + command + " --help)");
     });
     line.setExecutionExceptionHandler((e, commandLine, parsed) -> {
       if (main.debug) {
@@ -79,7 +101,10 @@ public final class Main implements Runnable {
   }
 
   private static int error(String message) {
-    stderr().println("error: " + message.strip().replaceAll("\\s*\\R\\s*", " "));
+    // one line, of a length that people read, without control sequences for the terminal
+    String line = message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\p{Cntrl}", "?");
+    String end = line.length() > MAX_ERROR ? " ..." : "";
+    stderr().println("error: " + line.substring(0, Math.min(MAX_ERROR, line.length())) + end);
     return BAD_INPUT;
   }
 

@@ -41,6 +41,9 @@ final class MapCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    if (groups < 0) {
+      throw new IllegalArgumentException("--groups " + groups + " is negative");
+    }
     long start = System.nanoTime();
     TokenizerJson vocabulary = TokenizerJson.read(tokenizer);
     TokenMap map = TokenMap.build(vocabulary);

@@ -24,6 +24,8 @@ final class Output {
       description = "Show this help and exit.")
   boolean help;
 
+  private static volatile boolean failed;
+
   private final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
 
   /** Prints the object if JSON is wanted. */
@@ -34,15 +36,30 @@ final class Output {
       } catch (JsonProcessingException e) {
         throw new IllegalStateException("a result cannot be written as JSON", e);
       }
-      out.flush();
+      flush();
     }
+  }
+
+  /**
+   * Tells whether everything could be written.
+   *
+   * @throws java.io.IOException if standard output failed, as on a full disk
+   */
+  static void requireWritten() throws java.io.IOException {
+    if (failed) {
+      throw new java.io.IOException("the result could not be written to standard output");
+    }
+  }
+
+  private void flush() {
+    failed |= out.checkError();
   }
 
   /** Prints a line for people. */
   void line(String format, Object... arguments) {
     if (!json) {
       out.println(arguments.length == 0 ? format : String.format(Locale.ROOT, format, arguments));
-      out.flush();
+      flush();
     }
   }
 
@@ -76,7 +93,7 @@ final class Output {
     for (List<String> row : rows) {
       out.println(format(row, widths, numeric));
     }
-    out.flush();
+    flush();
   }
 
   private static String format(List<String> cells, int[] widths, boolean[] numeric) {

@@ -72,6 +72,12 @@ final class RunCommand implements Callable<Integer> {
     if (repeat < 1 || maxTokens < 1) {
       throw new IllegalArgumentException("--repeat and --max-tokens must be at least 1");
     }
+    if (gates != null) {
+      GatesPage.requireWritable(gates);
+    }
+    if (Arrays.stream(layers).distinct().count() < layers.length) {
+      throw new IllegalArgumentException("--layers names a layer twice");
+    }
     EngramDirectory directory = model.read();
     String content = readText(text);
     int[] ids;
@@ -101,6 +107,9 @@ final class RunCommand implements Callable<Integer> {
   static String readText(Path file) throws IOException {
     if (Files.isDirectory(file)) {
       throw new IOException(file + " is a directory, not a text file");
+    }
+    if (Files.exists(file) && !Files.isRegularFile(file)) {
+      throw new IOException(file + " is not a regular file");
     }
     byte[] bytes = Files.readAllBytes(file);
     try {
@@ -153,6 +162,9 @@ final class RunCommand implements Callable<Integer> {
     json.put("stages", StageTable.show(output, tokens, results));
     json.put("digest", digest);
     output.line("");
+    if (repeat == 1) {
+      output.line("one run from cold; --repeat 5 shows the median of warm ones too");
+    }
     output.line("output SHA-256 %s (seed %d)", digest, seed);
     if (gates != null) {
       json.put("gates", gates.toString());

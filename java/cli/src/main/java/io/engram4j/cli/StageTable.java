@@ -39,6 +39,6 @@ final class StageTable {
     stage.put("us_per_token", micros);
     stage.put("tokens_per_s", 1e6 / micros);
     stages.put(name, stage);
-    return List.of(name, String.format(Locale.ROOT, "%.2f", micros), Text.rate(1e6 / micros));
+    return List.of(name, String.format(Locale.ROOT, "%,.2f", micros), Text.rate(1e6 / micros));
   }
 }

@@ -59,7 +59,7 @@ final class VerifyCommand implements Callable<Integer> {
     }
     output.line(
         "%s tensors, %s elements compared: %s",
-        Text.count(objects.size()),
+        Text.count(objects.stream().filter(o -> !"ignored".equals(o.get("measure"))).count()),
         Text.count(elements),
         failed == 0 ? "all pass" : failed + " FAILED");
     Map<String, Object> json = new LinkedHashMap<>();

@@ -37,18 +37,30 @@ class ArchitectureTest {
             "io.engram4j.project..")
         .layer("hf")
         .definedBy("io.engram4j.hf..")
+        .layer("bindings")
+        .definedBy("io.engram4j.bindings..")
+        .layer("native")
+        .definedBy("io.engram4j.ffm..")
+        .layer("natives")
+        .definedBy("io.engram4j.natives..")
         .layer("tck")
         .definedBy("io.engram4j.tck..")
         .layer("cli")
         .definedBy("io.engram4j.cli..")
         .whereLayer("cli")
         .mayNotBeAccessedByAnyLayer()
+        .whereLayer("natives")
+        .mayNotBeAccessedByAnyLayer()
+        .whereLayer("native")
+        .mayOnlyBeAccessedByLayers("natives")
+        .whereLayer("bindings")
+        .mayOnlyBeAccessedByLayers("native")
         .whereLayer("tck")
         .mayOnlyBeAccessedByLayers("cli")
         .whereLayer("hf")
         .mayOnlyBeAccessedByLayers("tck", "cli")
         .whereLayer("core")
-        .mayOnlyBeAccessedByLayers("hf", "tck", "cli")
+        .mayOnlyBeAccessedByLayers("hf", "tck", "native", "cli")
         .check(CLASSES);
   }
 
@@ -76,7 +88,13 @@ class ArchitectureTest {
   void coreDependsOnTheJdkAndSlf4jAlone() {
     classes()
         .that()
-        .resideOutsideOfPackages("io.engram4j.hf..", "io.engram4j.tck..", "io.engram4j.cli..")
+        .resideOutsideOfPackages(
+            "io.engram4j.bindings..",
+            "io.engram4j.cli..",
+            "io.engram4j.ffm..",
+            "io.engram4j.hf..",
+            "io.engram4j.natives..",
+            "io.engram4j.tck..")
         .should()
         .onlyDependOnClassesThat()
         .resideInAnyPackage("java..", "org.slf4j..", "org.jspecify..", "io.engram4j..")
@@ -87,7 +105,7 @@ class ArchitectureTest {
   void onlyTheNativeBridgeMayLink() {
     noClasses()
         .that()
-        .resideOutsideOfPackage("io.engram4j.ffm..")
+        .resideOutsideOfPackages("io.engram4j.ffm..", "io.engram4j.bindings..")
         .should()
         .dependOnClassesThat()
         .haveFullyQualifiedName("java.lang.foreign.Linker")
@@ -98,7 +116,7 @@ class ArchitectureTest {
   void librariesLogThroughSlf4j() {
     noClasses()
         .that()
-        .resideOutsideOfPackage("io.engram4j.cli..")
+        .resideOutsideOfPackages("io.engram4j.cli..", "io.engram4j.bindings..")
         .should()
         .accessField(System.class, "out")
         .orShould()

@@ -51,16 +51,28 @@ public final class ConvState {
   /** Forgets that tokens from {@code length} on were applied. */
   public void truncate(int length) {
     position = Math.min(position, length);
+    if (length == 0) {
+      oldest = 0; // a fresh start needs no memory
+    }
+  }
+
+  /** Returns whether tokens from {@code length} on can be taken back and others follow. */
+  public boolean canTruncate(int length) {
+    return length == 0 || length > position || Math.max(0, length - reach) >= oldest;
+  }
+
+  /** Returns whether {@link #requireLoadable} passes. */
+  public boolean loadable(int from) {
+    return from <= position && (from == 0 || Math.max(0, from - reach) >= oldest);
   }
 
   /**
-   * Writes the values of the {@code reach} tokens before a position, zeros before the first token.
+   * Checks that a token's convolution has what it looks back on.
    *
-   * @param window float32, at least [reach, channels]
    * @throws IllegalStateException if tokens before the position were not applied, or are no longer
    *     remembered
    */
-  public void load(int from, MemorySegment window) {
+  public void requireLoadable(int from) {
     if (from > position) {
       throw new IllegalStateException(
           "token "
@@ -69,7 +81,7 @@ public final class ConvState {
               + " sequence it has seen "
               + position);
     }
-    if (Math.max(0, from - reach) < oldest) {
+    if (from > 0 && Math.max(0, from - reach) < oldest) {
       throw new IllegalStateException(
           "token "
               + from
@@ -81,6 +93,16 @@ public final class ConvState {
               + ROLLBACK
               + " tokens");
     }
+  }
+
+  /**
+   * Writes the values of the {@code reach} tokens before a position, zeros before the first token.
+   *
+   * @param window float32, at least [reach, channels]
+   * @throws IllegalStateException as {@link #requireLoadable} does
+   */
+  public void load(int from, MemorySegment window) {
+    requireLoadable(from);
     for (int row = 0; row < reach; row++) {
       int token = from - reach + row;
       long at = 4L * row * channels;
@@ -105,7 +127,7 @@ public final class ConvState {
           window, JAVA_FLOAT_UNALIGNED, at, ring, (from + i) % capacity * channels, channels);
     }
     position = from + tokens;
-    oldest = Math.max(oldest, position - capacity);
+    oldest = from == 0 ? Math.max(0, position - capacity) : Math.max(oldest, position - capacity);
   }
 
   /** Returns the values that the next token needs, [reach, channels], zeros before the first. */

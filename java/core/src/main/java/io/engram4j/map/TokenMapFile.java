@@ -11,6 +11,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.Objects;
 
 /**
  * A token map on disk, so that a model can be served without its tokenizer. All little-endian:
@@ -29,6 +30,7 @@ public final class TokenMapFile {
 
   private static final byte[] MAGIC = "ENGRMAP1".getBytes(StandardCharsets.US_ASCII);
   private static final int HEADER = 48;
+  private static final int MAX_IDS = 1 << 27; // what an array of 64-bit digests can hold
 
   private TokenMapFile() {}
 
@@ -47,9 +49,22 @@ public final class TokenMapFile {
       bytes.putInt(value);
     }
     bytes.flip();
-    Path target = file.toAbsolutePath();
-    Path temporary =
-        target.resolveSibling(target.getFileName() + ".tmp-" + ProcessHandle.current().pid());
+    Path target = file.toAbsolutePath().normalize();
+    Path folder = target.getParent();
+    if (folder == null || Files.isDirectory(target)) {
+      throw new IOException(file + " is a directory; a map is a file");
+    }
+    if (!Files.isDirectory(folder)) {
+      throw new IOException("the folder " + folder + " for the map does not exist");
+    }
+    if (Files.exists(target)) {
+      target = target.toRealPath(); // a link stays one
+      if (!Files.isRegularFile(target)) {
+        throw new IOException(file + " is not a regular file");
+      }
+      folder = Objects.requireNonNull(target.getParent());
+    }
+    Path temporary = temporary(file, folder);
     try {
       try (FileChannel channel =
           FileChannel.open(
@@ -69,6 +84,14 @@ public final class TokenMapFile {
     }
   }
 
+  private static Path temporary(Path file, Path folder) throws IOException {
+    try {
+      return Files.createTempFile(folder, "engram-map", ".tmp");
+    } catch (IOException e) {
+      throw new IOException(file + " cannot be written: " + e, e);
+    }
+  }
+
   /**
    * Reads a map file and checks it against the digest it carries.
    *
@@ -79,7 +102,7 @@ public final class TokenMapFile {
       throw new IOException(file + " is not a file");
     }
     long size = Files.size(file);
-    if (size < HEADER || size > HEADER + 4L * (1 << 28)) {
+    if (size < HEADER || size > HEADER + 4L * MAX_IDS) {
       throw new IOException(file + " is not a token map: it has " + size + " bytes");
     }
     ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);

@@ -67,12 +67,14 @@ final class ConfigReader {
         integer("engram_n_heads"),
         integer("engram_head_dim"),
         integer(either("engram_pad_token_id", "engram_pad_id")),
-        fields.has("engram_seed") ? wholeNumber("engram_seed", fields.get("engram_seed")) : 0,
+        fields.hasNonNull("engram_seed")
+            ? wholeNumber("engram_seed", fields.get("engram_seed"))
+            : 0,
         number(either("rms_norm_eps", "norm_eps"), V41_EPS),
         0,
         optionalInteger("image_token_id"),
         optionalInteger("engram_compressed_vocab_size"),
-        fields.has("engram_num_embeddings") ? longs("engram_num_embeddings") : List.of());
+        fields.hasNonNull("engram_num_embeddings") ? longs("engram_num_embeddings") : List.of());
   }
 
   private EngramConfig paper() throws IOException {

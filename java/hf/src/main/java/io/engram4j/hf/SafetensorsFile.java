@@ -134,12 +134,15 @@ public final class SafetensorsFile {
         || !offsets.path(1).canConvertToLong()) {
       throw new IOException(what + " lacks dtype, shape or two data_offsets");
     }
+    if (dimensions.size() > 16) {
+      throw new IOException(what + " has " + dimensions.size() + " dimensions");
+    }
     List<Long> shape = new ArrayList<>();
     for (JsonNode dimension : dimensions) {
       if (!dimension.isIntegralNumber()
           || !dimension.canConvertToLong()
           || dimension.longValue() < 0) {
-        throw new IOException(what + " has the impossible shape " + dimensions);
+        throw new IOException(what + " has the impossible shape " + shown(dimensions));
       }
       shape.add(dimension.longValue());
     }
@@ -149,7 +152,7 @@ public final class SafetensorsFile {
         || !offsets.get(1).isIntegralNumber()
         || begin < 0
         || end < begin) {
-      throw new IOException(what + " has the impossible data_offsets " + offsets);
+      throw new IOException(what + " has the impossible data_offsets " + shown(offsets));
     }
     if (end > fileSize - dataStart) {
       throw new IOException(
@@ -162,6 +165,11 @@ public final class SafetensorsFile {
     }
     checkBytes(what, dtype.textValue(), shape, end - begin);
     return new TensorInfo(name, dtype.textValue(), shape, path, dataStart + begin, end - begin);
+  }
+
+  private static String shown(JsonNode node) {
+    String text = node.toString();
+    return text.length() <= 80 ? text : text.substring(0, 80) + "...";
   }
 
   private static void checkBytes(String what, String dtype, List<Long> shape, long bytes)

@@ -114,7 +114,15 @@ final class ShardIndex {
       }
     }
     if (file == null) {
-      missing.add(name + ": " + unreadable.get(shard));
+      // a broken shard is told once, then all the tensors that it holds
+      String start = unreadable.get(shard) + ", which holds ";
+      for (int i = 0; i < missing.size(); i++) {
+        if (missing.get(i).startsWith(start)) {
+          missing.set(i, missing.get(i) + ", " + name);
+          return null;
+        }
+      }
+      missing.add(start + name);
       return null;
     }
     TensorInfo tensor = file.tensors().get(name);

@@ -63,7 +63,8 @@ public final class TensorData {
    * @throws IOException if its elements are no integers
    */
   public static long[] longs(TensorInfo tensor) throws IOException {
-    Dtype dtype = dtype(tensor);
+    // bytes count as truth values here, whatever else U8 may stand for
+    Dtype dtype = tensor.dtype().equals("U8") ? Dtype.BOOL : dtype(tensor);
     long[] values = new long[count(tensor, dtype)];
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment data = SafetensorsFile.map(tensor, arena);

@@ -8,6 +8,7 @@ import io.engram4j.map.TokenVocabulary;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -21,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class TokenizerJson implements TokenVocabulary {
   private static final long MAX_BYTES = 1L << 30;
-  private static final int MAX_ID = 1 << 28;
+  private static final int MAX_ID = 1 << 27;
 
   private final @Nullable String[] tokens;
 
@@ -175,6 +176,9 @@ public final class TokenizerJson implements TokenVocabulary {
           } else if (field.equals("content")) {
             expect(inner, JsonToken.VALUE_STRING, "content of an added token");
             content = parser.getText();
+            if (!StandardCharsets.UTF_8.newEncoder().canEncode(content)) {
+              throw new IOException(what + " has an added token with a lone surrogate");
+            }
           } else {
             parser.skipChildren();
           }

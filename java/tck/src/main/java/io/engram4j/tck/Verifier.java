@@ -26,6 +26,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -37,6 +38,9 @@ import org.jspecify.annotations.Nullable;
  * the others need), {@code .gate}, {@code .out}, {@code .out_bf16}, {@code .delta}.
  */
 public final class Verifier {
+  private static final Pattern LAYER_TENSOR =
+      Pattern.compile("(.*\\.)?layers\\.\\d+\\.(hash_ids|rows|kv|hidden|gate|out|out_bf16|delta)");
+
   private final EngramModel model;
   private final EngramConfig config;
   private final Map<String, TensorInfo> truth;
@@ -55,7 +59,7 @@ public final class Verifier {
     if (input == null) {
       throw new IOException(file + " has no tensor input_ids");
     }
-    int[] ids = Arrays.stream(TensorData.longs(input)).mapToInt(Math::toIntExact).toArray();
+    int[] ids = Arrays.stream(TensorData.longs(input)).mapToInt(Verifier::toTokenId).toArray();
     this.tokens = ids.length;
     EngramSequence sequence = model.newSequence();
     TensorInfo dead = take("dead", tokens);
@@ -75,6 +79,13 @@ public final class Verifier {
       long[] actual = Arrays.stream(ids).mapToLong(model.map()::get).toArray();
       results.add(Compare.exact("compressed_ids", actual, TensorData.longs(compressed)));
     }
+  }
+
+  private static int toTokenId(long id) {
+    if (id != (int) id) {
+      throw new IndexOutOfBoundsException("token id " + id + " is outside any vocabulary");
+    }
+    return (int) id;
   }
 
   /** Returns the truth files of a directory, sorted by name. */
@@ -111,13 +122,24 @@ public final class Verifier {
       keyAndValue(prefix, layer, rowIds);
       stream(prefix, layer);
     }
-    for (TensorInfo tensor : truth.values()) {
-      if (!known.contains(tensor.name())) {
-        results.add(new TensorResult(tensor.name(), 0, "ignored", 0, 0));
-      }
+    if (results.stream().noneMatch(result -> result.tensor().startsWith("layers."))) {
+      throw new IOException(
+          file + " has nothing of the layers " + config.layerIds() + " to compare");
     }
-    if (results.stream().allMatch(result -> result.measure().equals("ignored"))) {
-      throw new IOException(file + " holds nothing to compare this model with");
+    for (TensorInfo tensor : truth.values()) {
+      if (known.contains(tensor.name())) {
+        continue;
+      }
+      // a layer that this model lacks, or a misspelt one, must not pass unseen
+      if (LAYER_TENSOR.matcher(tensor.name()).matches()) {
+        throw new IOException(
+            file
+                + " has tensor "
+                + tensor.name()
+                + ", but the model has Engram in the layers "
+                + config.layerIds());
+      }
+      results.add(new TensorResult(tensor.name(), 0, "ignored", 0, 0));
     }
     return results;
   }
@@ -197,9 +219,12 @@ public final class Verifier {
       compare(delta, added);
     }
     if (rounded != null) {
-      MemorySegment narrow = narrow(before);
-      layer.apply(batch, HiddenStream.of(narrow, Dtype.BF16, branches, size));
-      float[] actual = floats(narrow, Dtype.BF16);
+      float[] actual = wide;
+      if (isBf16(before)) {
+        MemorySegment narrow = narrow(before);
+        layer.apply(batch, HiddenStream.of(narrow, Dtype.BF16, branches, size));
+        actual = floats(narrow, Dtype.BF16);
+      }
       results.add(Compare.ulps(rounded.name(), actual, TensorData.floats(rounded)));
     }
   }
@@ -248,6 +273,16 @@ public final class Verifier {
               : Bfloat16.toFloat(data.getAtIndex(JAVA_SHORT_UNALIGNED, i));
     }
     return values;
+  }
+
+  /** Whether a bf16 stream can hold these values; else out_bf16 is the rounding of out. */
+  private static boolean isBf16(float[] values) {
+    for (float value : values) {
+      if (Bfloat16.toFloat(Bfloat16.fromFloat(value)) != value) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static MemorySegment narrow(float[] values) {

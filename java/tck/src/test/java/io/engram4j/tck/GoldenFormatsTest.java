@@ -121,4 +121,18 @@ class GoldenFormatsTest {
       }
     }
   }
+
+  @Test
+  void anInfinityHidesNoOtherError() {
+    double infinity = Double.POSITIVE_INFINITY;
+    float[] actual = {Float.POSITIVE_INFINITY, 2};
+    assertEquals(0.5, Compare.norm("t", actual, new double[] {infinity, 4}).error());
+    assertEquals(infinity, Compare.norm("t", actual, new double[] {7, infinity}).error());
+    assertEquals(0, Compare.norm("t", actual, new double[] {infinity, 2}).error());
+    float[] nan = {Float.NaN};
+    assertEquals(0, Compare.norm("t", nan, new double[] {Double.NaN}).error());
+    assertEquals(0, Compare.absolute("t", nan, new double[] {Double.NaN}).error());
+    assertEquals(false, Compare.absolute("t", nan, new double[] {1}).passed());
+    assertEquals(false, Compare.norm("t", nan, new double[] {1}).passed());
+  }
 }

@@ -1,0 +1,59 @@
+package io.engram4j.ffm;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.project.Projection;
+
+/** The C kernels at one instruction-set tier. */
+final class CpuBackend implements Backend {
+  static final String NAME = "cpu";
+
+  private final Tier tier;
+
+  CpuBackend(Tier tier) {
+    this.tier = tier;
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  @Override
+  public String description() {
+    return "C kernels, tier "
+        + tier
+        + ", built by "
+        + CpuCalls.buildInfo()
+        + ", "
+        + NativeLibrary.get().path();
+  }
+
+  @Override
+  public Hash hash(LayerLayout layout) {
+    return new CpuKernels.CpuHash(tier, layout);
+  }
+
+  @Override
+  public Gather gather(Table table) {
+    return new CpuKernels.CpuGather(tier, table);
+  }
+
+  @Override
+  public Project project(Projection projection) {
+    return new CpuKernels.CpuProject(tier, projection);
+  }
+
+  @Override
+  public Gate gate(GateWeights weights) {
+    return new CpuKernels.CpuGate(tier, weights);
+  }
+
+  @Override
+  public Conv conv(ConvWeights weights) {
+    return new CpuKernels.CpuConv(tier, weights);
+  }
+}

@@ -1,0 +1,17 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The {@code cpu} backend: C kernels through the Foreign Function and Memory API. */
+@NullMarked
+module io.engram4j.ffm {
+  requires io.engram4j.bindings;
+  requires transitive io.engram4j.core;
+  requires org.slf4j;
+  requires static transitive org.jspecify;
+
+  uses io.engram4j.ffm.NativeResource;
+
+  exports io.engram4j.ffm;
+
+  provides io.engram4j.backend.BackendProvider with
+      io.engram4j.ffm.CpuProvider;
+}

@@ -1,0 +1,176 @@
+/*
+ * Engram: the CPU kernels of DeepSeek's conditional memory, one function per stage.
+ *
+ * Every function is pure over a range of tokens: it keeps nothing, allocates nothing, starts no
+ * thread, reads no environment. It may be called from any number of threads at once on different
+ * outputs; splitting a range over threads is the caller's business.
+ *
+ * Memory is little-endian and row-major, at any alignment. Outputs must not overlap inputs. Sizes
+ * are the caller's promise: a kernel reads and writes exactly the ranges that are stated here. Row
+ * ids are checked against the table before a row is read.
+ *
+ * Types: 64-bit integers are spelled `long long`, so that bindings made on one platform hold on
+ * all.
+ */
+#ifndef ENGRAM_H
+#define ENGRAM_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define ENGRAM_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define ENGRAM_API __attribute__((visibility("default")))
+#else
+#define ENGRAM_API
+#endif
+
+/* Compared exactly when the library is loaded; counts up with every change of this header. */
+#define ENGRAM_ABI 1
+
+/* Status codes; 0 is success. */
+#define ENGRAM_OK 0
+#define ENGRAM_ERROR_ARGUMENT                                                                   \
+  -1                           /* a null pointer, a negative count, a size or type out of range \
+                                */
+#define ENGRAM_ERROR_STRUCT -2 /* struct_size is not that of this library */
+#define ENGRAM_ERROR_ROW -3    /* a row id is neither -1 nor in the table */
+#define ENGRAM_ERROR_TIER -4   /* this CPU, or this build, does not have the tier */
+
+/* Instruction-set tiers. */
+#define ENGRAM_TIER_SCALAR 0
+#define ENGRAM_TIER_AVX2 1 /* AVX2, FMA, F16C */
+
+/* Element types. */
+#define ENGRAM_F32 0
+#define ENGRAM_BF16 1
+#define ENGRAM_F16 2
+#define ENGRAM_F8_E4M3 3 /* with e8m0 scales */
+
+/* Elements of a row, and edge of a weight tile, that share a scale. */
+#define ENGRAM_BLOCK 32
+
+/* How ids become row ids, for one layer. Columns are ordered by n-gram order, then head. */
+struct engram_layout {
+  int struct_size; /* sizeof(struct engram_layout), as in every struct here */
+  int max_ngram;   /* 2 to 64 */
+  int heads;       /* per order, at least 1 */
+  int reserved;
+  const long long *multipliers; /* [max_ngram] */
+  const long long *primes;      /* [(max_ngram - 1) * heads], at least 1 */
+  const long long *offsets;     /* as primes: first row of the column */
+  const double *inverses;       /* as primes: 1.0 / prime */
+};
+
+/* An embedding table. */
+struct engram_table {
+  int struct_size;
+  int type;     /* ENGRAM_F32, BF16, F16 or F8_E4M3 */
+  int head_dim; /* elements of a row, at least 1 */
+  int reserved;
+  long long rows;
+  const void *weight; /* [rows, head_dim] */
+  const void *scale;  /* F8_E4M3: e8m0 [rows, ceil(head_dim / 32)], else null */
+};
+
+/* The weight of a linear map. */
+struct engram_linear {
+  int struct_size;
+  int type; /* ENGRAM_F32, BF16 or F8_E4M3 */
+  int outputs;
+  int inputs;
+  const void *weight; /* [outputs, inputs] */
+  const void *scale;  /* F8_E4M3: e8m0 [ceil(outputs / 32), ceil(inputs / 32)], else null */
+  const float *bias;  /* [outputs], or null */
+};
+
+/* The weights of a gate. */
+struct engram_gate_weights {
+  int struct_size;
+  int branches;
+  int hidden;
+  int zero_is_half; /* 1: a dot product of 0 gives gate 0.5; 0: the root keeps the zero's sign */
+  const float *product; /* [branches, hidden]: product of the two norm weights */
+  float eps;
+  int reserved;
+};
+
+/* The weights of a short convolution. */
+struct engram_conv_weights {
+  int struct_size;
+  int branches;
+  int hidden;
+  int kernel;
+  int dilation;
+  float eps;
+  const float *taps; /* [branches * hidden, kernel]; the last meets the current token */
+  const float *norm; /* [branches, hidden] */
+};
+
+/* Returns ENGRAM_ABI as this library was built. */
+ENGRAM_API int engram_abi(void);
+
+/* Returns a static text for a status code. */
+ENGRAM_API const char *engram_status_text(int status);
+
+/* Returns compiler and version, a static text for bug reports. */
+ENGRAM_API const char *engram_build_info(void);
+
+/* Returns the highest tier that this build has and this CPU and operating system can run. */
+ENGRAM_API int engram_best_tier(void);
+
+/*
+ * Stage hash: row ids of `tokens` tokens.
+ *   windows [tokens, max_ngram] int32, newest first, the pad id where look-back is blocked
+ *   row_ids [tokens, columns] int64, written
+ */
+ENGRAM_API int engram_hash(int tier, const struct engram_layout *layout, const int *windows,
+                           long long tokens, long long *row_ids);
+
+/*
+ * Stage gather: widens the rows of `count` ids.
+ *   row_ids [count] int64; -1 gives zeros
+ *   out     [count, head_dim] of out_type, ENGRAM_F32 or ENGRAM_BF16 (nearest even); on
+ *           ENGRAM_ERROR_ROW it holds the rows before the first bad id's group of 24
+ */
+ENGRAM_API int engram_gather(int tier, const struct engram_table *table, const long long *row_ids,
+                             long long count, void *out, int out_type);
+
+/*
+ * Stage project: out = in * weight^T + bias, for outputs [first, first + count).
+ *   in  [tokens, inputs] float
+ *   out [tokens, out_stride] float: column 0 receives output `first`
+ */
+ENGRAM_API int engram_project(int tier, const struct engram_linear *linear, const float *in,
+                              long long tokens, int first, int count, float *out,
+                              long long out_stride);
+
+/*
+ * Stage gate.
+ *   kv     [tokens, (branches + 1) * hidden] float: a key per branch, then the value
+ *   stream hidden states of `type` ENGRAM_F32 or ENGRAM_BF16; strides in bytes
+ *   mask   [tokens] int8; where 0 the gate is 0 and the stream keeps its bits
+ *   gates  [tokens, branches] float, written
+ *   gated  null: the stream receives stream + gate * value;
+ *          else [tokens, branches * hidden] float receives gate * value, the stream is only read
+ */
+ENGRAM_API int engram_gate(int tier, const struct engram_gate_weights *gate, const float *kv,
+                           void *stream, int type, long long token_stride, long long branch_stride,
+                           const signed char *mask, long long tokens, float *gates, float *gated);
+
+/*
+ * Stage conv, of consecutive tokens of one sequence.
+ *   gated  [tokens, channels] float, channels = branches * hidden
+ *   window [(kernel - 1) * dilation + tokens, channels] float: normalised values of the tokens
+ *          before, then room for those of these tokens, which are written
+ *   delta  [tokens, channels] float, written: gated + SiLU(convolution)
+ */
+ENGRAM_API int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated,
+                           float *window, long long tokens, float *delta);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

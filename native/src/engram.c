@@ -1,0 +1,242 @@
+/* The public functions: arguments checked, then the tier's kernels. */
+#include "kernels.h"
+
+#include <stddef.h>
+
+/* What Java's side of the bindings holds as well. */
+_Static_assert(sizeof(struct engram_layout) == 48, "layout of struct engram_layout");
+_Static_assert(offsetof(struct engram_layout, inverses) == 40, "layout of struct engram_layout");
+_Static_assert(sizeof(struct engram_table) == 40, "layout of struct engram_table");
+_Static_assert(offsetof(struct engram_table, rows) == 16, "layout of struct engram_table");
+_Static_assert(sizeof(struct engram_linear) == 40, "layout of struct engram_linear");
+_Static_assert(sizeof(struct engram_gate_weights) == 32, "layout of struct engram_gate_weights");
+_Static_assert(offsetof(struct engram_gate_weights, eps) == 24,
+               "layout of struct engram_gate_weights");
+_Static_assert(sizeof(struct engram_conv_weights) == 40, "layout of struct engram_conv_weights");
+_Static_assert(sizeof(int) == 4 && sizeof(long long) == 8, "integer sizes");
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tables are little-endian, and so are these kernels"
+#endif
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x) STRINGIFY_(x)
+
+int engram_abi(void) {
+  return ENGRAM_ABI;
+}
+
+const char *engram_status_text(int status) {
+  switch (status) {
+    case ENGRAM_OK:
+      return "ok";
+    case ENGRAM_ERROR_ARGUMENT:
+      return "an argument is null, negative or out of range";
+    case ENGRAM_ERROR_STRUCT:
+      return "a struct has not the size that this library was built with";
+    case ENGRAM_ERROR_ROW:
+      return "a row id is outside the table";
+    case ENGRAM_ERROR_TIER:
+      return "this CPU or this build does not have the tier";
+    default:
+      return "unknown status";
+  }
+}
+
+const char *engram_build_info(void) {
+#if defined(__clang__)
+  return "clang " STRINGIFY(__clang_major__) "." STRINGIFY(__clang_minor__);
+#elif defined(__GNUC__)
+  return "gcc " STRINGIFY(__GNUC__) "." STRINGIFY(__GNUC_MINOR__);
+#else
+  return "unknown compiler";
+#endif
+}
+
+int engram_best_tier(void) {
+  return engram_detect_tier();
+}
+
+/* CPUID traps into the hypervisor on virtual machines (measured: 25 us), so it is asked once. */
+static int best_tier(void) {
+  static int known; /* tier + 1; threads that race store the same number */
+  int tier = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (tier == 0) {
+    tier = engram_detect_tier() + 1;
+    __atomic_store_n(&known, tier, __ATOMIC_RELAXED);
+  }
+  return tier - 1;
+}
+
+static const struct engram_kernels *kernels(int tier) {
+  if (tier < 0 || tier > best_tier()) {
+    return NULL;
+  }
+#if defined(ENGRAM_HAVE_AVX2)
+  if (tier == ENGRAM_TIER_AVX2) {
+    return &engram_avx2;
+  }
+#endif
+  return &engram_scalar;
+}
+
+int engram_hash(int tier, const struct engram_layout *layout, const int *windows, long long tokens,
+                long long *row_ids) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!layout || !windows || !row_ids || tokens < 0) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (layout->struct_size != sizeof *layout) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  if (layout->max_ngram < 2 || layout->max_ngram > 64 || layout->heads < 1) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  k->hash(layout, windows, tokens, (int64_t *)row_ids);
+  return ENGRAM_OK;
+}
+
+int engram_gather(int tier, const struct engram_table *table, const long long *row_ids,
+                  long long count, void *out, int out_type) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!table || !row_ids || !out || count < 0 ||
+      (out_type != ENGRAM_F32 && out_type != ENGRAM_BF16)) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (table->struct_size != sizeof *table) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  if (table->type < ENGRAM_F32 || table->type > ENGRAM_F8_E4M3 || table->head_dim < 1 ||
+      table->rows < 1 || !table->weight || (table->type == ENGRAM_F8_E4M3 && !table->scale)) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  int64_t row_bytes = (int64_t)table->head_dim * engram_type_bytes(out_type);
+  for (int64_t first = 0; first < count; first += ENGRAM_BURST) {
+    int64_t burst = count - first < ENGRAM_BURST ? count - first : ENGRAM_BURST;
+    for (int64_t i = first; i < first + burst; i++) {
+      int64_t row = engram_load64(row_ids + i);
+      if (row < -1 || row >= table->rows) {
+        return ENGRAM_ERROR_ROW;
+      }
+    }
+    k->gather(table, (const int64_t *)row_ids + first, burst, (uint8_t *)out + first * row_bytes,
+              out_type);
+  }
+  return ENGRAM_OK;
+}
+
+int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens,
+                   int first, int count, float *out, long long out_stride) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!linear || !in || !out || tokens < 0) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (linear->struct_size != sizeof *linear) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  int fp8 = linear->type == ENGRAM_F8_E4M3;
+  if ((!fp8 && linear->type != ENGRAM_F32 && linear->type != ENGRAM_BF16) || linear->outputs < 1 ||
+      linear->inputs < 1 || !linear->weight || fp8 != (linear->scale != NULL) || first < 0 ||
+      count < 0 || count > linear->outputs - first || out_stride < count) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  k->project(linear, in, tokens, first, count, out, out_stride);
+  return ENGRAM_OK;
+}
+
+/* The gate from its sums (specification, section 7); once per token and branch, so in double. */
+static float gate_of(const struct engram_gate_weights *gate, const double sums[3]) {
+  double size = gate->hidden;
+  double eps = gate->eps;
+  /* two roots, not one of the product: both means can be as small as eps, 1e-20 */
+  double norms = __builtin_sqrt(sums[0] / size + eps) * __builtin_sqrt(sums[1] / size + eps);
+  double dot = sums[2] / norms / __builtin_sqrt(size);
+  double root = 0;
+  if (dot != 0 || !gate->zero_is_half) {
+    double magnitude = __builtin_fabs(dot);
+    /* written so that a NaN stays one */
+    root = __builtin_copysign(__builtin_sqrt(magnitude < 1e-6 ? 1e-6 : magnitude), dot);
+  }
+  return (float)(1 / (1 + engram_exp(-root)));
+}
+
+int engram_gate(int tier, const struct engram_gate_weights *gate, const float *kv, void *stream,
+                int type, long long token_stride, long long branch_stride, const signed char *mask,
+                long long tokens, float *gates, float *gated) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!gate || !kv || !stream || !mask || !gates || tokens < 0 || token_stride < 0 ||
+      branch_stride < 0 || (type != ENGRAM_F32 && type != ENGRAM_BF16)) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (gate->struct_size != sizeof *gate) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  if (gate->branches < 1 || gate->hidden < 1 || !gate->product) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  int branches = gate->branches;
+  int64_t hidden = gate->hidden;
+  for (int64_t token = 0; token < tokens; token++) {
+    const float *keys = kv + token * (branches + 1) * hidden;
+    const float *value = keys + branches * hidden;
+    for (int branch = 0; branch < branches; branch++) {
+      float *branch_gated = gated ? gated + (token * branches + branch) * hidden : NULL;
+      float result = 0;
+      if (mask[token]) {
+        uint8_t *at = (uint8_t *)stream + token * token_stride + branch * branch_stride;
+        double sums[3];
+        k->gate_sums(gate->product + branch * hidden, keys + branch * hidden, at, type, hidden,
+                     sums);
+        result = gate_of(gate, sums);
+        k->gate_apply(result, value, at, type, hidden, branch_gated);
+      } else if (branch_gated) {
+        __builtin_memset(branch_gated, 0, (size_t)hidden * sizeof(float));
+      }
+      engram_store_float(gates + token * branches + branch, result);
+    }
+  }
+  return ENGRAM_OK;
+}
+
+int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated, float *window,
+                long long tokens, float *delta) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!conv || !gated || !window || !delta || tokens < 0) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (conv->struct_size != sizeof *conv) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  if (conv->branches < 1 || conv->hidden < 1 || conv->kernel < 1 || conv->dilation < 1 ||
+      !conv->taps || !conv->norm) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  int64_t hidden = conv->hidden;
+  int64_t channels = conv->branches * hidden;
+  int64_t reach = (int64_t)(conv->kernel - 1) * conv->dilation;
+  for (int64_t token = 0; token < tokens; token++) {
+    const float *own = gated + token * channels;
+    for (int branch = 0; branch < conv->branches; branch++) {
+      int64_t at = branch * hidden;
+      k->conv_norm(own + at, conv->norm + at, conv->eps, hidden,
+                   window + (reach + token) * channels + at);
+    }
+    k->conv_taps(conv, own, window + token * channels, channels, delta + token * channels);
+  }
+  return ENGRAM_OK;
+}
