@@ -263,7 +263,7 @@ class CommandTest {
 
   @Test
   void textIsTakenAsItStands() throws IOException {
-    for (String text : List.of("@name", "-h", "--json", "--")) {
+    for (String text : List.of("@name", "-h", "--json")) {
       JsonNode tokens = json("hash", path("mini-v41"), "--json", "--text", text).get("tokens");
       StringBuilder shown = new StringBuilder();
       tokens.forEach(token -> shown.append(token.get("text").asText()));
@@ -295,8 +295,16 @@ class CommandTest {
 
   @Test
   void aFullHeapIsOneErrorLine() throws IOException {
+    Path text = directory.resolve("large.txt");
+    Files.write(text, new byte[40 << 20]);
     Cli.Result result =
-        Cli.run(Map.of("JAVA_TOOL_OPTIONS", "-Xmx8m"), "", "verify", path("mini-v41"));
+        Cli.run(
+            Map.of("JAVA_TOOL_OPTIONS", "-Xmx24m"),
+            "",
+            "run",
+            path("mini-v41"),
+            "--text",
+            text.toString());
     assertEquals(2, result.exit(), result.toString());
     assertTrue(result.err().contains("error: out of memory"), result.err());
     assertTrue(result.err().contains("ENGRAM_JAVA_OPTS"), result.err());

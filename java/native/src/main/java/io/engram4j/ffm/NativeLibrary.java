@@ -95,6 +95,10 @@ final class NativeLibrary {
       if (given && !Files.isRegularFile(library)) {
         return refused(library, "it is not a file");
       }
+      String problem = platform().startsWith("linux") ? ElfFile.problem(library) : null;
+      if (problem != null) {
+        return refused(library, problem);
+      }
       System.load(library.toString());
       int abi = Engram.engram_abi();
       if (abi != Engram.ENGRAM_ABI()) {
@@ -106,7 +110,10 @@ final class NativeLibrary {
     } catch (IllegalCallerException e) {
       String module = NativeLibrary.class.getModule().isNamed() ? MODULE : "ALL-UNNAMED";
       return refused(library, "this JVM needs --enable-native-access=" + module);
-    } catch (UnsatisfiedLinkError | RuntimeException | ExceptionInInitializerError e) {
+    } catch (IOException
+        | UnsatisfiedLinkError
+        | RuntimeException
+        | ExceptionInInitializerError e) {
       String reason = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
       return refused(library, e.getCause() == null ? reason : reason + ": " + e.getCause());
     }

@@ -1,0 +1,155 @@
+package io.engram4j.natives.linux_x86_64;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.backend.Backends;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * A library that cannot be used ends in the Java backend with one warning, or in an exception if
+ * the cpu backend was asked for; each case in a JVM of its own.
+ */
+class LoaderTest {
+  @TempDir Path directory;
+
+  /** Prints the backend that is chosen. */
+  static final class Choose {
+    private Choose() {}
+
+    public static void main(String[] args) {
+      System.out.println(Backends.select().name());
+    }
+  }
+
+  /** What a JVM printed and how it ended. */
+  private record Result(int exit, String out) {}
+
+  private Process start(Path output, String... options) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+    command.add("-Dengram.native.workdir=" + directory.resolve("work dir é"));
+    command.addAll(List.of(options));
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Choose.class.getName()));
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().put("LC_ALL", "C.UTF-8");
+    return builder.redirectErrorStream(true).redirectOutput(output.toFile()).start();
+  }
+
+  private Result run(String... options) throws IOException, InterruptedException {
+    Path output = Files.createTempFile(directory, "out", ".txt");
+    Process process = start(output, options);
+    assertTrue(process.waitFor(1, TimeUnit.MINUTES));
+    return new Result(process.exitValue(), Files.readString(output));
+  }
+
+  private static final String ALLOW = "--enable-native-access=ALL-UNNAMED";
+
+  private void fallsBack(String reason, String... options)
+      throws IOException, InterruptedException {
+    Result free = run(options);
+    assertEquals(0, free.exit(), free.out());
+    assertTrue(free.out().strip().endsWith("java"), free.out());
+    assertEquals(
+        1, free.out().lines().filter(line -> line.startsWith("[main] WARN")).count(), free.out());
+    assertTrue(free.out().contains(reason), free.out());
+    String[] forced =
+        Stream.concat(Stream.of(options), Stream.of("-Dengram.backend=cpu")).toArray(String[]::new);
+    Result thrown = run(forced);
+    assertEquals(1, thrown.exit(), thrown.out());
+    assertTrue(thrown.out().contains("no backend of cpu can run"), thrown.out());
+    assertTrue(thrown.out().contains(reason), thrown.out());
+  }
+
+  private byte[] library() throws IOException {
+    try (var in = new LinuxX64().open("engram")) {
+      return java.util.Objects.requireNonNull(in).readAllBytes();
+    }
+  }
+
+  @Test
+  void loadsOnceFromTheJarIntoADirectoryNamedByItsContent() throws Exception {
+    List<Process> racing = new ArrayList<>();
+    List<Path> outputs = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      outputs.add(directory.resolve("race" + i));
+      racing.add(start(outputs.get(i), ALLOW));
+    }
+    for (int i = 0; i < 4; i++) {
+      assertEquals(0, racing.get(i).waitFor());
+      assertEquals("cpu", Files.readString(outputs.get(i)).strip());
+    }
+    try (Stream<Path> files = Files.walk(directory.resolve("work dir é"))) {
+      List<Path> regular = files.filter(Files::isRegularFile).toList();
+      assertEquals(1, regular.size(), regular.toString());
+      Files.write(regular.getFirst(), new byte[] {1, 2, 3}); // damaged: its hash tells
+    }
+    assertEquals("cpu", run(ALLOW).out().strip());
+  }
+
+  @Test
+  void loadsFromAGivenPath() throws Exception {
+    Path file = Files.write(directory.resolve("a library é.so"), library());
+    assertEquals("cpu", run(ALLOW, "-Dengram.native.path=" + file).out().strip());
+  }
+
+  @Test
+  void whatIsNoLibrary() throws Exception {
+    Path missing = directory.resolve("missing.so");
+    fallsBack("it is not a file", ALLOW, "-Dengram.native.path=" + missing);
+    Path text = Files.writeString(directory.resolve("text.so"), "not a library");
+    fallsBack("text.so", ALLOW, "-Dengram.native.path=" + text);
+    byte[] whole = library();
+    for (int length : new int[] {0, 10, 64, 4096, whole.length / 2, whole.length - 1}) {
+      Path cut = Files.write(directory.resolve("cut.so"), java.util.Arrays.copyOf(whole, length));
+      fallsBack("cut.so", ALLOW, "-Dengram.native.path=" + cut);
+    }
+  }
+
+  @Test
+  void aLibraryOfAnotherKind() throws Exception {
+    // the C library lacks every function of ours
+    try (Stream<Path> libraries = Files.list(Path.of("/lib/x86_64-linux-gnu"))) {
+      Path other =
+          libraries
+              .filter(file -> file.getFileName().toString().startsWith("libm.so"))
+              .findFirst()
+              .orElseThrow();
+      fallsBack("engram_abi", ALLOW, "-Dengram.native.path=" + other);
+    }
+  }
+
+  @Test
+  void anotherAbi() throws Exception {
+    Path source =
+        Files.writeString(directory.resolve("abi.c"), "int engram_abi(void) { return 99; }");
+    Path built = directory.resolve("abi.so");
+    Process compiler =
+        new ProcessBuilder("cc", "-shared", "-fPIC", "-o", built.toString(), source.toString())
+            .inheritIO()
+            .start();
+    assertEquals(0, compiler.waitFor());
+    fallsBack("it has ABI 99, but this version needs 1", ALLOW, "-Dengram.native.path=" + built);
+  }
+
+  @Test
+  void withoutNativeAccess() throws Exception {
+    fallsBack("--enable-native-access=ALL-UNNAMED", "--illegal-native-access=deny");
+  }
+
+  @Test
+  void aWorkDirectoryThatCannotBeMade() throws Exception {
+    Path file = Files.writeString(directory.resolve("file"), "");
+    Result result = run(ALLOW, "-Dengram.native.workdir=" + file);
+    assertTrue(result.out().strip().endsWith("java"), result.out());
+  }
+}
