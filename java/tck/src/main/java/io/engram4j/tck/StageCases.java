@@ -11,6 +11,8 @@ import io.engram4j.backend.JavaBackend;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.format.Bfloat16;
 import io.engram4j.format.Dtype;
+import io.engram4j.format.E4m3;
+import io.engram4j.format.E8m0;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gate.GateWeights.ZeroRule;
 import io.engram4j.gate.HiddenStream;
@@ -158,9 +160,47 @@ final class StageCases {
       MemorySegment expected = buffers.allocate(4L * tokens * projection.outputs());
       backend.project(projection).run(rows, tokens, actual);
       truth.project(projection).run(rows, tokens, expected);
-      requireNorm("key and value", toArray(actual), toArray(expected));
+      double size = 0;
+      for (Linear part : parts) {
+        size += sizeOfTerms(part, toArray(rows), tokens);
+      }
+      requireNorm("key and value", toArray(actual), toArray(expected), Math.sqrt(size));
       requireIntact(buffers);
     }
+  }
+
+  /** Returns the sum of the squares of all products that a projection adds up. */
+  private static double sizeOfTerms(Linear part, float[] rows, int tokens) {
+    double sum = 0;
+    for (int output = 0; output < part.outputs(); output++) {
+      for (int k = 0; k < part.inputs(); k++) {
+        long at = (long) output * part.inputs() + k;
+        double weight =
+            switch (part.dtype()) {
+              case F8_E4M3 -> E4m3.toFloat(part.weight().get(JAVA_BYTE, at));
+              case BF16 -> Bfloat16.toFloat(part.weight().getAtIndex(JAVA_SHORT_UNALIGNED, at));
+              default -> part.weight().getAtIndex(JAVA_FLOAT_UNALIGNED, at);
+            };
+        MemorySegment scale = part.scale();
+        if (scale != null) {
+          int tile = output / Linear.TILE * Linear.tiles(part.inputs()) + k / Linear.TILE;
+          weight *= E8m0.toFloat(scale.get(JAVA_BYTE, tile));
+        }
+        for (int token = 0; token < tokens; token++) {
+          double term = weight * rows[token * part.inputs() + k];
+          sum += term * term;
+        }
+      }
+    }
+    return sum;
+  }
+
+  private static double sizeOf(float[] values) {
+    double sum = 0;
+    for (float value : values) {
+      sum += (double) value * value;
+    }
+    return Math.sqrt(sum);
   }
 
   private static Linear linear(Buffers buffers, int outputs, int inputs, SplittableRandom random) {
@@ -233,10 +273,10 @@ final class StageCases {
         MemorySegment twinGated = buffers.allocate(4L * tokens * branches * size);
         backend.gate(weights).values(kv, hidden, mask, tokens, actual, gated);
         truth.gate(weights).values(kv, twin, mask, tokens, expected, twinGated);
-        requireNorm("gated values", toArray(gated), toArray(twinGated));
+        requireNorm("gated values", toArray(gated), toArray(twinGated), 0);
       }
       requireGates(toArray(actual), toArray(expected));
-      requireStreams(hidden, twin, mask, tokens, branches, size);
+      requireStreams(hidden, twin, mask, tokens, branches, size, sizeOf(toArray(kv)));
       requireIntact(buffers);
     }
   }
@@ -273,7 +313,8 @@ final class StageCases {
       MemorySegment mask,
       int tokens,
       int branches,
-      int size)
+      int size,
+      double sizeOfValues)
       throws Mismatch {
     float[] a = new float[size];
     float[] e = new float[size];
@@ -289,7 +330,7 @@ final class StageCases {
                 ? Compare.exact("masked stream", a, e)
                 : actual.dtype() == Dtype.BF16
                     ? Compare.ulps("stream", a, e)
-                    : Compare.norm("stream", a, Compare.widen(e));
+                    : Compare.norm("stream", a, Compare.widen(e), sizeOfValues);
         if (!result.passed()) {
           throw new Mismatch("token " + token + " branch " + branch + ": " + result);
         }
@@ -321,8 +362,8 @@ final class StageCases {
       MemorySegment expected = buffers.allocate(4L * tokens * channels);
       backend.conv(weights).run(gated, window, tokens, actual);
       truth.conv(weights).run(gated, twin, tokens, expected);
-      requireNorm("delta", toArray(actual), toArray(expected));
-      requireNorm("window", toArray(window), toArray(twin));
+      requireNorm("delta", toArray(actual), toArray(expected), sizeOf(toArray(gated)));
+      requireNorm("window", toArray(window), toArray(twin), 0);
       requireIntact(buffers);
     }
   }
@@ -356,8 +397,9 @@ final class StageCases {
     return values;
   }
 
-  private static void requireNorm(String what, float[] actual, float[] expected) throws Mismatch {
-    TensorResult result = Compare.norm(what, actual, Compare.widen(expected));
+  private static void requireNorm(String what, float[] actual, float[] expected, double size)
+      throws Mismatch {
+    TensorResult result = Compare.norm(what, actual, Compare.widen(expected), size);
     if (!result.passed()) {
       throw new Mismatch(result.toString());
     }
