@@ -63,7 +63,10 @@ class CommandTest {
   void verify(String name) throws IOException {
     JsonNode json = json("verify", path(name), "--backend", "all", "--json");
     assertTrue(json.get("passed").asBoolean());
-    int backends = json("doctor", "--json").get("backends").size();
+    int backends = 0;
+    for (JsonNode backend : json("doctor", "--json").get("backends")) {
+      backends += backend.get("available").asBoolean() ? 1 : 0;
+    }
     assertEquals(backends * (name.equals("mini-v41") ? 26 : 12), json.get("results").size());
     assertTrue(Cli.run("verify", path(name)).out().contains("all pass"));
   }

@@ -11,8 +11,6 @@ import io.engram4j.backend.JavaBackend;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.format.Bfloat16;
 import io.engram4j.format.Dtype;
-import io.engram4j.format.E4m3;
-import io.engram4j.format.E8m0;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gate.GateWeights.ZeroRule;
 import io.engram4j.gate.HiddenStream;
@@ -162,37 +160,11 @@ final class StageCases {
       truth.project(projection).run(rows, tokens, expected);
       double size = 0;
       for (Linear part : parts) {
-        size += sizeOfTerms(part, toArray(rows), tokens);
+        size += Terms.squares(part, toArray(rows), tokens);
       }
       requireNorm("key and value", toArray(actual), toArray(expected), Math.sqrt(size));
       requireIntact(buffers);
     }
-  }
-
-  /** Returns the sum of the squares of all products that a projection adds up. */
-  private static double sizeOfTerms(Linear part, float[] rows, int tokens) {
-    double sum = 0;
-    for (int output = 0; output < part.outputs(); output++) {
-      for (int k = 0; k < part.inputs(); k++) {
-        long at = (long) output * part.inputs() + k;
-        double weight =
-            switch (part.dtype()) {
-              case F8_E4M3 -> E4m3.toFloat(part.weight().get(JAVA_BYTE, at));
-              case BF16 -> Bfloat16.toFloat(part.weight().getAtIndex(JAVA_SHORT_UNALIGNED, at));
-              default -> part.weight().getAtIndex(JAVA_FLOAT_UNALIGNED, at);
-            };
-        MemorySegment scale = part.scale();
-        if (scale != null) {
-          int tile = output / Linear.TILE * Linear.tiles(part.inputs()) + k / Linear.TILE;
-          weight *= E8m0.toFloat(scale.get(JAVA_BYTE, tile));
-        }
-        for (int token = 0; token < tokens; token++) {
-          double term = weight * rows[token * part.inputs() + k];
-          sum += term * term;
-        }
-      }
-    }
-    return sum;
   }
 
   private static double sizeOf(float[] values) {
