@@ -33,7 +33,7 @@ final class NativeLibrary {
   static final String WORKDIR = "engram.native.workdir";
 
   private static final Logger log = LoggerFactory.getLogger(NativeLibrary.class);
-  private static final String MODULE = "io.engram4j.ffm";
+  private static final String MODULES = "io.engram4j.ffm,io.engram4j.bindings";
 
   private NativeLibrary() {}
 
@@ -108,7 +108,7 @@ final class NativeLibrary {
       CpuCalls.bindAll();
       return new Loaded(library, null);
     } catch (IllegalCallerException e) {
-      String module = NativeLibrary.class.getModule().isNamed() ? MODULE : "ALL-UNNAMED";
+      String module = NativeLibrary.class.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
       return refused(library, "this JVM needs --enable-native-access=" + module);
     } catch (IOException
         | UnsatisfiedLinkError
