@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.engram4j.EngramModel;
+import io.engram4j.backend.BackendProvider;
+import io.engram4j.backend.Backends;
 import io.engram4j.backend.JavaBackend;
 import io.engram4j.format.Dtype;
 import io.engram4j.hf.EngramDirectory;
@@ -120,16 +122,22 @@ class FullSizeTest {
       for (int i = 0; i < 2; i++) {
         row(LAYERS[i], 0, 0x38);
         row(LAYERS[i], ROWS[i] - 1, 0x40);
-        float[] out = new float[512];
-        model
-            .layer(LAYERS[i])
-            .gather(
-                MemorySegment.ofArray(new long[] {0, ROWS[i] - 1}),
-                2,
-                MemorySegment.ofArray(out),
-                Dtype.F32);
-        assertEquals(1, out[0]);
-        assertEquals(2, out[256]);
+        for (BackendProvider provider : Backends.providers()) {
+          if (provider.unavailable().isPresent()) {
+            continue;
+          }
+          float[] out = new float[512];
+          model
+              .withBackend(provider.create())
+              .layer(LAYERS[i])
+              .gather(
+                  MemorySegment.ofArray(new long[] {0, ROWS[i] - 1}),
+                  2,
+                  MemorySegment.ofArray(out),
+                  Dtype.F32);
+          assertEquals(1, out[0], provider.name());
+          assertEquals(2, out[256], provider.name());
+        }
       }
     }
   }
