@@ -3,6 +3,11 @@ package io.engram4j.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -26,7 +31,9 @@ final class Output {
 
   private static volatile boolean failed;
 
-  private final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+  private final PrintStream out =
+      new PrintStream(
+          new Watched(new FileOutputStream(FileDescriptor.out)), false, StandardCharsets.UTF_8);
 
   /** Prints the object if JSON is wanted. */
   void json(Map<String, ?> object) {
@@ -43,16 +50,35 @@ final class Output {
   /**
    * Tells whether everything could be written.
    *
-   * @throws java.io.IOException if standard output failed, as on a full disk
+   * @throws IOException if standard output failed, as on a full disk
    */
-  static void requireWritten() throws java.io.IOException {
+  static void requireWritten() throws IOException {
     if (failed) {
-      throw new java.io.IOException("the result could not be written to standard output");
+      throw new IOException("the result could not be written to standard output");
     }
   }
 
   private void flush() {
-    failed |= out.checkError();
+    out.flush();
+  }
+
+  /**
+   * Remembers what PrintStream swallows; a reader that has seen enough, such as head, is no error.
+   */
+  private static final class Watched extends FilterOutputStream {
+    Watched(OutputStream target) {
+      super(target);
+    }
+
+    @Override
+    public void write(byte[] bytes, int from, int count) throws IOException {
+      try {
+        out.write(bytes, from, count);
+      } catch (IOException e) {
+        failed |= !String.valueOf(e.getMessage()).contains("Broken pipe");
+        throw e;
+      }
+    }
   }
 
   /** Prints a line for people. */
