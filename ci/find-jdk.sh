@@ -1,5 +1,5 @@
 # Sourced by ./build and ./engram: sets JAVA_HOME to a JDK >= 25, or returns 1 after one line
-# that says what to install. Reads each JDK's `release` file instead of starting it: 1 ms, not 50.
+# that says what to install. Reads each JDK's `release` file, which is much quicker than starting it.
 
 engram_jdk_major() { # DIR -> prints the major version of the JDK in DIR, nothing if there is none
   [ -x "$1/bin/java" ] && [ -x "$1/bin/javac" ] && [ -r "$1/release" ] || return 0

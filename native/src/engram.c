@@ -57,7 +57,7 @@ int engram_best_tier(void) {
   return engram_detect_tier();
 }
 
-/* CPUID traps into the hypervisor on virtual machines (measured: 25 us), so it is asked once. */
+/* CPUID traps into the hypervisor on virtual machines, so it is asked once. */
 static int best_tier(void) {
   static int known; /* tier + 1; threads that race store the same number */
   int tier = __atomic_load_n(&known, __ATOMIC_RELAXED);

@@ -30,7 +30,7 @@ import picocli.CommandLine.Option;
     name = "demo",
     description = {
       "Show what Engram does; needs no model.",
-      "Makes a small model of random weights in DeepSeek-V4.1's layout (270 MB, once) and runs a"
+      "Makes a small model of random weights in DeepSeek-V4.1's layout (290 MB, once) and runs a"
           + " text of many languages through it."
     })
 final class DemoCommand implements Callable<Integer> {

@@ -31,7 +31,7 @@ import java.util.stream.Stream;
 
 /**
  * A deterministic model in DeepSeek-V4.1's layout, with random weights, at a size that fits a
- * laptop: 254 MB of tables where the real one has 203 GB. Made once, in a cache directory.
+ * laptop: 256 MB of tables where the real one has 203 GB. Made once, in a cache directory.
  */
 final class DemoModel {
   private static final String NAME = "demo-v41-1";

@@ -23,10 +23,10 @@ import java.util.List;
  * short ranges; the projection and the convolution, which take long, copy heap arrays instead.
  */
 final class CpuKernels {
-  /** Rows per pinned call: about 10 us of gathering. */
+  /** Rows per pinned call: about 20 us of gathering. */
   private static final long PINNED_ROWS = 96;
 
-  /** Tokens per pinned call of the hash: about 10 us. */
+  /** Tokens per pinned call of the hash: about 20 us. */
   private static final long PINNED_HASHES = 1024;
 
   private CpuKernels() {}
