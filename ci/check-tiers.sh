@@ -1,33 +1,50 @@
 #!/bin/sh
-# Looks into the library's objects: baseline objects must run on any x86-64, so they may hold no AVX;
-# the objects of a tier only its own. And the library may ask for no more of libc than stated.
-# Arguments: the folder with the objects, the library.
+# Looks into the library's objects: the baseline must run on any CPU of the architecture, a tier's
+# objects may hold only that tier's instructions, and the library may ask for no more of libc than
+# stated. Arguments: the folder with the objects, the library, objdump, the tiers.
 set -eu
-objects=$1 library=$2
+objects=$1 library=$2 objdump=$3
+shift 3
 status=0
-seen=0
-for object in $(find "$objects" -name '*.c.o' -path '*engram.dir*'); do
-  seen=$((seen + 1))
-  code=$(objdump -d --no-show-raw-insn "$object")
-  case $object in
-    *avx2.c.o) banned='%zmm|%k[0-7]|\{%k' ;;
-    *) banned='%ymm|%zmm|%k[0-7]|	v[a-z0-9]+ ' ;;
-  esac
-  if echo "$code" | grep -Eq "$banned"; then
-    echo "FAILED: $object holds instructions beyond its tier:"
-    echo "$code" | grep -E "$banned" | head -n 3
-    status=1
+fail() {
+  echo "FAILED: $*"
+  status=1
+}
+
+# PART BANNED WANTED: no instruction of the part may match BANNED; some must match WANTED
+check() {
+  code=$(for object in "$objects/engram_$1.dir"/native/src/*.o "$objects/engram_$1.dir"/native/src/*/*.o; do
+    [ ! -e "$object" ] || "$objdump" -d --no-show-raw-insn "$object"
+  done)
+  lines=$(echo "$code" | wc -l)
+  # an empty check would pass as well as a clean one
+  [ "$lines" -gt 500 ] || fail "only $lines lines of code in $1"
+  if echo "$code" | grep -Eq "$2"; then
+    fail "$1 holds instructions beyond its tier:"
+    echo "$code" | grep -E "$2" | head -n 3
   fi
-done
-# an empty check would pass as well as a clean one
-[ "$seen" -ge 15 ] || { echo "FAILED: only $seen objects under $objects"; status=1; }
-find "$objects" -name 'gather_avx2.c.o' | while read -r object; do
-  objdump -d "$object" | grep -q '%ymm'
-done || { echo "FAILED: the AVX2 tier holds no AVX2"; status=1; }
-floor=$(objdump -T "$library" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
+  [ "$(echo "$code" | grep -Ec "$3")" -gt 20 ] || fail "$1 hardly uses its tier"
+  echo "$1: $lines lines of code, none beyond its tier"
+}
+
+tab=$(printf '\t')
+above_avx512='vpdp|dpbf16|bf16|vpopcnt|vpmadd52|vpshld|vpshrd|vpermi2b|vpermt2b|vpermb|vpmultishift|vpcompress[bw]|vpexpand[bw]|vp2intersect|vgf2p8|vcvt[a-z0-9]*ph2ph|tdp|vaes|vpclmul|vfmadd[a-z0-9]*[ps]h'
+above_neon='[[:space:]]z[0-9]+\.|[[:space:]]p[0-9]+/|[su]dot|bfdot|bfmmla|smmla|fmla.*\.[48]h'
+case " $* " in
+  *" avx2 "*)
+    check baseline "%ymm|%zmm|%k[0-7]|${tab}v[a-z0-9]+ " '%xmm'
+    check avx2 '%zmm|%k[0-7]|\{%k|%[xy]mm(1[6-9]|2[0-9]|3[01])' '%ymm'
+    check avx512 "$above_avx512" '%zmm' ;;
+  *" neon "*)
+    check baseline "$above_neon" 'fmul|fadd'
+    check neon "$above_neon" 'v[0-9]+\.4s' ;;
+  *) fail "nothing is known of tiers: $*" ;;
+esac
+floor=$("$objdump" -T "$library" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
 case ${floor:-none} in
   none | GLIBC_2.2.5 | GLIBC_2.14) ;;
-  *) echo "FAILED: the library needs $floor, more than GLIBC_2.14"; status=1 ;;
+  GLIBC_2.17) case " $* " in *" neon "*) ;; *) fail "the library needs $floor" ;; esac ;; # AArch64's first
+  *) fail "the library needs $floor" ;;
 esac
-echo "$seen objects hold only their tier's instructions; libc floor ${floor:-none}"
+echo "libc floor: ${floor:-none}"
 exit $status

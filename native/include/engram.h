@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 1
+#define ENGRAM_ABI 2
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -41,7 +41,9 @@ extern "C" {
 
 /* Instruction-set tiers. */
 #define ENGRAM_TIER_SCALAR 0
-#define ENGRAM_TIER_AVX2 1 /* AVX2, FMA, F16C */
+#define ENGRAM_TIER_AVX2 1   /* AVX2, FMA, F16C */
+#define ENGRAM_TIER_AVX512 2 /* and AVX-512 F, BW, DQ, VL */
+#define ENGRAM_TIER_NEON 3   /* AArch64 */
 
 /* Element types. */
 #define ENGRAM_F32 0
@@ -118,8 +120,9 @@ ENGRAM_API const char *engram_status_text(int status);
 /* Returns compiler and version, a static text for bug reports. */
 ENGRAM_API const char *engram_build_info(void);
 
-/* Returns the highest tier that this build has and this CPU and operating system can run. */
-ENGRAM_API int engram_best_tier(void);
+/* Returns null if this build, CPU and operating system can run a tier, else a static text why not.
+ */
+ENGRAM_API const char *engram_tier_problem(int tier);
 
 /*
  * Stage hash: row ids of `tokens` tokens.

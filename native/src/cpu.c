@@ -1,45 +1,89 @@
-/* Which tier this CPU and operating system can run. */
+/* Which tiers this build has and this CPU and operating system can run. */
 #include "kernels.h"
 
-#if defined(ENGRAM_HAVE_AVX2)
+#if defined(__x86_64__)
 #include <cpuid.h>
+
+static uint32_t feature_bits(uint32_t leaf, int word) {
+  uint32_t words[4] = {0, 0, 0, 0};
+  if (!__get_cpuid_count(leaf, 0, &words[0], &words[1], &words[2], &words[3])) {
+    return 0;
+  }
+  return words[word];
+}
 
 /* What the operating system saves on a context switch: without it the CPU's registers are no use.
  */
-static uint64_t enabled_state(void) {
+static uint64_t saved_state(void) {
+  const uint32_t osxsave = 1u << 27;
+  if (!(feature_bits(1, 2) & osxsave)) {
+    return 0;
+  }
   uint32_t low;
   uint32_t high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (uint64_t)high << 32 | low;
 }
 
-int engram_detect_tier(void) {
-  uint32_t a;
-  uint32_t b;
-  uint32_t c;
-  uint32_t d;
-  const uint32_t fma = 1u << 12;
-  const uint32_t osxsave = 1u << 27;
-  const uint32_t avx = 1u << 28;
-  const uint32_t f16c = 1u << 29;
-  const uint32_t wanted = fma | osxsave | avx | f16c;
+static const char *avx2_problem(void) {
+  const uint32_t fma_avx_f16c = 1u << 12 | 1u << 28 | 1u << 29;
   const uint32_t avx2 = 1u << 5;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & wanted) != wanted) {
-    return ENGRAM_TIER_SCALAR;
+  const uint64_t xmm_ymm = 6;
+  if ((feature_bits(1, 2) & fma_avx_f16c) != fma_avx_f16c || !(feature_bits(7, 1) & avx2)) {
+    return "the CPU lacks AVX2, FMA or F16C";
   }
-  if ((enabled_state() & 6) != 6) { /* XMM and YMM */
-    return ENGRAM_TIER_SCALAR;
+  return (saved_state() & xmm_ymm) == xmm_ymm ? NULL
+                                              : "the operating system does not save YMM registers";
+}
+
+static const char *avx512_problem(void) {
+  const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  const uint64_t all = 0xe6; /* XMM, YMM, masks, both halves of ZMM */
+  if ((feature_bits(7, 1) & f_dq_bw_vl) != f_dq_bw_vl) {
+    return "the CPU lacks AVX-512 F, BW, DQ or VL";
   }
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) {
-    return ENGRAM_TIER_SCALAR;
+  if ((saved_state() & all) != all) {
+    return "the operating system does not save ZMM registers";
   }
-  return ENGRAM_TIER_AVX2;
+  return avx2_problem();
+}
+
+const char *engram_detect(int tier) {
+  switch (tier) {
+    case ENGRAM_TIER_SCALAR:
+      return NULL;
+    case ENGRAM_TIER_AVX2:
+      return avx2_problem();
+    case ENGRAM_TIER_AVX512:
+      return avx512_problem();
+    case ENGRAM_TIER_NEON:
+      return "this is x86-64";
+    default:
+      return "there is no such tier";
+  }
 }
 
 #else
 
-int engram_detect_tier(void) {
-  return ENGRAM_TIER_SCALAR;
+const char *engram_detect(int tier) {
+  switch (tier) {
+    case ENGRAM_TIER_SCALAR:
+      return NULL;
+#if defined(__aarch64__)
+    case ENGRAM_TIER_AVX2:
+    case ENGRAM_TIER_AVX512:
+      return "this is AArch64";
+    case ENGRAM_TIER_NEON: /* every AArch64 has it */
+      return NULL;
+#else
+    case ENGRAM_TIER_AVX2:
+    case ENGRAM_TIER_AVX512:
+    case ENGRAM_TIER_NEON:
+      return "this build is for another architecture";
+#endif
+    default:
+      return "there is no such tier";
+  }
 }
 
 #endif

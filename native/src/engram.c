@@ -1,8 +1,6 @@
 /* The public functions: arguments checked, then the tier's kernels. */
 #include "kernels.h"
 
-#include <stddef.h>
-
 /* What Java's side of the bindings holds as well. */
 _Static_assert(sizeof(struct engram_layout) == 48, "layout of struct engram_layout");
 _Static_assert(offsetof(struct engram_layout, inverses) == 40, "layout of struct engram_layout");
@@ -53,31 +51,45 @@ const char *engram_build_info(void) {
 #endif
 }
 
-int engram_best_tier(void) {
-  return engram_detect_tier();
+/*
+ * CPUID traps into the hypervisor on virtual machines, so it is asked once: bit t for tier t, and a
+ * bit above to say that it was asked. Threads that race store the same number.
+ */
+static int has_tier(int tier) {
+  static unsigned known;
+  const unsigned asked = 1u << ENGRAM_TIERS;
+  unsigned tiers = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (!tiers) {
+    tiers = asked;
+    for (int t = 0; t < ENGRAM_TIERS; t++) {
+      tiers |= engram_detect(t) ? 0 : 1u << t;
+    }
+    __atomic_store_n(&known, tiers, __ATOMIC_RELAXED);
+  }
+  return tier >= 0 && tier < ENGRAM_TIERS && (tiers >> tier & 1);
 }
 
-/* CPUID traps into the hypervisor on virtual machines, so it is asked once. */
-static int best_tier(void) {
-  static int known; /* tier + 1; threads that race store the same number */
-  int tier = __atomic_load_n(&known, __ATOMIC_RELAXED);
-  if (tier == 0) {
-    tier = engram_detect_tier() + 1;
-    __atomic_store_n(&known, tier, __ATOMIC_RELAXED);
-  }
-  return tier - 1;
+const char *engram_tier_problem(int tier) {
+  return engram_detect(tier);
 }
 
 static const struct engram_kernels *kernels(int tier) {
-  if (tier < 0 || tier > best_tier()) {
+  if (!has_tier(tier)) {
     return NULL;
   }
-#if defined(ENGRAM_HAVE_AVX2)
-  if (tier == ENGRAM_TIER_AVX2) {
-    return &engram_avx2;
-  }
+  switch (tier) {
+#if defined(__x86_64__)
+    case ENGRAM_TIER_AVX2:
+      return &engram_avx2_kernels;
+    case ENGRAM_TIER_AVX512:
+      return &engram_avx512_kernels;
+#elif defined(__aarch64__)
+    case ENGRAM_TIER_NEON:
+      return &engram_neon_kernels;
 #endif
-  return &engram_scalar;
+    default:
+      return &engram_scalar_kernels;
+  }
 }
 
 int engram_hash(int tier, const struct engram_layout *layout, const int *windows, long long tokens,

@@ -2,6 +2,7 @@
 #ifndef ENGRAM_KERNELS_H
 #define ENGRAM_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../include/engram.h"
@@ -30,13 +31,15 @@ struct engram_kernels {
                     int64_t channels, float *delta);
 };
 
-extern const struct engram_kernels engram_scalar;
-#if defined(ENGRAM_HAVE_AVX2)
-extern const struct engram_kernels engram_avx2;
-#endif
+extern const struct engram_kernels engram_scalar_kernels;
+extern const struct engram_kernels engram_avx2_kernels;
+extern const struct engram_kernels engram_avx512_kernels;
+extern const struct engram_kernels engram_neon_kernels;
 
-/* Returns the highest tier that CPU and operating system offer and this build has. */
-int engram_detect_tier(void);
+#define ENGRAM_TIERS 4
+
+/* Asks CPU and operating system; returns why a tier cannot run, a static text, or null. */
+const char *engram_detect(int tier);
 
 /* Scalar pieces that vector kernels fall back on for tails and rare values. */
 float engram_e4m3(uint8_t code);
@@ -62,7 +65,7 @@ void engram_scalar_gate_apply(float gate, const float *value, void *stream, int 
 void engram_scalar_conv_norm(const float *gated, const float *norm, float eps, int64_t hidden,
                              float *out);
 void engram_scalar_conv_taps(const struct engram_conv_weights *conv, const float *gated,
-                             const float *window, int64_t channels, float *delta);
+                             const float *window, int64_t first, int64_t channels, float *delta);
 
 static inline float engram_bits_to_float(uint32_t bits) {
   union {

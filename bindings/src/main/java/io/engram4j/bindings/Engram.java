@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)1L;
+    private static final int ENGRAM_ABI = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 1
+     * #define ENGRAM_ABI 2
      * }
      */
     public static int ENGRAM_ABI() {
@@ -58,6 +58,24 @@ public class Engram extends Engram$shared {
      */
     public static int ENGRAM_TIER_AVX2() {
         return ENGRAM_TIER_AVX2;
+    }
+    private static final int ENGRAM_TIER_AVX512 = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_TIER_AVX512 2
+     * }
+     */
+    public static int ENGRAM_TIER_AVX512() {
+        return ENGRAM_TIER_AVX512;
+    }
+    private static final int ENGRAM_TIER_NEON = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_TIER_NEON 3
+     * }
+     */
+    public static int ENGRAM_TIER_NEON() {
+        return ENGRAM_TIER_NEON;
     }
     private static final int ENGRAM_F32 = (int)0L;
     /**
@@ -272,11 +290,13 @@ public class Engram extends Engram$shared {
         }
     }
 
-    private static class engram_best_tier {
+    private static class engram_tier_problem {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Engram.C_INT    );
+            Engram.C_POINTER,
+            Engram.C_INT
+        );
 
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_best_tier");
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_tier_problem");
 
         public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
     }
@@ -284,45 +304,45 @@ public class Engram extends Engram$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int engram_best_tier(void)
+     * const char *engram_tier_problem(int tier)
      * }
      */
-    public static FunctionDescriptor engram_best_tier$descriptor() {
-        return engram_best_tier.DESC;
+    public static FunctionDescriptor engram_tier_problem$descriptor() {
+        return engram_tier_problem.DESC;
     }
 
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int engram_best_tier(void)
+     * const char *engram_tier_problem(int tier)
      * }
      */
-    public static MethodHandle engram_best_tier$handle() {
-        return engram_best_tier.HANDLE;
+    public static MethodHandle engram_tier_problem$handle() {
+        return engram_tier_problem.HANDLE;
     }
 
     /**
      * Address for:
      * {@snippet lang=c :
-     * int engram_best_tier(void)
+     * const char *engram_tier_problem(int tier)
      * }
      */
-    public static MemorySegment engram_best_tier$address() {
-        return engram_best_tier.ADDR;
+    public static MemorySegment engram_tier_problem$address() {
+        return engram_tier_problem.ADDR;
     }
 
     /**
      * {@snippet lang=c :
-     * int engram_best_tier(void)
+     * const char *engram_tier_problem(int tier)
      * }
      */
-    public static int engram_best_tier() {
-        var mh$ = engram_best_tier.HANDLE;
+    public static MemorySegment engram_tier_problem(int tier) {
+        var mh$ = engram_tier_problem.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("engram_best_tier");
+                traceDowncall("engram_tier_problem", tier);
             }
-            return (int)mh$.invokeExact();
+            return (MemorySegment)mh$.invokeExact(tier);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

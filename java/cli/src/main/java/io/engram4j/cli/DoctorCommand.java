@@ -74,6 +74,7 @@ final class DoctorCommand implements Callable<Integer> {
       objects.add(object);
       String state = first ? "chosen" : reason.isEmpty() ? "available" : "not available";
       rows.add(List.of(provider.name(), state, description));
+      object.put("variants", variants(provider, rows));
     }
     json.put("backends", objects);
     output.table(List.of("backend", "state", "what it is, or why not"), rows);
@@ -82,6 +83,28 @@ final class DoctorCommand implements Callable<Integer> {
     if (!taken) {
       output.line("no backend can be chosen: %s", choice);
     }
+  }
+
+  private static List<Map<String, Object>> variants(
+      BackendProvider provider, List<List<String>> rows) {
+    List<Map<String, Object>> objects = new ArrayList<>();
+    for (BackendProvider.Variant variant : provider.variants()) {
+      String reason = variant.unavailable().orElse("");
+      boolean available = reason.isEmpty();
+      objects.add(
+          Map.of(
+              "name",
+              variant.name(),
+              "available",
+              available,
+              "chosen",
+              variant.chosen(),
+              "reason",
+              reason));
+      String state = variant.chosen() ? "chosen" : available ? "available" : "not available";
+      rows.add(List.of("  " + variant.name(), state, reason));
+    }
+    return objects;
   }
 
   /** Returns the backend that commands would take, or why they would take none. */

@@ -1,5 +1,6 @@
 package io.engram4j.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -26,6 +27,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -140,6 +142,47 @@ class FullSizeTest {
         }
       }
     }
+  }
+
+  /** Rows of random content at random places, among holes: every backend reads the same. */
+  @Test
+  void randomRows() throws IOException {
+    SplittableRandom random = new SplittableRandom(3);
+    for (int i = 0; i < 2; i++) {
+      long[] ids = new long[300];
+      TensorInfo weight = EngramDirectory.read(directory).tensors(LAYERS[i]).get(0);
+      TensorInfo scale = EngramDirectory.read(directory).tensors(LAYERS[i]).get(1);
+      try (FileChannel channel = FileChannel.open(weight.file(), StandardOpenOption.WRITE)) {
+        for (int k = 0; k < ids.length; k++) {
+          ids[k] = random.nextLong(1, ROWS[i] - 1);
+          byte[] codes = new byte[256];
+          byte[] scales = new byte[8];
+          random.nextBytes(codes);
+          random.nextBytes(scales);
+          if (k % 3 > 0) { // the others stay holes
+            channel.write(ByteBuffer.wrap(codes), weight.offset() + ids[k] * 256);
+            channel.write(ByteBuffer.wrap(scales), scale.offset() + ids[k] * 8);
+          }
+        }
+      }
+      try (EngramModel model = EngramDirectory.read(directory).open(new JavaBackend())) {
+        float[] expected = rows(model, LAYERS[i], ids);
+        for (BackendProvider provider : Backends.providers()) {
+          if (provider.unavailable().isEmpty()) {
+            float[] actual = rows(model.withBackend(provider.create()), LAYERS[i], ids);
+            assertArrayEquals(expected, actual, provider.name());
+          }
+        }
+      }
+    }
+  }
+
+  private static float[] rows(EngramModel model, int layer, long[] ids) {
+    float[] out = new float[ids.length * 256];
+    model
+        .layer(layer)
+        .gather(MemorySegment.ofArray(ids), ids.length, MemorySegment.ofArray(out), Dtype.F32);
+    return out;
   }
 
   /** Opens the model in a JVM of its own and tells time and memory. */

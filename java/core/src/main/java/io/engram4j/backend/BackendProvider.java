@@ -1,5 +1,6 @@
 package io.engram4j.backend;
 
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -15,6 +16,20 @@ public interface BackendProvider {
 
   /** Returns why the backend cannot run here, with the remedy, or nothing if it can. */
   Optional<String> unavailable();
+
+  /** Returns the ways in which the backend can or cannot run here, if it has more than one. */
+  default List<Variant> variants() {
+    return List.of();
+  }
+
+  /**
+   * A way in which a backend can run, such as an instruction-set tier or a device.
+   *
+   * @param name what it is, such as {@code tier avx2}
+   * @param chosen whether {@link #create} takes it
+   * @param unavailable why it cannot be taken here, or nothing if it can
+   */
+  record Variant(String name, boolean chosen, Optional<String> unavailable) {}
 
   /**
    * Makes the backend.

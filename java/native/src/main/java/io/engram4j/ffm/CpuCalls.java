@@ -5,6 +5,7 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The calls into the library. Off-heap arguments go through the plain handles that jextract made;
@@ -30,7 +31,7 @@ final class CpuCalls {
   static void bindAll() {
     Engram.engram_status_text$handle();
     Engram.engram_build_info$handle();
-    Engram.engram_best_tier$handle();
+    Engram.engram_tier_problem$handle();
     Engram.engram_hash$handle();
     Engram.engram_gather$handle();
     Engram.engram_project$handle();
@@ -40,6 +41,12 @@ final class CpuCalls {
 
   static String buildInfo() {
     return Engram.engram_build_info().getString(0);
+  }
+
+  /** Returns why a tier cannot run, or null if it can. */
+  static @Nullable String tierProblem(int tier) {
+    MemorySegment text = Engram.engram_tier_problem(tier);
+    return text.address() == 0 ? null : text.getString(0);
   }
 
   static void hash(

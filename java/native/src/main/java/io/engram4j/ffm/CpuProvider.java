@@ -2,7 +2,8 @@ package io.engram4j.ffm;
 
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.BackendProvider;
-import io.engram4j.bindings.Engram;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -10,7 +11,7 @@ import java.util.Optional;
  * would allow.
  */
 public final class CpuProvider implements BackendProvider {
-  /** The property with the highest tier to use: scalar or avx2. */
+  /** The property with the highest tier to use: scalar, avx2, avx512 or neon. */
   public static final String MAX_TIER = "engram.cpu.maxTier";
 
   /** Made by the service loader. */
@@ -40,14 +41,23 @@ public final class CpuProvider implements BackendProvider {
     return new CpuBackend(tier());
   }
 
+  @Override
+  public List<Variant> variants() {
+    if (NativeLibrary.get().reason() != null) {
+      return List.of();
+    }
+    Tier chosen = tier();
+    List<Variant> variants = new ArrayList<>();
+    for (Tier tier : Tier.values()) {
+      Optional<String> problem = Optional.ofNullable(tier.problem());
+      variants.add(new Variant("tier " + tier, tier == chosen, problem));
+    }
+    return List.copyOf(variants);
+  }
+
   /** Returns the tier in use: the best that CPU and library have, or the property's if lower. */
   static Tier tier() {
-    Tier best = Tier.of(Engram.engram_best_tier());
-    String wanted = System.getProperty(MAX_TIER);
-    if (wanted == null) {
-      return best;
-    }
-    Tier cap = Tier.named(wanted);
-    return cap.compareTo(best) < 0 ? cap : best;
+    String cap = System.getProperty(MAX_TIER);
+    return Tier.best(cap == null ? null : Tier.named(cap));
   }
 }

@@ -1,36 +1,28 @@
 package io.engram4j.ffm;
 
 import io.engram4j.bindings.Engram;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.ServiceLoader;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Finds and loads the CPU library, once: from the property {@value #PATH}, else from a natives jar,
- * whose library is put into a cache directory under the hash of its content. Whatever goes wrong
- * ends in a reason, never in an exception or a half-loaded library.
+ * Finds and loads the CPU library, once: from the property {@value #PATH}, else from a natives jar
+ * through {@link NativeCache}, else from {@code java.library.path}. Whatever goes wrong ends in a
+ * reason, never in an exception or a half-loaded library.
  */
 final class NativeLibrary {
   /** The property with the path of the library. */
   static final String PATH = "engram.native.path";
-
-  /** The property with the directory into which a jar's library is put. */
-  static final String WORKDIR = "engram.native.workdir";
 
   private static final Logger log = LoggerFactory.getLogger(NativeLibrary.class);
   private static final String MODULES = "io.engram4j.ffm,io.engram4j.bindings";
@@ -56,29 +48,57 @@ final class NativeLibrary {
 
   private static Loaded load() {
     List<String> reasons = new ArrayList<>();
-    String given = System.getProperty(PATH);
     try {
+      String given = System.getProperty(PATH);
       if (given != null) {
-        return link(Path.of(given).toAbsolutePath(), true);
+        return link(Path.of(given).toAbsolutePath());
       }
-      for (NativeResource resource :
-          ServiceLoader.load(NativeResource.class, NativeLibrary.class.getClassLoader())) {
-        if (!resource.platform().equals(platform())) {
-          reasons.add("the jar for " + resource.platform() + " is not for " + platform());
-          continue;
-        }
-        try (InputStream in = resource.open("engram")) {
-          if (in != null) {
-            return link(extract(in.readAllBytes()), false);
-          }
-          reasons.add("the jar for " + platform() + " has no library");
-        }
+      Path found = fromJar(reasons);
+      if (found == null) {
+        found = fromSystemPath();
+      }
+      if (found != null) {
+        return link(found);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
+      log.warn("the native library cannot be used: {}", e.toString());
       reasons.add(e.toString());
     }
-    reasons.add("no natives jar for " + platform() + " on the path, and no -D" + PATH);
+    reasons.add(
+        "no natives jar for "
+            + platform()
+            + " on the path, none in java.library.path, and no -D"
+            + PATH);
     return new Loaded(null, String.join("; ", reasons));
+  }
+
+  private static @Nullable Path fromJar(List<String> reasons) throws IOException {
+    for (NativeResource resource :
+        ServiceLoader.load(NativeResource.class, NativeLibrary.class.getClassLoader())) {
+      if (!resource.platform().equals(platform())) {
+        reasons.add("the jar for " + resource.platform() + " is not for " + platform());
+        continue;
+      }
+      try (InputStream in = resource.open("engram")) {
+        if (in != null) {
+          return NativeCache.extract(in.readAllBytes());
+        }
+        reasons.add("the jar for " + platform() + " has no library");
+      }
+    }
+    return null;
+  }
+
+  private static @Nullable Path fromSystemPath() {
+    String name = System.mapLibraryName("engram");
+    for (String directory :
+        System.getProperty("java.library.path", "").split(Pattern.quote(File.pathSeparator), -1)) {
+      Path file = Path.of(directory, name).toAbsolutePath();
+      if (!directory.isEmpty() && Files.isRegularFile(file)) {
+        return file;
+      }
+    }
+    return null;
   }
 
   /** Returns the running platform, such as {@code linux-x86_64}. */
@@ -89,17 +109,16 @@ final class NativeLibrary {
     return system + "-" + (arch.equals("amd64") ? "x86_64" : arch);
   }
 
-  @SuppressWarnings("restricted")
-  private static Loaded link(Path library, boolean given) {
+  private static Loaded link(Path library) {
     try {
-      if (given && !Files.isRegularFile(library)) {
+      if (!Files.isRegularFile(library)) {
         return refused(library, "it is not a file");
       }
       String problem = platform().startsWith("linux") ? ElfFile.problem(library) : null;
       if (problem != null) {
         return refused(library, problem);
       }
-      System.load(library.toString());
+      open(library);
       int abi = Engram.engram_abi();
       if (abi != Engram.ENGRAM_ABI()) {
         return refused(
@@ -114,62 +133,34 @@ final class NativeLibrary {
         | UnsatisfiedLinkError
         | RuntimeException
         | ExceptionInInitializerError e) {
-      String reason = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
+      String reason = explain(String.valueOf(e.getMessage()).replaceAll("\\s+", " "));
       return refused(library, e.getCause() == null ? reason : reason + ": " + e.getCause());
     }
+  }
+
+  @SuppressWarnings("restricted")
+  private static void open(Path library) throws IOException {
+    try {
+      System.load(library.toString());
+    } catch (UnsatisfiedLinkError e) {
+      if (!String.valueOf(e.getMessage()).contains("already loaded in another classloader")) {
+        throw e;
+      }
+      NativeCache.loadAgain(library);
+    }
+  }
+
+  /** Adds to a linker's message what a person can do about it. */
+  static String explain(String message) {
+    return message.contains("failed to map segment")
+        ? message
+            + ": is it on a file system that is mounted noexec? Name another directory with -D"
+            + NativeCache.WORKDIR
+        : message;
   }
 
   private static Loaded refused(Path library, String reason) {
     log.warn("the native library {} cannot be used: {}", library, reason);
     return new Loaded(null, library + ": " + reason);
-  }
-
-  /** Content-addressed, so that it is written once, never in place, and two JVMs can race. */
-  private static Path extract(byte[] library) throws IOException {
-    String hash = HexFormat.of().formatHex(sha256(library)).substring(0, 16);
-    Path directory = workDirectory().resolve("native-" + hash);
-    Path file = directory.resolve(System.mapLibraryName("engram"));
-    if (Files.isRegularFile(file) && MessageDigest.isEqual(sha256(file), sha256(library))) {
-      return file;
-    }
-    Files.createDirectories(directory);
-    Path temporary = Files.createTempFile(directory, "engram", ".tmp");
-    try {
-      try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-        ByteBuffer bytes = ByteBuffer.wrap(library);
-        while (bytes.hasRemaining()) {
-          channel.write(bytes);
-        }
-        channel.force(true);
-      }
-      Files.move(
-          temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
-    return file;
-  }
-
-  private static Path workDirectory() {
-    String given = System.getProperty(WORKDIR);
-    if (given != null) {
-      return Path.of(given).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    return xdg != null && !xdg.isBlank()
-        ? Path.of(xdg, "engram4j")
-        : Path.of(System.getProperty("user.home"), ".cache", "engram4j");
-  }
-
-  private static byte[] sha256(Path file) throws IOException {
-    return sha256(Files.readAllBytes(file));
-  }
-
-  private static byte[] sha256(byte[] bytes) {
-    try {
-      return MessageDigest.getInstance("SHA-256").digest(bytes);
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every JDK has SHA-256", e);
-    }
   }
 }

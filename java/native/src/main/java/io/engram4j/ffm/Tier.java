@@ -1,31 +1,51 @@
 package io.engram4j.ffm;
 
+import io.engram4j.bindings.Engram;
+import java.util.Arrays;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
-/** The instruction-set tiers of the CPU kernels, the lowest first. */
+/** The instruction-set tiers of the CPU kernels. */
 public enum Tier {
   /** Any CPU of the architecture. */
-  SCALAR(0),
-  /** AVX2, FMA and F16C. */
-  AVX2(1);
+  SCALAR(Engram.ENGRAM_TIER_SCALAR(), 0),
+  /** x86-64 with AVX2, FMA and F16C. */
+  AVX2(Engram.ENGRAM_TIER_AVX2(), 1),
+  /** x86-64 with AVX-512 F, BW, DQ and VL. */
+  AVX512(Engram.ENGRAM_TIER_AVX512(), 2),
+  /** AArch64. */
+  NEON(Engram.ENGRAM_TIER_NEON(), 1);
 
   private final int code;
+  private final int level;
 
-  Tier(int code) {
+  Tier(int code, int level) {
     this.code = code;
+    this.level = level;
   }
 
   int code() {
     return code;
   }
 
-  static Tier of(int code) {
+  /** Returns why the loaded library cannot run this tier here, or null if it can. */
+  @Nullable String problem() {
+    return CpuCalls.tierProblem(code);
+  }
+
+  /**
+   * Returns the best tier that can run here and is no higher than a cap. A cap of another
+   * architecture counts by its level, so that one setting can serve machines of both.
+   */
+  static Tier best(@Nullable Tier cap) {
+    Tier best = SCALAR;
     for (Tier tier : values()) {
-      if (tier.code == code) {
-        return tier;
+      boolean allowed = cap == null || tier.level <= cap.level;
+      if (tier.level > best.level && allowed && tier.problem() == null) {
+        best = tier;
       }
     }
-    return SCALAR; // a newer library's tier that this code has no name for
+    return best;
   }
 
   /**
@@ -39,7 +59,8 @@ public enum Tier {
         return tier;
       }
     }
-    throw new IllegalArgumentException("there is no tier " + name + "; there are scalar and avx2");
+    throw new IllegalArgumentException(
+        "there is no tier " + name + "; there are " + Arrays.toString(values()));
   }
 
   @Override

@@ -4,13 +4,16 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory for one case: on or off the heap, at any alignment, with a rim of known bytes around every
- * buffer that shows whether a kernel wrote beyond it.
+ * buffer that shows whether a kernel wrote beyond it, or from the caller's own allocator.
  */
 final class Buffers implements AutoCloseable {
   private static final int RIM = 64;
@@ -21,12 +24,18 @@ final class Buffers implements AutoCloseable {
   private final List<MemorySegment> whole = new ArrayList<>();
   private final List<MemorySegment> inner = new ArrayList<>();
 
-  Buffers(SplittableRandom random) {
+  private final @Nullable SegmentAllocator own;
+
+  Buffers(SplittableRandom random, @Nullable Function<Arena, SegmentAllocator> memory) {
     this.random = random;
+    this.own = memory == null ? null : memory.apply(arena);
   }
 
   /** Returns a buffer of so many bytes, full of junk. */
   MemorySegment allocate(long bytes) {
+    if (own != null && random.nextInt(3) > 0) {
+      return own.allocate(bytes, 1).fill(MARK);
+    }
     int shift = random.nextInt(4) == 0 ? random.nextInt(1, 64) : 0;
     long size = RIM + shift + bytes + RIM;
     MemorySegment all =

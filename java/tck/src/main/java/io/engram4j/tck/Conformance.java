@@ -6,15 +6,22 @@ import io.engram4j.backend.Backend;
 import io.engram4j.backend.JavaBackend;
 import io.engram4j.hf.EngramDirectory;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SegmentAllocator;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
+import java.util.function.Function;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The conformance suite: holds a backend to the golden files and, over random shapes and inputs, to
@@ -31,9 +38,13 @@ import java.util.stream.Stream;
 public final class Conformance {
   private static final int DEFAULT_CASES = 500;
 
+  /** Row ids, and rows, that are compared at real sizes for each random case of a stage. */
+  private static final long MANY = 2000;
+
   private final Backend backend;
   private final long seed;
   private final int cases;
+  private final @Nullable Function<Arena, SegmentAllocator> memory;
 
   /**
    * What a run found.
@@ -72,26 +83,38 @@ public final class Conformance {
     }
   }
 
-  private Conformance(Backend backend, long seed, int cases) {
+  private Conformance(
+      Backend backend, long seed, int cases, @Nullable Function<Arena, SegmentAllocator> memory) {
     this.backend = backend;
     this.seed = seed;
     this.cases = cases;
+    this.memory = memory;
   }
 
   /** Prepares a run with a fresh seed, or the one of the property. */
   public static Conformance of(Backend backend) {
     long seed = Long.getLong("engram.tck.seed", System.nanoTime() & 0xffffffffL);
-    return new Conformance(backend, seed, Integer.getInteger("engram.tck.cases", DEFAULT_CASES));
+    return new Conformance(
+        backend, seed, Integer.getInteger("engram.tck.cases", DEFAULT_CASES), null);
   }
 
   /** Returns a run with this seed. */
   public Conformance seed(long newSeed) {
-    return new Conformance(backend, newSeed, cases);
+    return new Conformance(backend, newSeed, cases, memory);
   }
 
   /** Returns a run with so many random cases per stage. */
   public Conformance cases(int newCases) {
-    return new Conformance(backend, seed, newCases);
+    return new Conformance(backend, seed, newCases, memory);
+  }
+
+  /**
+   * Returns a run that takes most of its off-heap buffers from an allocator, made for each case's
+   * arena: for example one that puts every buffer beside an unreadable page. Buffers must have the
+   * exact size that is asked for, at any alignment, and live until the arena is closed.
+   */
+  public Conformance memory(Function<Arena, SegmentAllocator> newMemory) {
+    return new Conformance(backend, seed, cases, newMemory);
   }
 
   /**
@@ -102,33 +125,44 @@ public final class Conformance {
   public Report run() throws IOException {
     Map<String, Integer> counts = new LinkedHashMap<>();
     List<String> failures = new ArrayList<>();
-    StageCases stages = new StageCases(backend);
-    for (Stage stage : List.of(Stage.HASH, Stage.GATHER, Stage.PROJECT, Stage.GATE, Stage.CONV)) {
-      String name = stage.name().toLowerCase(java.util.Locale.ROOT);
-      for (int i = 0; i < cases; i++) {
-        // each case has a seed of its own, so that one can be repeated without the others
-        SplittableRandom random =
-            new SplittableRandom(seed * 31 + name.hashCode() * 1_000_003L + i);
-        check(stages, stage, random, name + " case " + i, failures);
-      }
-      counts.put(name, cases);
-    }
+    Map<Stage, Cases> stages = new EnumMap<>(Stage.class);
+    stages.put(Stage.HASH, new HashCases(backend, memory));
+    stages.put(Stage.GATHER, new GatherCases(backend, memory));
+    stages.put(Stage.PROJECT, new ProjectCases(backend, memory));
+    stages.put(Stage.GATE, new GateCases(backend, memory));
+    stages.put(Stage.CONV, new ConvCases(backend, memory));
+    stages.forEach((stage, group) -> counts.put(name(stage), random(group, stage, failures)));
+    counts.put("row ids", many(stages, Stage.HASH, failures));
+    counts.put("rows", many(stages, Stage.GATHER, failures));
     counts.put("golden", golden(failures));
     return new Report(backend.name(), seed, counts, List.copyOf(failures));
   }
 
-  private static void check(
-      StageCases stages, Stage stage, SplittableRandom random, String name, List<String> failures) {
-    try {
-      switch (stage) {
-        case HASH -> stages.hash(random);
-        case GATHER -> stages.gather(random);
-        case PROJECT -> stages.project(random);
-        case GATE -> stages.gate(random);
-        default -> stages.conv(random);
+  private static String name(Stage stage) {
+    return stage.name().toLowerCase(Locale.ROOT);
+  }
+
+  private int random(Cases group, Stage stage, List<String> failures) {
+    for (int i = 0; i < cases; i++) {
+      // each case has a seed of its own, so that one can be repeated without the others
+      long own = seed * 31 + name(stage).hashCode() * 1_000_003L + i;
+      try {
+        group.one(new SplittableRandom(own));
+      } catch (Cases.Mismatch | RuntimeException e) {
+        failures.add(name(stage) + " case " + i + ": " + e);
       }
-    } catch (StageCases.Mismatch | RuntimeException e) {
-      failures.add(name + ": " + e);
+    }
+    return cases;
+  }
+
+  /** Runs a case that itself compares many row ids or rows, and returns how many. */
+  private int many(Map<Stage, Cases> stages, Stage stage, List<String> failures) {
+    try {
+      Cases group = Objects.requireNonNull(stages.get(stage));
+      return group.many(new SplittableRandom(seed), MANY * cases);
+    } catch (Cases.Mismatch | RuntimeException e) {
+      failures.add("many of " + name(stage) + ": " + e);
+      return 0;
     }
   }
 

@@ -33,7 +33,7 @@ final class Terms {
         }
         for (int token = 0; token < tokens; token++) {
           double term = weight * rows[token * part.inputs() + k];
-          sum += term * term;
+          sum += Double.isFinite(term) ? term * term : 0; // what is not is compared exactly
         }
       }
     }

@@ -62,7 +62,7 @@ class ConformanceTest {
   @ParameterizedTest
   @EnumSource(Fault.class)
   void noticesAFault(Fault fault) throws IOException {
-    Conformance.Report report = Conformance.of(new Faulty(fault)).cases(300).run();
+    Conformance.Report report = Conformance.of(new Faulty(fault)).cases(150).run();
     assertFalse(report.failures().isEmpty(), fault + " went unnoticed, seed " + report.seed());
     String stage =
         fault.name().substring(0, fault.name().indexOf('_')).toLowerCase(java.util.Locale.ROOT);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.backend.Backend;
+import io.engram4j.backend.BackendProvider;
 import io.engram4j.backend.Backends;
 import io.engram4j.ffm.CpuProvider;
 import io.engram4j.tck.Conformance;
@@ -34,6 +35,9 @@ class CpuConformanceTest {
             .toList();
     if (flags.containsAll(List.of("avx2", "fma", "f16c", "xsave"))) {
       tiers.add("avx2");
+      if (flags.containsAll(List.of("avx512f", "avx512bw", "avx512dq", "avx512vl"))) {
+        tiers.add("avx512");
+      }
     }
     return tiers;
   }
@@ -46,7 +50,7 @@ class CpuConformanceTest {
       assertTrue(
           backend.description().contains("tier " + tier + ","),
           "wanted " + tier + ": " + backend.description());
-      Conformance.Report report = Conformance.of(backend).run();
+      Conformance.Report report = Conformance.of(backend).memory(GuardedMemory::new).run();
       String line =
           "conformance of cpu at tier "
               + tier
@@ -60,6 +64,25 @@ class CpuConformanceTest {
       Path counts = Files.createDirectories(Path.of("target", "case-counts"));
       Files.writeString(counts.resolve("conformance-cpu-" + tier + ".txt"), line + "\n");
       report.requirePassed();
+    }
+  }
+
+  /** The dispatcher against what Linux says, and a cap of another architecture by its level. */
+  @Test
+  void takesTheBestTierAndACapOnlyLowers() throws IOException {
+    List<String> tiers = tiers();
+    for (String cap : List.of("scalar", "avx2", "avx512", "neon")) {
+      System.setProperty(CpuProvider.MAX_TIER, cap);
+      int level = cap.equals("neon") ? 1 : List.of("scalar", "avx2", "avx512").indexOf(cap);
+      String expected = tiers.get(Math.min(level, tiers.size() - 1));
+      String description = Backends.named("cpu").description();
+      assertTrue(description.contains("tier " + expected + ","), cap + ": " + description);
+    }
+    System.clearProperty(CpuProvider.MAX_TIER);
+    for (BackendProvider.Variant variant : new CpuProvider().variants()) {
+      String tier = variant.name().replace("tier ", "");
+      assertEquals(tiers.contains(tier), variant.unavailable().isEmpty(), variant.toString());
+      assertEquals(tiers.getLast().equals(tier), variant.chosen(), variant.toString());
     }
   }
 

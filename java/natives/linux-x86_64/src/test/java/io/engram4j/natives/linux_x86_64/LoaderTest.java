@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.backend.Backends;
 import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -34,20 +37,30 @@ class LoaderTest {
   private record Result(int exit, String out) {}
 
   private Process start(Path output, String... options) throws IOException {
+    return start(output, Choose.class, System.getProperty("java.class.path"), options);
+  }
+
+  private Process start(Path output, Class<?> main, String classPath, String... options)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
     command.add("-Dengram.native.workdir=" + directory.resolve("work dir é"));
     command.addAll(List.of(options));
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Choose.class.getName()));
+    command.addAll(List.of("-cp", classPath, main.getName()));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("LC_ALL", "C.UTF-8");
     return builder.redirectErrorStream(true).redirectOutput(output.toFile()).start();
   }
 
   private Result run(String... options) throws IOException, InterruptedException {
+    return runWith(System.getProperty("java.class.path"), options);
+  }
+
+  private Result runWith(String classPath, String... options)
+      throws IOException, InterruptedException {
     Path output = Files.createTempFile(directory, "out", ".txt");
-    Process process = start(output, options);
+    Process process = start(output, Choose.class, classPath, options);
     assertTrue(process.waitFor(1, TimeUnit.MINUTES));
     return new Result(process.exitValue(), Files.readString(output));
   }
@@ -102,6 +115,99 @@ class LoaderTest {
     assertEquals("cpu", run(ALLOW, "-Dengram.native.path=" + file).out().strip());
   }
 
+  /** A natives jar comes first, so this class path has none. */
+  @Test
+  void loadsFromTheSystemPath() throws Exception {
+    Files.write(directory.resolve("libengram.so"), library());
+    String path = System.getProperty("java.class.path");
+    String without =
+        Stream.of(path.split(":", -1))
+            .filter(entry -> !entry.endsWith("linux-x86_64/target/classes"))
+            .collect(Collectors.joining(":"));
+    Result with =
+        runWith(without, ALLOW, "-Djava.library.path=" + directory, "-Dengram.backend=cpu");
+    assertEquals("cpu", with.out().strip());
+    Result none = runWith(without, ALLOW, "-Djava.library.path=", "-Dengram.backend=cpu");
+    assertEquals(1, none.exit(), none.out());
+    assertTrue(none.out().contains("no natives jar for linux-x86_64 on the path"), none.out());
+  }
+
+  /** Chooses in two class loaders that share nothing of ours. */
+  static final class ChooseTwice {
+    private ChooseTwice() {}
+
+    public static void main(String[] args) throws Exception {
+      List<URL> urls = new ArrayList<>();
+      for (String entry : System.getProperty("java.class.path").split(":", -1)) {
+        urls.add(Path.of(entry).toUri().toURL());
+      }
+      for (int i = 0; i < 3; i++) {
+        try (URLClassLoader loader =
+            new URLClassLoader(urls.toArray(URL[]::new), ClassLoader.getPlatformClassLoader())) {
+          Class<?> choose = loader.loadClass(Choose.class.getName());
+          var main = choose.getDeclaredMethod("main", String[].class);
+          main.setAccessible(true);
+          main.invoke(null, (Object) new String[0]);
+        }
+      }
+    }
+  }
+
+  @Test
+  void loadsInSeveralClassLoaders() throws Exception {
+    Path output = directory.resolve("twice.txt");
+    Process process =
+        start(output, ChooseTwice.class, System.getProperty("java.class.path"), ALLOW);
+    assertEquals(0, process.waitFor(), Files.readString(output));
+    assertEquals("cpu\ncpu\ncpu", Files.readString(output).strip());
+    try (Stream<Path> files = Files.walk(directory.resolve("work dir é"))) {
+      List<Path> left = files.filter(file -> file.toString().contains("loader")).toList();
+      assertEquals(List.of(), left, "what the further loaders needed is gone");
+    }
+  }
+
+  /** In a mount namespace of its own, where a work directory is mounted noexec. */
+  @Test
+  void aWorkDirectoryThatIsMountedNoexec() throws Exception {
+    Path mount = Files.createDirectories(directory.resolve("noexec"));
+    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+    List<String> script =
+        List.of(
+            "unshare",
+            "--mount",
+            "--map-root-user",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o noexec none \"$1\" || exit 77; shift; exec \"$@\"",
+            "sh",
+            mount.toString(),
+            java,
+            ALLOW,
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dengram.native.workdir=" + mount,
+            "-cp",
+            System.getProperty("java.class.path"),
+            Choose.class.getName());
+    Path output = directory.resolve("noexec.txt");
+    Process process;
+    try {
+      process =
+          new ProcessBuilder(script)
+              .redirectErrorStream(true)
+              .redirectOutput(output.toFile())
+              .start();
+    } catch (IOException e) {
+      return; // no unshare: the message above is all that can be seen
+    }
+    if (process.waitFor() == 77 || !Files.readString(output).contains("java")) {
+      System.out.println("no mounts here, so noexec was not tried: " + Files.readString(output));
+      return;
+    }
+    String out = Files.readString(output);
+    assertTrue(out.strip().endsWith("java"), out);
+    assertTrue(out.contains("Name another directory with -Dengram.native.workdir"), out);
+  }
+
   @Test
   void whatIsNoLibrary() throws Exception {
     Path missing = directory.resolve("missing.so");
@@ -138,7 +244,7 @@ class LoaderTest {
             .inheritIO()
             .start();
     assertEquals(0, compiler.waitFor());
-    fallsBack("it has ABI 99, but this version needs 1", ALLOW, "-Dengram.native.path=" + built);
+    fallsBack("it has ABI 99, but this version needs ", ALLOW, "-Dengram.native.path=" + built);
   }
 
   @Test

@@ -1,4 +1,4 @@
-#include "tier_avx2.h"
+#include "simd.h"
 
 #define LINE 64
 
@@ -32,43 +32,36 @@ static void issue_misses(const struct engram_table *table, const int64_t *row_id
   __asm__ volatile("" : : "r"(sink)); /* the loads must not be dropped */
 }
 
-static inline void store(uint8_t *out, int out_type, int k, __m256 values) {
+INLINE void store(uint8_t *out, int out_type, int k, floats values) {
   if (out_type == ENGRAM_F32) {
-    _mm256_storeu_ps((float *)(void *)(out + 4 * (int64_t)k), values);
+    f_store(out + 4 * (int64_t)k, values);
   } else {
-    _mm_storeu_si128((__m128i *)(void *)(out + 2 * (int64_t)k), engram_floats_to_bf16(values));
+    f_store_bf16(out + 2 * (int64_t)k, values);
   }
 }
 
 static void fp8_row(const uint8_t *codes, const uint8_t *scales, int head_dim, uint8_t *out,
                     int out_type) {
-  const __m256 to_unit = _mm256_set1_ps(256);
-  for (int k = 0; k + 8 <= head_dim; k += 8) {
-    __m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)(codes + k));
-    __m256 scale = _mm256_set1_ps(engram_e8m0(scales[k / ENGRAM_BLOCK]));
+  for (int k = 0; k + LANES <= head_dim; k += LANES) {
     /* first back to the code's own value, then the scale: one rounding, as the reference has it */
-    __m256 value = _mm256_mul_ps(engram_e4m3_over_256(eight), to_unit);
-    __m256 nan = engram_e4m3_nan(eight);
-    store(out, out_type, k, _mm256_or_ps(_mm256_mul_ps(value, scale), nan));
+    floats value = f_mul(f_e4m3_over_256(codes + k), f_set(256));
+    floats scaled = f_mul(value, f_set(engram_e8m0(scales[k / ENGRAM_BLOCK])));
+    store(out, out_type, k, f_or(scaled, f_e4m3_nan(codes + k)));
   }
 }
 
-static void half_row(const uint8_t *halves, int bf16, int head_dim, uint8_t *out, int out_type) {
-  for (int k = 0; k + 8 <= head_dim; k += 8) {
-    __m128i eight = _mm_loadu_si128((const __m128i *)(const void *)(halves + 2 * (int64_t)k));
-    store(out, out_type, k, bf16 ? engram_bf16_to_floats(eight) : _mm256_cvtph_ps(eight));
-  }
-}
-
-static void float_row(const uint8_t *floats, int head_dim, uint8_t *out, int out_type) {
-  for (int k = 0; k + 8 <= head_dim; k += 8) {
+static void plain_row(const uint8_t *data, int type, int head_dim, uint8_t *out, int out_type) {
+  for (int k = 0; k + LANES <= head_dim; k += LANES) {
+    const uint8_t *from = data + (int64_t)k * engram_type_bytes(type);
     store(out, out_type, k,
-          _mm256_loadu_ps((const float *)(const void *)(floats + 4 * (int64_t)k)));
+          type == ENGRAM_F32    ? f_load(from)
+          : type == ENGRAM_BF16 ? f_load_bf16(from)
+                                : f_load_half(from));
   }
 }
 
-void engram_avx2_gather(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                        uint8_t *out, int out_type) {
+void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
+                  uint8_t *out, int out_type) {
   int head_dim = table->head_dim;
   int64_t row_bytes = (int64_t)head_dim * engram_type_bytes(out_type);
   int64_t bytes = (int64_t)head_dim * engram_type_bytes(table->type);
@@ -82,17 +75,15 @@ void engram_avx2_gather(const struct engram_table *table, const int64_t *row_ids
       __builtin_memset(own, 0, (size_t)row_bytes);
       continue;
     }
-    if (head_dim % 8 != 0) { /* no published model has such rows */
+    if (head_dim % LANES != 0) { /* no published model has such rows */
       engram_scalar_row(table, row, own, out_type);
       continue;
     }
     const uint8_t *from = weight + row * bytes;
     if (table->type == ENGRAM_F8_E4M3) {
       fp8_row(from, scale + row * engram_blocks(head_dim), head_dim, own, out_type);
-    } else if (table->type == ENGRAM_F32) {
-      float_row(from, head_dim, own, out_type);
     } else {
-      half_row(from, table->type == ENGRAM_BF16, head_dim, own, out_type);
+      plain_row(from, table->type, head_dim, own, out_type);
     }
   }
 }

@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../kernels.h"
 
 static float weight(const struct engram_linear *linear, int64_t at) {
   const uint8_t *data = linear->weight;

@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../kernels.h"
 
 void engram_scalar_hash_columns(const struct engram_layout *layout, int64_t roll, int from, int to,
                                 int64_t *row_ids) {

@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../kernels.h"
 
 static float load(const void *stream, int type, int64_t i) {
   const uint8_t *data = stream;

@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../kernels.h"
 
 void engram_scalar_conv_norm(const float *gated, const float *norm, float eps, int64_t hidden,
                              float *out) {
@@ -14,8 +14,8 @@ void engram_scalar_conv_norm(const float *gated, const float *norm, float eps, i
 }
 
 void engram_scalar_conv_taps(const struct engram_conv_weights *conv, const float *gated,
-                             const float *window, int64_t channels, float *delta) {
-  for (int64_t channel = 0; channel < channels; channel++) {
+                             const float *window, int64_t first, int64_t channels, float *delta) {
+  for (int64_t channel = first; channel < channels; channel++) {
     float sum = 0;
     for (int tap = 0; tap < conv->kernel; tap++) {
       int64_t row = (int64_t)tap * conv->dilation;

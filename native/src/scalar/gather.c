@@ -1,4 +1,4 @@
-#include "kernels.h"
+#include "../kernels.h"
 
 static float element(const struct engram_table *table, int64_t row, int k) {
   int64_t at = row * table->head_dim + k;

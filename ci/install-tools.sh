@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what continuous integration has beyond a user's machine, on Debian and its kin: a compiler
+# and CMake, and cross compiler and emulators, so that every tier is executed. Nothing else needs it:
+# without these tools ./build leaves out what they do and says so.
+set -eu
+missing=
+need() { # PACKAGE COMMAND
+  command -v "$2" >/dev/null 2>&1 || missing="$missing $1"
+}
+need gcc cc
+need cmake cmake
+need binutils objdump
+need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+need qemu-user qemu-aarch64
+need bochs bochs
+need bsdutils script
+[ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
+[ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"
+[ -e /usr/share/bochs/BIOS-bochs-latest ] || missing="$missing bochsbios"
+ls /usr/lib/*/bochs/plugins/libbx_term_gui.so >/dev/null 2>&1 || missing="$missing bochs-term"
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "install-tools: left out, since this is not root on Debian:$missing"
+  exit 0
+fi
+echo "install-tools: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq >/dev/null || true
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null || echo "install-tools: not all could be installed"

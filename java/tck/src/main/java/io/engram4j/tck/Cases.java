@@ -1,0 +1,144 @@
+package io.engram4j.tck;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.HiddenStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.SplittableRandom;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/** Random cases of one stage: a backend against the Java backend. */
+abstract class Cases {
+  /** Around every edge of a vector register, a tile and a block of tokens. */
+  static final int[] SIZES = {
+    1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 96, 127, 128, 129, 160, 257
+  };
+
+  static final int[] TOKENS = {0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+
+  final Backend backend;
+  final Backend truth = new JavaBackend();
+  private final @Nullable Function<Arena, SegmentAllocator> memory;
+
+  Cases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
+    this.backend = backend;
+    this.memory = memory;
+  }
+
+  /** A case in which the backend differs from the truth. */
+  static final class Mismatch extends Exception {
+    private static final long serialVersionUID = 1;
+
+    Mismatch(String message) {
+      super(message);
+    }
+  }
+
+  /** Runs one case. */
+  abstract void one(SplittableRandom random) throws Mismatch;
+
+  /** Compares at least so many row ids or rows at real sizes, and returns how many. */
+  int many(SplittableRandom random, long count) throws Mismatch {
+    throw new UnsupportedOperationException("only of stages that are exact");
+  }
+
+  final Buffers buffers(SplittableRandom random) {
+    return new Buffers(random, memory);
+  }
+
+  static int pick(int[] values, SplittableRandom random) {
+    return values[random.nextInt(values.length)];
+  }
+
+  /** Returns the length of a vector, what is not finite left out. */
+  static double sizeOf(float[] values) {
+    double sum = 0;
+    for (float value : values) {
+      sum += Float.isFinite(value) ? (double) value * value : 0;
+    }
+    return Math.sqrt(sum);
+  }
+
+  /** As {@link #floats}, in one of six cases with some that are not finite, or hardly not zero. */
+  static MemorySegment wildFloats(Buffers buffers, int count, SplittableRandom random) {
+    MemorySegment segment = floats(buffers, count, random);
+    float[] wild = {
+      Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.MIN_VALUE, -0f, 1e30f
+    };
+    for (int i = random.nextInt(6) == 0 ? random.nextInt(4) : 0; i > 0 && count > 0; i--) {
+      float value = wild[random.nextInt(wild.length)];
+      segment.setAtIndex(JAVA_FLOAT_UNALIGNED, random.nextInt(count), value);
+    }
+    return segment;
+  }
+
+  static MemorySegment junk(MemorySegment segment, SplittableRandom random) {
+    for (long i = 0; i < segment.byteSize(); i++) {
+      segment.set(JAVA_BYTE, i, (byte) random.nextInt());
+    }
+    return segment;
+  }
+
+  static float[] gaussians(int count, SplittableRandom random) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  static MemorySegment floats(Buffers buffers, int count, SplittableRandom random) {
+    MemorySegment segment = buffers.allocate(4L * count);
+    for (int i = 0; i < count; i++) {
+      segment.setAtIndex(JAVA_FLOAT_UNALIGNED, i, (float) random.nextGaussian());
+    }
+    return segment;
+  }
+
+  static float[] toArray(MemorySegment segment) {
+    float[] values = new float[(int) (segment.byteSize() / 4)];
+    MemorySegment.copy(segment, JAVA_FLOAT_UNALIGNED, 0, values, 0, values.length);
+    return values;
+  }
+
+  static void requireNorm(String what, float[] actual, float[] expected, double size)
+      throws Mismatch {
+    TensorResult result = Compare.norm(what, actual, Compare.widen(expected), size);
+    if (!result.passed()) {
+      throw new Mismatch(result.toString());
+    }
+  }
+
+  static void requireSame(String what, MemorySegment actual, MemorySegment expected)
+      throws Mismatch {
+    long at = actual.mismatch(expected);
+    if (at >= 0) {
+      throw new Mismatch(what + " differ at byte " + at + " of " + expected.byteSize());
+    }
+  }
+
+  static void requireSameFloats(
+      String what, MemorySegment actual, MemorySegment expected, Dtype type) throws Mismatch {
+    HiddenStream a = new HiddenStream(actual, type, 0, 0);
+    HiddenStream e = new HiddenStream(expected, type, 0, 0);
+    for (int i = 0; i < expected.byteSize() / type.bytes(); i++) {
+      if (Float.floatToIntBits(a.get(0, i)) != Float.floatToIntBits(e.get(0, i))) {
+        throw new Mismatch(
+            what + " differ at element " + i + ": " + a.get(0, i) + ", not " + e.get(0, i));
+      }
+    }
+  }
+
+  static void requireIntact(Buffers buffers) throws Mismatch {
+    if (!buffers.intact()) {
+      throw new Mismatch("bytes beside a buffer were written");
+    }
+  }
+}

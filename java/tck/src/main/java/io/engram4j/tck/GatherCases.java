@@ -1,0 +1,78 @@
+package io.engram4j.tck;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.format.Dtype;
+import io.engram4j.gather.Table;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.SplittableRandom;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/** Rows of random tables, of every dtype and every code, and ids outside of them. */
+final class GatherCases extends Cases {
+  GatherCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
+    super(backend, memory);
+  }
+
+  @Override
+  void one(SplittableRandom random) throws Mismatch {
+    Dtype[] types = {Dtype.F8_E4M3, Dtype.F8_E4M3, Dtype.BF16, Dtype.F16, Dtype.F32};
+    int headDim = random.nextInt(4) == 0 ? 256 : pick(SIZES, random);
+    int count = pick(TOKENS, random) * pick(new int[] {1, 3, 24}, random);
+    compare(types[random.nextInt(types.length)], random.nextInt(1, 50), headDim, count, random);
+  }
+
+  /** Rows of V4.1's and the paper's width, every dtype in turn; returns the number of rows. */
+  @Override
+  int many(SplittableRandom random, long count) throws Mismatch {
+    Dtype[] types = {Dtype.F8_E4M3, Dtype.BF16, Dtype.F16, Dtype.F32};
+    int done = 0;
+    for (int turn = 0; done < count; turn++, done += 5000) {
+      compare(types[turn % 4], 1000, turn % 8 < 4 ? 32 : 256, 5000, random);
+    }
+    return done;
+  }
+
+  private void compare(Dtype type, long rows, int headDim, int count, SplittableRandom random)
+      throws Mismatch {
+    Dtype outType = random.nextBoolean() ? Dtype.F32 : Dtype.BF16;
+    try (Buffers buffers = buffers(random)) {
+      MemorySegment weight = junk(buffers.allocate(rows * headDim * type.bytes()), random);
+      MemorySegment scale = junk(buffers.allocate(rows * Table.scalesPerRow(headDim)), random);
+      Table table =
+          type == Dtype.F8_E4M3
+              ? Table.fp8("table", rows, headDim, weight, scale)
+              : Table.plain("table", type, rows, headDim, weight);
+      MemorySegment ids = buffers.allocate(8L * count);
+      for (int i = 0; i < count; i++) {
+        long id = random.nextInt(6) == 0 ? rows - 1 : random.nextLong(-1, rows);
+        ids.setAtIndex(JAVA_LONG_UNALIGNED, i, id);
+      }
+      MemorySegment actual = buffers.allocate((long) count * headDim * outType.bytes());
+      MemorySegment expected = buffers.allocate((long) count * headDim * outType.bytes());
+      backend.gather(table).run(ids, count, actual, outType);
+      truth.gather(table).run(ids, count, expected, outType);
+      requireSameFloats("rows", actual, expected, outType);
+      requireIntact(buffers);
+      if (count > 0) {
+        long bad = random.nextBoolean() ? rows + random.nextLong(1L << 40) : -2 - random.nextInt(9);
+        ids.setAtIndex(JAVA_LONG_UNALIGNED, random.nextInt(count), bad);
+        requireRefused(() -> backend.gather(table).run(ids, count, actual, outType), bad);
+        requireIntact(buffers);
+      }
+    }
+  }
+
+  private static void requireRefused(Runnable gather, long id) throws Mismatch {
+    try {
+      gather.run();
+    } catch (IndexOutOfBoundsException e) {
+      return;
+    }
+    throw new Mismatch("row id " + id + " was not refused");
+  }
+}

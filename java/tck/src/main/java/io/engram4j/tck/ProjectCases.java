@@ -1,0 +1,84 @@
+package io.engram4j.tck;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.format.Bfloat16;
+import io.engram4j.format.Dtype;
+import io.engram4j.project.Linear;
+import io.engram4j.project.Projection;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/** Projections of random shapes, with NaN, infinities and the ends of e8m0 among them. */
+final class ProjectCases extends Cases {
+  ProjectCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
+    super(backend, memory);
+  }
+
+  @Override
+  void one(SplittableRandom random) throws Mismatch {
+    int inputs = pick(SIZES, random) * random.nextInt(1, 4);
+    int tokens = pick(TOKENS, random);
+    try (Buffers buffers = buffers(random)) {
+      List<Linear> parts = new ArrayList<>();
+      for (int part = random.nextInt(1, 4); part > 0; part--) {
+        parts.add(linear(buffers, pick(SIZES, random), inputs, random));
+      }
+      Projection projection = new Projection(parts);
+      MemorySegment rows = wildFloats(buffers, tokens * inputs, random);
+      MemorySegment actual = buffers.allocate(4L * tokens * projection.outputs());
+      MemorySegment expected = buffers.allocate(4L * tokens * projection.outputs());
+      backend.project(projection).run(rows, tokens, actual);
+      truth.project(projection).run(rows, tokens, expected);
+      double size = 0;
+      for (Linear part : parts) {
+        size += Terms.squares(part, toArray(rows), tokens);
+      }
+      requireNorm("key and value", toArray(actual), toArray(expected), Math.sqrt(size));
+      requireIntact(buffers);
+    }
+  }
+
+  private static Linear linear(Buffers buffers, int outputs, int inputs, SplittableRandom random) {
+    Dtype type = new Dtype[] {Dtype.F8_E4M3, Dtype.BF16, Dtype.F32}[random.nextInt(3)];
+    MemorySegment weight = buffers.allocate((long) outputs * inputs * type.bytes());
+    MemorySegment scale = null;
+    if (type == Dtype.F8_E4M3) {
+      for (long i = 0; i < weight.byteSize(); i++) {
+        byte code = (byte) random.nextInt();
+        weight.set(JAVA_BYTE, i, (code & 0x7f) == 0x7f && random.nextInt(8) > 0 ? 0 : code);
+      }
+      scale = buffers.allocate((long) Linear.tiles(outputs) * Linear.tiles(inputs));
+      boolean wild = random.nextInt(8) == 0;
+      for (long i = 0; i < scale.byteSize(); i++) {
+        scale.set(JAVA_BYTE, i, (byte) (wild ? random.nextInt() : random.nextInt(110, 130)));
+      }
+    } else {
+      for (long i = 0; i < (long) outputs * inputs; i++) {
+        float value = (float) random.nextGaussian();
+        if (type == Dtype.F32) {
+          weight.setAtIndex(JAVA_FLOAT_UNALIGNED, i, value);
+        } else {
+          weight.setAtIndex(JAVA_SHORT_UNALIGNED, i, Bfloat16.fromFloat(value));
+        }
+      }
+    }
+    float @Nullable [] bias = null;
+    if (random.nextBoolean()) {
+      bias = new float[outputs];
+      for (int i = 0; i < outputs; i++) {
+        bias[i] = (float) random.nextGaussian();
+      }
+    }
+    return new Linear("weight", outputs, inputs, type, weight, scale, bias);
+  }
+}

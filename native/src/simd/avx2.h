@@ -1,0 +1,145 @@
+/* AVX2, FMA and F16C: 8 floats, two halves of 4 doubles. */
+#if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__) || defined(__AVX512F__)
+#error "this tier is built for AVX2, FMA and F16C, and for nothing above"
+#endif
+#include <immintrin.h>
+
+#define TIER(name) engram_avx2_##name
+#define LANES 8
+
+typedef __m256 floats;
+typedef __m256d doubles;
+
+INLINE floats f_zero(void) {
+  return _mm256_setzero_ps();
+}
+INLINE floats f_set(float x) {
+  return _mm256_set1_ps(x);
+}
+INLINE floats f_load(const void *from) {
+  return _mm256_loadu_ps(from);
+}
+INLINE void f_store(void *to, floats x) {
+  _mm256_storeu_ps(to, x);
+}
+INLINE floats f_add(floats a, floats b) {
+  return _mm256_add_ps(a, b);
+}
+INLINE floats f_sub(floats a, floats b) {
+  return _mm256_sub_ps(a, b);
+}
+INLINE floats f_mul(floats a, floats b) {
+  return _mm256_mul_ps(a, b);
+}
+INLINE floats f_div(floats a, floats b) {
+  return _mm256_div_ps(a, b);
+}
+INLINE floats f_min(floats a, floats b) {
+  return _mm256_min_ps(a, b);
+}
+INLINE floats f_max(floats a, floats b) {
+  return _mm256_max_ps(a, b);
+}
+INLINE floats f_or(floats a, floats b) {
+  return _mm256_or_ps(a, b);
+}
+INLINE floats f_fma(floats a, floats b, floats c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+INLINE floats f_fnma(floats a, floats b, floats c) {
+  return _mm256_fnmadd_ps(a, b, c);
+}
+INLINE floats f_power(floats n) {
+  __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+
+INLINE floats f_load_bf16(const void *from) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(from)), 16));
+}
+INLINE floats f_load_half(const void *from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(from));
+}
+INLINE void f_store_bf16(void *to, floats x) {
+  __m256i bits = _mm256_castps_si256(x);
+  __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+  __m256i chosen = _mm256_castps_si256(
+      _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan));
+  __m256i words = _mm256_srli_epi32(chosen, 16);
+  __m128i low = _mm256_castsi256_si128(words);
+  _mm_storeu_si128(to, _mm_packus_epi32(low, _mm256_extracti128_si256(words, 1)));
+}
+
+/* A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ
+   by 8. */
+INLINE floats f_e4m3_over_256(const void *codes) {
+  __m128i high = _mm_unpacklo_epi8(_mm_setzero_si128(), _mm_loadl_epi64(codes));
+  return _mm256_cvtph_ps(_mm_and_si128(_mm_srai_epi16(high, 1), _mm_set1_epi16((short)0xBF80)));
+}
+INLINE floats f_e4m3_nan(const void *codes) {
+  const __m256i nan = _mm256_set1_epi32(0x7f);
+  __m256i magnitude = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(codes)), nan);
+  return _mm256_castsi256_ps(_mm256_cmpeq_epi32(magnitude, nan));
+}
+
+INLINE __m256 taps_pair(const float *taps) {
+  __m256 low = _mm256_castps128_ps256(_mm_loadu_ps(taps));
+  return _mm256_insertf128_ps(low, _mm_loadu_ps(taps + 16), 1);
+}
+INLINE void f_taps4(const float *taps, floats w[4]) {
+  __m256 a = taps_pair(taps);
+  __m256 b = taps_pair(taps + 4);
+  __m256 c = taps_pair(taps + 8);
+  __m256 d = taps_pair(taps + 12);
+  __m256 ab_low = _mm256_unpacklo_ps(a, b);
+  __m256 ab_high = _mm256_unpackhi_ps(a, b);
+  __m256 cd_low = _mm256_unpacklo_ps(c, d);
+  __m256 cd_high = _mm256_unpackhi_ps(c, d);
+  w[0] = _mm256_shuffle_ps(ab_low, cd_low, _MM_SHUFFLE(1, 0, 1, 0));
+  w[1] = _mm256_shuffle_ps(ab_low, cd_low, _MM_SHUFFLE(3, 2, 3, 2));
+  w[2] = _mm256_shuffle_ps(ab_high, cd_high, _MM_SHUFFLE(1, 0, 1, 0));
+  w[3] = _mm256_shuffle_ps(ab_high, cd_high, _MM_SHUFFLE(3, 2, 3, 2));
+}
+
+INLINE doubles d_zero(void) {
+  return _mm256_setzero_pd();
+}
+INLINE doubles d_set(double x) {
+  return _mm256_set1_pd(x);
+}
+INLINE doubles d_add(doubles a, doubles b) {
+  return _mm256_add_pd(a, b);
+}
+INLINE doubles d_mul(doubles a, doubles b) {
+  return _mm256_mul_pd(a, b);
+}
+INLINE doubles d_fma(doubles a, doubles b, doubles c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
+INLINE doubles d_low(floats x) {
+  return _mm256_cvtps_pd(_mm256_castps256_ps128(x));
+}
+INLINE doubles d_high(floats x) {
+  return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+}
+INLINE double d_sum(doubles x) {
+  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
+                   const long long *offset, int64_t *out) {
+  __m256i p = _mm256_loadu_si256((const void *)prime);
+  __m256d x = _mm256_set1_pd((double)roll);
+  __m256d sum = _mm256_fmadd_pd(x, _mm256_loadu_pd(inverse), _mm256_set1_pd(0x1.8p52));
+  __m256i n = _mm256_castpd_si256(sum);
+  __m256i r = _mm256_sub_epi64(_mm256_set1_epi64x(roll), _mm256_mul_epu32(n, p));
+  __m256i signs = _mm256_shuffle_epi32(_mm256_srai_epi32(r, 31), _MM_SHUFFLE(2, 2, 0, 0));
+  r = _mm256_add_epi64(r, _mm256_and_si256(signs, p));
+  r = _mm256_and_si256(r, _mm256_set1_epi64x(0xffffffff));
+  __m256i first = _mm256_loadu_si256((const void *)offset);
+  _mm256_storeu_si256((void *)out, _mm256_add_epi64(r, first));
+}

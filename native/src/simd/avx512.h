@@ -1,0 +1,141 @@
+/* AVX-512 F, BW, DQ and VL: 16 floats, two halves of 8 doubles. */
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || \
+    !defined(__AVX512VL__) || defined(__AVX512VNNI__) || defined(__AVX512VBMI__)
+#error "this tier is built for AVX-512 F, BW, DQ and VL, and for nothing above"
+#endif
+#include <immintrin.h>
+
+#define TIER(name) engram_avx512_##name
+#define LANES 16
+
+typedef __m512 floats;
+typedef __m512d doubles;
+
+INLINE floats f_zero(void) {
+  return _mm512_setzero_ps();
+}
+INLINE floats f_set(float x) {
+  return _mm512_set1_ps(x);
+}
+INLINE floats f_load(const void *from) {
+  return _mm512_loadu_ps(from);
+}
+INLINE void f_store(void *to, floats x) {
+  _mm512_storeu_ps(to, x);
+}
+INLINE floats f_add(floats a, floats b) {
+  return _mm512_add_ps(a, b);
+}
+INLINE floats f_sub(floats a, floats b) {
+  return _mm512_sub_ps(a, b);
+}
+INLINE floats f_mul(floats a, floats b) {
+  return _mm512_mul_ps(a, b);
+}
+INLINE floats f_div(floats a, floats b) {
+  return _mm512_div_ps(a, b);
+}
+INLINE floats f_min(floats a, floats b) {
+  return _mm512_min_ps(a, b);
+}
+INLINE floats f_max(floats a, floats b) {
+  return _mm512_max_ps(a, b);
+}
+INLINE floats f_or(floats a, floats b) {
+  return _mm512_or_ps(a, b);
+}
+INLINE floats f_fma(floats a, floats b, floats c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+INLINE floats f_fnma(floats a, floats b, floats c) {
+  return _mm512_fnmadd_ps(a, b, c);
+}
+INLINE floats f_power(floats n) {
+  __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+}
+
+INLINE floats f_load_bf16(const void *from) {
+  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+INLINE floats f_load_half(const void *from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(from));
+}
+INLINE void f_store_bf16(void *to, floats x) {
+  __m512i bits = _mm512_castps_si512(x);
+  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  __m512i chosen = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+  _mm256_storeu_si256(to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+}
+
+/* As in the AVX2 tier. */
+INLINE floats f_e4m3_over_256(const void *codes) {
+  __m256i high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(codes)), 8);
+  __m256i half = _mm256_and_si256(_mm256_srai_epi16(high, 1), _mm256_set1_epi16((short)0xBF80));
+  return _mm512_cvtph_ps(half);
+}
+INLINE floats f_e4m3_nan(const void *codes) {
+  const __m128i nan = _mm_set1_epi8(0x7f);
+  __mmask16 mask = _mm_cmpeq_epi8_mask(_mm_and_si128(_mm_loadu_si128(codes), nan), nan);
+  return _mm512_castsi512_ps(_mm512_movm_epi32(mask));
+}
+
+INLINE void f_taps4(const float *taps, floats w[4]) {
+  const __m512i even = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(2));
+  __m512 a = _mm512_loadu_ps(taps);
+  __m512 b = _mm512_loadu_ps(taps + 16);
+  __m512 c = _mm512_loadu_ps(taps + 32);
+  __m512 d = _mm512_loadu_ps(taps + 48);
+  __m512 low01 = _mm512_permutex2var_ps(a, even, b); /* taps 0 and 1 of 8 channels */
+  __m512 high01 = _mm512_permutex2var_ps(c, even, d);
+  __m512 low23 = _mm512_permutex2var_ps(a, odd, b);
+  __m512 high23 = _mm512_permutex2var_ps(c, odd, d);
+  w[0] = _mm512_shuffle_f32x4(low01, high01, _MM_SHUFFLE(1, 0, 1, 0));
+  w[1] = _mm512_shuffle_f32x4(low01, high01, _MM_SHUFFLE(3, 2, 3, 2));
+  w[2] = _mm512_shuffle_f32x4(low23, high23, _MM_SHUFFLE(1, 0, 1, 0));
+  w[3] = _mm512_shuffle_f32x4(low23, high23, _MM_SHUFFLE(3, 2, 3, 2));
+}
+
+INLINE doubles d_zero(void) {
+  return _mm512_setzero_pd();
+}
+INLINE doubles d_set(double x) {
+  return _mm512_set1_pd(x);
+}
+INLINE doubles d_add(doubles a, doubles b) {
+  return _mm512_add_pd(a, b);
+}
+INLINE doubles d_mul(doubles a, doubles b) {
+  return _mm512_mul_pd(a, b);
+}
+INLINE doubles d_fma(doubles a, doubles b, doubles c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
+INLINE doubles d_low(floats x) {
+  return _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+}
+INLINE doubles d_high(floats x) {
+  return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+}
+INLINE double d_sum(doubles x) {
+  __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));
+  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
+                   const long long *offset, int64_t *out) {
+  __m512i p = _mm512_loadu_si512(prime);
+  __m512d x = _mm512_set1_pd((double)roll);
+  __m512d sum = _mm512_fmadd_pd(x, _mm512_loadu_pd(inverse), _mm512_set1_pd(0x1.8p52));
+  __m512i n = _mm512_castpd_si512(sum);
+  __m512i r = _mm512_sub_epi64(_mm512_set1_epi64(roll), _mm512_mul_epu32(n, p));
+  /* the remainder is in the low 32 bits, signed: widened, then one prime up where negative */
+  r = _mm512_srai_epi64(_mm512_slli_epi64(r, 32), 32);
+  r = _mm512_mask_add_epi64(r, _mm512_movepi64_mask(r), r, p);
+  _mm512_storeu_si512(out, _mm512_add_epi64(r, _mm512_loadu_si512(offset)));
+}

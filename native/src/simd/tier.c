@@ -1,0 +1,12 @@
+/* The tier's table of kernels. */
+#include "simd.h"
+
+const struct engram_kernels TIER(kernels) = {
+    .hash = TIER(hash),
+    .gather = TIER(gather),
+    .project = TIER(project),
+    .gate_sums = TIER(gate_sums),
+    .gate_apply = TIER(gate_apply),
+    .conv_norm = TIER(conv_norm),
+    .conv_taps = TIER(conv_taps),
+};

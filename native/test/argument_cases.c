@@ -1,0 +1,137 @@
+#include "harness.h"
+
+#define ARGUMENT ENGRAM_ERROR_ARGUMENT
+
+static void hash_arguments(int tier) {
+  long long numbers[2] = {7, 5};
+  double inverse[1] = {1.0 / 7};
+  int window[2] = {0, 0};
+  long long ids[1];
+  struct engram_layout good = {sizeof good, 2, 1, 0, numbers, numbers, numbers, inverse};
+  expect(engram_hash(tier, &good, window, 1, ids) == ENGRAM_OK, "good hash", 0);
+  expect(engram_hash(99, &good, window, 1, ids) == ENGRAM_ERROR_TIER, "tier", 99);
+  expect(engram_hash(-1, &good, window, 1, ids) == ENGRAM_ERROR_TIER, "tier", -1);
+  expect(engram_hash(tier, NULL, window, 1, ids) == ARGUMENT, "null layout", 0);
+  expect(engram_hash(tier, &good, NULL, 1, ids) == ARGUMENT, "null windows", 0);
+  expect(engram_hash(tier, &good, window, 1, NULL) == ARGUMENT, "null row ids", 0);
+  expect(engram_hash(tier, &good, window, -1, ids) == ARGUMENT, "negative tokens", 0);
+  struct engram_layout bad = good;
+  bad.struct_size++;
+  expect(engram_hash(tier, &bad, window, 1, ids) == ENGRAM_ERROR_STRUCT, "layout size", 0);
+  bad = good;
+  bad.max_ngram = next() & 1 ? 1 : 65;
+  expect(engram_hash(tier, &bad, window, 1, ids) == ARGUMENT, "max_ngram", bad.max_ngram);
+  bad = good;
+  bad.heads = -(int)below(3);
+  expect(engram_hash(tier, &bad, window, 1, ids) == ARGUMENT, "heads", bad.heads);
+}
+
+static void gather_arguments(int tier) {
+  float data[4] = {1, 2, 3, 4};
+  float out[4];
+  long long ids[1] = {0};
+  struct engram_table good = {sizeof good, ENGRAM_F32, 4, 0, 1, data, NULL};
+  expect(engram_gather(tier, &good, ids, 1, out, ENGRAM_F32) == ENGRAM_OK, "good gather", 0);
+  expect(engram_gather(99, &good, ids, 1, out, ENGRAM_F32) == ENGRAM_ERROR_TIER, "tier", 99);
+  expect(engram_gather(tier, NULL, ids, 1, out, ENGRAM_F32) == ARGUMENT, "null table", 0);
+  expect(engram_gather(tier, &good, NULL, 1, out, ENGRAM_F32) == ARGUMENT, "null ids", 0);
+  expect(engram_gather(tier, &good, ids, 1, NULL, ENGRAM_F32) == ARGUMENT, "null out", 0);
+  expect(engram_gather(tier, &good, ids, -1, out, ENGRAM_F32) == ARGUMENT, "count", -1);
+  expect(engram_gather(tier, &good, ids, 1, out, ENGRAM_F16) == ARGUMENT, "out type", 0);
+  struct engram_table bad = good;
+  bad.struct_size--;
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ENGRAM_ERROR_STRUCT, "size", 0);
+  bad = good;
+  bad.type = next() & 1 ? -1 : 4;
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "type", bad.type);
+  bad = good;
+  bad.type = ENGRAM_F8_E4M3; /* and no scale */
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "scale", 0);
+  bad = good;
+  bad.head_dim = -(int)below(2);
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "head_dim", 0);
+  bad = good;
+  bad.rows = -below(2);
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "rows", 0);
+}
+
+static void project_arguments(int tier) {
+  float data[4] = {1, 2, 3, 4};
+  float out[4];
+  struct engram_linear good = {sizeof good, ENGRAM_F32, 2, 2, data, NULL, NULL};
+  expect(engram_project(tier, &good, data, 1, 0, 2, out, 2) == ENGRAM_OK, "good project", 0);
+  expect(engram_project(99, &good, data, 1, 0, 2, out, 2) == ENGRAM_ERROR_TIER, "tier", 99);
+  expect(engram_project(tier, &good, NULL, 1, 0, 2, out, 2) == ARGUMENT, "null in", 0);
+  expect(engram_project(tier, &good, data, -1, 0, 2, out, 2) == ARGUMENT, "tokens", -1);
+  expect(engram_project(tier, &good, data, 1, -1, 2, out, 2) == ARGUMENT, "first", -1);
+  expect(engram_project(tier, &good, data, 1, 1, 2, out, 2) == ARGUMENT, "range", 3);
+  expect(engram_project(tier, &good, data, 1, 0x7fffffff, 2, out, 2) == ARGUMENT, "range", 0);
+  expect(engram_project(tier, &good, data, 1, 0, 2, out, 1) == ARGUMENT, "stride", 1);
+  struct engram_linear bad = good;
+  bad.struct_size = 0;
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ENGRAM_ERROR_STRUCT, "size", 0);
+  bad = good;
+  bad.scale = data; /* which floats have not */
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "scale", 0);
+  bad = good;
+  bad.type = ENGRAM_F16;
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "type", bad.type);
+}
+
+static void gate_arguments(int tier) {
+  float data[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  float out[4];
+  signed char mask[1] = {1};
+  struct engram_gate_weights good = {sizeof good, 1, 2, 0, data, 1e-6f, 0};
+  expect(engram_gate(tier, &good, data, data + 4, 0, 8, 8, mask, 1, out, NULL) == ENGRAM_OK,
+         "good gate", 0);
+  expect(engram_gate(tier, &good, data, data + 4, ENGRAM_F16, 8, 8, mask, 1, out, NULL) == ARGUMENT,
+         "type", ENGRAM_F16);
+  expect(engram_gate(tier, &good, data, data + 4, 0, -8, 8, mask, 1, out, NULL) == ARGUMENT,
+         "stride", -8);
+  expect(engram_gate(tier, &good, data, data + 4, 0, 8, 8, NULL, 1, out, NULL) == ARGUMENT, "mask",
+         0);
+  good.branches = 0;
+  expect(engram_gate(tier, &good, data, data + 4, 0, 8, 8, mask, 1, out, NULL) == ARGUMENT,
+         "branches", 0);
+  good.struct_size++;
+  expect(
+      engram_gate(tier, &good, data, data + 4, 0, 8, 8, mask, 1, out, NULL) == ENGRAM_ERROR_STRUCT,
+      "size", 0);
+}
+
+static void conv_arguments(int tier) {
+  float data[4] = {1, 2, 3, 4};
+  float window[4] = {0};
+  float out[4];
+  struct engram_conv_weights good = {sizeof good, 1, 1, 2, 1, 1e-5f, data, data};
+  expect(engram_conv(tier, &good, data, window, 1, out) == ENGRAM_OK, "good conv", 0);
+  expect(engram_conv(tier, &good, data, NULL, 1, out) == ARGUMENT, "window", 0);
+  expect(engram_conv(tier, &good, data, window, -1, out) == ARGUMENT, "tokens", -1);
+  good.dilation = 0;
+  expect(engram_conv(tier, &good, data, window, 1, out) == ARGUMENT, "dilation", 0);
+  good.struct_size++;
+  expect(engram_conv(tier, &good, data, window, 1, out) == ENGRAM_ERROR_STRUCT, "size", 0);
+}
+
+void arguments(int tier) {
+  expect(engram_abi() == ENGRAM_ABI, "abi", engram_abi());
+  for (int status = 1; status >= -9; status--) {
+    expect(engram_status_text(status)[0] != 0, "text", status);
+  }
+  for (int other = -1; other <= TIERS; other++) { /* a tier is refused with a reason, or runs */
+    const char *problem = engram_tier_problem(other);
+    float value = 1;
+    float out;
+    long long id = 0;
+    struct engram_table table = {sizeof table, ENGRAM_F32, 1, 0, 1, &value, NULL};
+    int status = engram_gather(other, &table, &id, 1, &out, ENGRAM_F32);
+    expect(status == (problem ? ENGRAM_ERROR_TIER : ENGRAM_OK), "tier", other);
+    expect(!problem || problem[0] != 0, "reason", other);
+  }
+  hash_arguments(tier);
+  gather_arguments(tier);
+  project_arguments(tier);
+  gate_arguments(tier);
+  conv_arguments(tier);
+}

@@ -1,0 +1,61 @@
+/*
+ * What the cases of the stages share. They need no C library, so that they also run on a bare
+ * machine; host.c or bare.c gives them memory and output.
+ */
+#ifndef ENGRAM_HARNESS_H
+#define ENGRAM_HARNESS_H
+
+#include <stddef.h>
+
+#include "../include/engram.h"
+
+/* Given by host.c and bare.c. Buffers are flush against memory that must not be touched, behind or
+   before, at any alignment; release gives all of them back, having looked at what lies around. */
+void *guarded(size_t bytes);
+void release(void);
+void report(const char *what, long long at); /* a failure */
+
+/* Given by random.c. */
+extern unsigned long long random_state;
+unsigned long long next(void);
+long long below(long long bound);
+float gaussian(void);
+int size(void); /* around the edges of vectors and blocks */
+void floats(float *to, long long count);
+void wild_floats(float *to, long long count); /* NaN, infinities, subnormals, zeros among them */
+float at(const float *from, long long i);
+int is_nan(float value);
+int is_finite(float value);
+
+extern long long checked;
+extern int failures;
+void expect(int condition, const char *what, long long at);
+/* ||a - b|| <= 2e-6 ||b|| */
+void close_norm(const float *a, const float *b, long long count, const char *what);
+/* both NaN, the same, or apart by no more than bound */
+void close_each(float a, float b, double bound, const char *what, long long at);
+
+/* One random case of each stage at a tier against the scalar tier. */
+void hash_case(int tier);
+void gather_case(int tier);
+void project_case(int tier);
+void gate_case(int tier);
+void conv_case(int tier);
+/* Multiples of a modulus, one more and one less, where rounding is hardest. */
+void hash_edges(int tier, int count);
+/* At least so many row ids, and rows, of a model's real sizes. */
+void hash_mass(int tier, long long row_ids);
+void gather_mass(int tier, long long rows);
+/* Every code with every scale, exact. */
+void gather_codes(int tier);
+void project_wild(int tier);
+void gate_wild(int tier);
+void arguments(int tier);
+
+/* All of the above; returns the number of cases. */
+long long run_tier(int tier, long long cases, long long mass);
+const char *tier_name(int tier);
+
+#define TIERS 4
+
+#endif

@@ -1,0 +1,130 @@
+#include "harness.h"
+
+static void put_weight(unsigned char *to, int type, int nan_codes) {
+  float value = gaussian();
+  unsigned bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  unsigned short upper = (unsigned short)(bits >> 16);
+  unsigned char code = (unsigned char)next();
+  if ((code & 0x7f) == 0x7f && !(nan_codes && below(20) == 0)) {
+    code = 0;
+  }
+  if (type == ENGRAM_F32) {
+    __builtin_memcpy(to, &value, sizeof value);
+  } else if (type == ENGRAM_BF16) {
+    __builtin_memcpy(to, &upper, sizeof upper);
+  } else {
+    *to = code;
+  }
+}
+
+static struct engram_linear linear(int inputs, int outputs, int wild) {
+  static const int types[] = {ENGRAM_F32, ENGRAM_BF16, ENGRAM_F8_E4M3};
+  int type = wild ? ENGRAM_F8_E4M3 : types[below(3)];
+  size_t width = type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
+  unsigned char *weight = guarded((size_t)inputs * (size_t)outputs * width);
+  for (size_t i = 0; i < (size_t)inputs * (size_t)outputs; i++) {
+    put_weight(weight + i * width, type, wild);
+  }
+  size_t tiles = (size_t)((inputs + 31) / 32) * (size_t)((outputs + 31) / 32);
+  unsigned char *scale = guarded(tiles);
+  for (size_t i = 0; i < tiles; i++) {
+    scale[i] = (unsigned char)(wild && below(4) == 0 ? next() : 110 + (unsigned)below(20));
+  }
+  float *bias = guarded(sizeof(float) * (size_t)outputs);
+  floats(bias, outputs);
+  return (struct engram_linear){sizeof(struct engram_linear),
+                                type,
+                                outputs,
+                                inputs,
+                                weight,
+                                type == ENGRAM_F8_E4M3 ? scale : NULL,
+                                next() & 1 ? bias : NULL};
+}
+
+static float *projected(int tier, const struct engram_linear *l, const float *in,
+                        long long tokens) {
+  float *out = guarded(sizeof(float) * (size_t)(tokens * l->outputs));
+  expect(engram_project(tier, l, in, tokens, 0, l->outputs, out, l->outputs) == ENGRAM_OK,
+         "project status", tokens);
+  return out;
+}
+
+static double size_of(double x) {
+  return x < 0 ? -x : x;
+}
+
+static double power(int exponent) {
+  unsigned long long bits = (unsigned long long)(exponent + 1023) << 52;
+  double power;
+  __builtin_memcpy(&power, &bits, sizeof power);
+  return power;
+}
+
+static double weight_size(const struct engram_linear *l, long long i) {
+  const unsigned char *data = l->weight;
+  if (l->type == ENGRAM_F8_E4M3) {
+    int exponent = data[i] >> 3 & 15;
+    int fraction = data[i] & 7;
+    return exponent ? (8 + fraction) * power(exponent - 10) : fraction * power(-9);
+  }
+  float value = 0;
+  size_t width = l->type == ENGRAM_F32 ? 4 : 2;
+  __builtin_memcpy((char *)&value + 4 - width, data + (size_t)i * width, width);
+  return size_of(value);
+}
+
+/* How far a float kernel may be off: a part of the sum of magnitudes, where a product may also have
+   lost its digits below the smallest float. NaN and infinite results are compared exactly. */
+static double bound_of(const struct engram_linear *l, const float *in, int output, float result) {
+  const unsigned char *scales = l->scale;
+  double bound = 2e-7 * size_of(result);
+  for (int k = 0; k < l->inputs; k++) {
+    int scale = scales ? scales[output / 32 * ((l->inputs + 31) / 32) + k / 32] : 127;
+    if (scale != 255 && is_finite(at(in, k))) {
+      double product = size_of(at(in, k)) * weight_size(l, (long long)output * l->inputs + k);
+      bound += power(scale - 127) * (5e-7 * product + 256 * 0x1p-149);
+    }
+  }
+  return bound;
+}
+
+static void compare(const struct engram_linear *l, const float *in, long long tokens,
+                    const float *actual, const float *expected) {
+  for (long long i = 0; i < tokens * l->outputs; i++) {
+    const float *own = in + i / l->outputs * l->inputs;
+    float e = at(expected, i);
+    close_each(at(actual, i), e, bound_of(l, own, (int)(i % l->outputs), e), "project", i);
+  }
+}
+
+void project_case(int tier) {
+  struct engram_linear l = linear(below(2) ? 32 * (1 + (int)below(8)) : size(), size(), 0);
+  int outputs = l.outputs;
+  long long tokens = below(20);
+  float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
+  floats(in, tokens * l.inputs);
+  float *actual = projected(tier, &l, in, tokens);
+  compare(&l, in, tokens, actual, projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+  /* any range of tokens and outputs gives the same bits as all of them at once */
+  int first = (int)below(outputs);
+  int count = (int)below(outputs - first + 1);
+  long long from = tokens ? below(tokens) : 0;
+  long long some = tokens ? below(tokens - from + 1) : 0;
+  float *part = guarded(sizeof(float) * (size_t)(some * count));
+  engram_project(tier, &l, in + from * l.inputs, some, first, count, part, count);
+  for (long long i = 0; i < some * count; i++) {
+    float whole = at(actual, (from + i / count) * outputs + first + i % count);
+    float own = at(part, i);
+    expect(__builtin_memcmp(&whole, &own, sizeof own) == 0, "part of a projection", i);
+  }
+}
+
+void project_wild(int tier) {
+  struct engram_linear l = linear(32 * (1 + (int)below(6)), 1 + (int)below(40), 1);
+  long long tokens = 1 + below(5);
+  float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
+  wild_floats(in, tokens * l.inputs);
+  compare(&l, in, tokens, projected(tier, &l, in, tokens),
+          projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+}
