@@ -76,13 +76,26 @@ INLINE void f_store_bf16(void *to, floats x) {
 /* A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ
    by 8. */
 INLINE floats f_e4m3_over_256(const void *codes) {
-  __m128i high = _mm_unpacklo_epi8(_mm_setzero_si128(), _mm_loadl_epi64(codes));
-  return _mm256_cvtph_ps(_mm_and_si128(_mm_srai_epi16(high, 1), _mm_set1_epi16((short)0xBF80)));
+  __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(codes));
+  return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16((short)0xBF80)));
 }
 INLINE floats f_e4m3_nan(const void *codes) {
   const __m256i nan = _mm256_set1_epi32(0x7f);
   __m256i magnitude = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(codes)), nan);
   return _mm256_castsi256_ps(_mm256_cmpeq_epi32(magnitude, nan));
+}
+
+typedef __m256i marks;
+INLINE marks n_zero(void) {
+  return _mm256_setzero_si256();
+}
+INLINE marks n_or_nan(marks seen, const void *codes) {
+  const __m256i nan = _mm256_set1_epi8(0x7f);
+  __m256i magnitude = _mm256_and_si256(_mm256_loadu_si256(codes), nan);
+  return _mm256_or_si256(seen, _mm256_cmpeq_epi8(magnitude, nan));
+}
+INLINE int n_any(marks seen) {
+  return !_mm256_testz_si256(seen, seen);
 }
 
 INLINE __m256 taps_pair(const float *taps) {
@@ -124,6 +137,9 @@ INLINE doubles d_low(floats x) {
 }
 INLINE doubles d_high(floats x) {
   return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+}
+INLINE doubles d_fold(floats x) {
+  return _mm256_cvtps_pd(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
 }
 INLINE double d_sum(doubles x) {
   __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));

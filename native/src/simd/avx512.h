@@ -73,14 +73,27 @@ INLINE void f_store_bf16(void *to, floats x) {
 
 /* As in the AVX2 tier. */
 INLINE floats f_e4m3_over_256(const void *codes) {
-  __m256i high = _mm256_slli_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(codes)), 8);
-  __m256i half = _mm256_and_si256(_mm256_srai_epi16(high, 1), _mm256_set1_epi16((short)0xBF80));
+  __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(codes));
+  __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xBF80));
   return _mm512_cvtph_ps(half);
 }
 INLINE floats f_e4m3_nan(const void *codes) {
   const __m128i nan = _mm_set1_epi8(0x7f);
   __mmask16 mask = _mm_cmpeq_epi8_mask(_mm_and_si128(_mm_loadu_si128(codes), nan), nan);
   return _mm512_castsi512_ps(_mm512_movm_epi32(mask));
+}
+
+typedef __mmask32 marks;
+INLINE marks n_zero(void) {
+  return 0;
+}
+INLINE marks n_or_nan(marks seen, const void *codes) {
+  const __m256i nan = _mm256_set1_epi8(0x7f);
+  __m256i magnitude = _mm256_and_si256(_mm256_loadu_si256(codes), nan);
+  return seen | _mm256_cmpeq_epi8_mask(magnitude, nan);
+}
+INLINE int n_any(marks seen) {
+  return seen != 0;
 }
 
 INLINE void f_taps4(const float *taps, floats w[4]) {
@@ -120,6 +133,9 @@ INLINE doubles d_low(floats x) {
 }
 INLINE doubles d_high(floats x) {
   return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+}
+INLINE doubles d_fold(floats x) {
+  return _mm512_cvtps_pd(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)));
 }
 INLINE double d_sum(doubles x) {
   __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));

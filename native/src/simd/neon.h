@@ -112,6 +112,21 @@ INLINE floats f_e4m3_nan(const void *codes) {
               vreinterpretq_f32_s32(vmovl_high_s16(wide)));
 }
 
+typedef uint8x16_t marks;
+INLINE marks n_zero(void) {
+  return vdupq_n_u8(0);
+}
+INLINE marks n_or_nan(marks seen, const void *codes) {
+  const uint8x16_t nan = vdupq_n_u8(0x7f);
+  const uint8_t *data = codes;
+  uint8x16_t first = vceqq_u8(vandq_u8(vld1q_u8(data), nan), nan);
+  uint8x16_t second = vceqq_u8(vandq_u8(vld1q_u8(data + 16), nan), nan);
+  return vorrq_u8(seen, vorrq_u8(first, second));
+}
+INLINE int n_any(marks seen) {
+  return vmaxvq_u8(seen) != 0;
+}
+
 INLINE void f_taps4(const float *taps, floats w[4]) {
   float32x4x4_t first = vld4q_f32(taps);
   float32x4x4_t second = vld4q_f32(taps + 16);
@@ -140,6 +155,10 @@ INLINE doubles d_low(floats x) {
 }
 INLINE doubles d_high(floats x) {
   return BOTH(doubles, vcvt_f64_f32(vget_low_f32(x.b)), vcvt_high_f64_f32(x.b));
+}
+INLINE doubles d_fold(floats x) {
+  float32x4_t sum = vaddq_f32(x.a, x.b);
+  return BOTH(doubles, vcvt_f64_f32(vget_low_f32(sum)), vcvt_high_f64_f32(sum));
 }
 INLINE double d_sum(doubles x) {
   return vaddvq_f64(vaddq_f64(x.a, x.b));

@@ -2,79 +2,130 @@
 
 #define VECTORS (ENGRAM_BLOCK / LANES)
 
-/* Tokens whose sums stay in registers while a row of weights goes by. */
-#define MOST_TOKENS 4
-
-/* Widens a tile's 32 weights, so that they serve all tokens; returns what their sum is scaled by.
+/* Tokens and outputs whose sums stay in registers. Four rows of weights at a time, so that inputs,
+   which do not fit into the first cache beside them, come from the second one a quarter as often.
  */
-INLINE double widen(const struct engram_linear *linear, int output, int tile, floats w[VECTORS]) {
-  int64_t at = (int64_t)output * linear->inputs + (int64_t)tile * ENGRAM_BLOCK;
-  const uint8_t *data = linear->weight;
-  if (linear->type == ENGRAM_F8_E4M3) {
-    for (int i = 0; i < VECTORS; i++) {
-      const uint8_t *codes = data + at + LANES * i;
-      w[i] = f_or(f_e4m3_over_256(codes), f_e4m3_nan(codes));
-    }
-    const uint8_t *scales = linear->scale;
-    int64_t index = (int64_t)(output / ENGRAM_BLOCK) * engram_blocks(linear->inputs) + tile;
-    return 256.0 * engram_e8m0(scales[index]); /* codes were divided by 256 */
-  }
+#define TOKENS 4
+#define ROWS 4
+
+/* Tokens whose inputs stay in the second cache while all weights go by once. */
+#define CACHED_TOKENS 16
+
+/* Widens a tile's 32 weights, so that they serve all tokens. */
+INLINE void widen(const uint8_t *from, const int type, floats w[VECTORS]) {
   for (int i = 0; i < VECTORS; i++) {
-    const uint8_t *from = data + (at + LANES * i) * engram_type_bytes(linear->type);
-    w[i] = linear->type == ENGRAM_F32 ? f_load(from) : f_load_bf16(from);
+    w[i] = type == ENGRAM_F8_E4M3 ? f_e4m3_over_256(from + LANES * i)
+           : type == ENGRAM_F32   ? f_load(from + 4 * LANES * i)
+                                  : f_load_bf16(from + 2 * LANES * i);
   }
-  return 1;
 }
 
-/* Two or four products a lane, in float. */
-INLINE floats tile_sum(const floats w[VECTORS], const float *x) {
+/* Two or four products a lane, in float, and then half as many lanes. */
+INLINE doubles tile_sum(const floats w[VECTORS], const float *x) {
   floats low = f_mul(w[0], f_load(x));
   floats high = f_mul(w[1], f_load(x + LANES));
   for (int i = 2; i < VECTORS; i += 2) {
     low = f_fma(w[i], f_load(x + LANES * i), low);
     high = f_fma(w[i + 1], f_load(x + LANES * (i + 1)), high);
   }
-  return f_add(low, high);
+  return d_fold(f_add(low, high));
 }
 
-/* The lanes of a tile's sum go on in double: float sums over 192 tiles put gates near a zero dot
-   product 4e-5 off, where the root makes much of little. */
-INLINE void one_output(const struct engram_linear *linear, const float *in, const int tokens,
-                       int output, float *out, int64_t out_stride) {
-  int inputs = linear->inputs;
-  doubles low[MOST_TOKENS];
-  doubles high[MOST_TOKENS];
-  for (int token = 0; token < tokens; token++) {
-    low[token] = d_zero();
-    high[token] = d_zero();
-  }
-  for (int tile = 0; tile < inputs / ENGRAM_BLOCK; tile++) {
-    floats w[VECTORS];
-    doubles scale = d_set(widen(linear, output, tile, w));
+/*
+ * Outputs [output, output + rows), all of one row of scales, for some tokens. The lanes of a tile's
+ * sum go on in double: float sums over 192 tiles put gates near a zero dot product 4e-5 off, where
+ * the root makes much of little. Returns whether a NaN code was seen.
+ */
+INLINE int block(const struct engram_linear *linear, const int type, const float *in,
+                 const int tokens, const int rows, int output, float *out, int64_t out_stride) {
+  const int64_t inputs = linear->inputs;
+  const int64_t row_bytes = inputs * engram_type_bytes(type);
+  const uint8_t *weights = (const uint8_t *)linear->weight + output * row_bytes;
+  const uint8_t *scales = linear->scale;
+  scales += type == ENGRAM_F8_E4M3 ? output / ENGRAM_BLOCK * (inputs / ENGRAM_BLOCK) : 0;
+  doubles sums[ROWS][TOKENS];
+  for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
-      floats partial = tile_sum(w, in + (int64_t)token * inputs + (int64_t)tile * ENGRAM_BLOCK);
-      low[token] = d_fma(d_low(partial), scale, low[token]);
-      high[token] = d_fma(d_high(partial), scale, high[token]);
+      sums[row][token] = d_zero();
     }
   }
-  double bias = linear->bias ? linear->bias[output] : 0;
-  for (int token = 0; token < tokens; token++) {
-    double sum = d_sum(d_add(low[token], high[token]));
-    engram_store_float(out + token * out_stride, (float)(sum + bias));
+  marks nan = n_zero();
+  for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
+    /* codes were divided by 256 */
+    const double scale = type == ENGRAM_F8_E4M3 ? 256 * engram_e8m0_double(*scales++) : 1;
+    for (int row = 0; row < rows; row++) {
+      const uint8_t *tile = weights + row * row_bytes + k * engram_type_bytes(type);
+      floats w[VECTORS];
+      /* the same place in the next group of rows: hardware prefetchers stop at every page */
+      __builtin_prefetch(tile + rows * row_bytes, 0, 2);
+      widen(tile, type, w);
+      nan = type == ENGRAM_F8_E4M3 ? n_or_nan(nan, tile) : nan;
+      for (int token = 0; token < tokens; token++) {
+        doubles sum = tile_sum(w, in + token * inputs + k);
+        sums[row][token] = d_fma(sum, d_set(scale), sums[row][token]);
+      }
+    }
+  }
+  for (int row = 0; row < rows; row++) {
+    double bias = linear->bias ? linear->bias[output + row] : 0;
+    for (int token = 0; token < tokens; token++) {
+      double sum = d_sum(sums[row][token]);
+      engram_store_float(out + token * out_stride + row, (float)(sum + bias));
+    }
+  }
+  return n_any(nan);
+}
+
+/* A NaN code makes its whole output NaN: told apart only now, since there are hardly ever any. */
+static void mark_nans(const struct engram_linear *linear, int tokens, int rows, int output,
+                      float *out, int64_t out_stride) {
+  const uint8_t *codes = linear->weight;
+  for (int row = 0; row < rows; row++) {
+    marks nan = n_zero();
+    for (int k = 0; k < linear->inputs; k += ENGRAM_BLOCK) {
+      nan = n_or_nan(nan, codes + (int64_t)(output + row) * linear->inputs + k);
+    }
+    for (int token = 0; token < tokens && n_any(nan); token++) {
+      engram_store_float(out + token * out_stride + row, __builtin_nanf(""));
+    }
   }
 }
 
-/* Constant numbers of tokens, so that their sums get registers. */
-static void outputs_of(const struct engram_linear *linear, const float *in, int tokens, int output,
-                       float *out, int64_t out_stride) {
+/* Constant types and counts, so that sums get registers and loops no branches. */
+INLINE void rows_of(const struct engram_linear *linear, const int type, const float *in, int tokens,
+                    const int rows, int output, float *out, int64_t out_stride) {
+  int nan;
   if (tokens == 4) {
-    one_output(linear, in, 4, output, out, out_stride);
+    nan = block(linear, type, in, 4, rows, output, out, out_stride);
   } else if (tokens == 3) {
-    one_output(linear, in, 3, output, out, out_stride);
+    nan = block(linear, type, in, 3, rows, output, out, out_stride);
   } else if (tokens == 2) {
-    one_output(linear, in, 2, output, out, out_stride);
+    nan = block(linear, type, in, 2, rows, output, out, out_stride);
   } else {
-    one_output(linear, in, 1, output, out, out_stride);
+    nan = block(linear, type, in, 1, rows, output, out, out_stride);
+  }
+  if (nan) {
+    mark_nans(linear, tokens, rows, output, out, out_stride);
+  }
+}
+
+/* Up to CACHED_TOKENS tokens. */
+INLINE void typed(const struct engram_linear *linear, const int type, const float *in, int tokens,
+                  int first, int count, float *out, int64_t out_stride) {
+  int step;
+  for (int output = first; output < first + count; output += step) {
+    /* whole groups lie in one row of scales */
+    step = output % ROWS == 0 && first + count - output >= ROWS ? ROWS : 1;
+    for (int token = 0; token < tokens; token += TOKENS) {
+      int some = tokens - token < TOKENS ? tokens - token : TOKENS;
+      const float *own = in + (int64_t)token * linear->inputs;
+      float *to = out + token * out_stride + (output - first);
+      if (step == ROWS) {
+        rows_of(linear, type, own, some, ROWS, output, to, out_stride);
+      } else {
+        rows_of(linear, type, own, some, 1, output, to, out_stride);
+      }
+    }
   }
 }
 
@@ -84,11 +135,16 @@ void TIER(project)(const struct engram_linear *linear, const float *in, int64_t 
     engram_scalar_project(linear, in, tokens, first, count, out, out_stride);
     return;
   }
-  for (int64_t from = 0; from < tokens; from += MOST_TOKENS) {
-    int block = tokens - from < MOST_TOKENS ? (int)(tokens - from) : MOST_TOKENS;
-    for (int output = first; output < first + count; output++) {
-      outputs_of(linear, in + from * linear->inputs, block, output,
-                 out + from * out_stride + (output - first), out_stride);
+  for (int64_t from = 0; from < tokens; from += CACHED_TOKENS) {
+    int some = tokens - from < CACHED_TOKENS ? (int)(tokens - from) : CACHED_TOKENS;
+    const float *own = in + from * linear->inputs;
+    float *to = out + from * out_stride;
+    if (linear->type == ENGRAM_F8_E4M3) {
+      typed(linear, ENGRAM_F8_E4M3, own, some, first, count, to, out_stride);
+    } else if (linear->type == ENGRAM_BF16) {
+      typed(linear, ENGRAM_BF16, own, some, first, count, to, out_stride);
+    } else {
+      typed(linear, ENGRAM_F32, own, some, first, count, to, out_stride);
     }
   }
 }

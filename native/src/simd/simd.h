@@ -10,6 +10,8 @@
  *   f_e4m3_nan      all ones where a code is NaN
  *   f_taps4         weights [LANES, 4] transposed into 4 vectors
  *   d_zero d_set d_add d_mul d_fma d_low d_high (halves of floats, widened) d_sum
+ *   d_fold          the sum of both halves, widened
+ *   n_zero n_or_nan n_any  whether a NaN code was among blocks of 32
  *   h_rows          LANES / 2 columns of the hash
  */
 #ifndef ENGRAM_SIMD_H

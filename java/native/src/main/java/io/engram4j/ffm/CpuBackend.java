@@ -1,6 +1,7 @@
 package io.engram4j.ffm;
 
 import io.engram4j.backend.Backend;
+import io.engram4j.bindings.Engram;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gather.Table;
@@ -26,6 +27,8 @@ final class CpuBackend implements Backend {
   public String description() {
     return "C kernels, tier "
         + tier
+        + ", ABI "
+        + Engram.ENGRAM_ABI()
         + ", built by "
         + CpuCalls.buildInfo()
         + ", "

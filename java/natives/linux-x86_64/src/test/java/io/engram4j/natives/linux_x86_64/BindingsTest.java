@@ -2,6 +2,7 @@ package io.engram4j.natives.linux_x86_64;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.bindings.engram_conv_weights;
 import io.engram4j.bindings.engram_gate_weights;
@@ -16,10 +17,13 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Header and bindings belong together. */
 class BindingsTest {
   private static final Path ROOT = Path.of("..", "..", "..");
+
+  @TempDir Path directory;
 
   @Test
   void theBindingsWereMadeFromThisHeader() throws IOException, NoSuchAlgorithmException {
@@ -30,6 +34,33 @@ class BindingsTest {
         recorded,
         HexFormat.of().formatHex(digest),
         "engram.h has changed: run ci/regenerate-bindings.sh");
+  }
+
+  /** Where jextract is at hand: on the path, or named by the environment. */
+  @Test
+  void jextractMakesTheSameAgain() throws IOException, InterruptedException {
+    Path copy = Files.createDirectories(directory.resolve("again"));
+    Process script =
+        new ProcessBuilder(
+                "sh", ROOT.resolve("ci/regenerate-bindings.sh").toString(), copy.toString())
+            .redirectErrorStream(true)
+            .redirectOutput(directory.resolve("jextract.txt").toFile())
+            .start();
+    int exit = script.waitFor();
+    String out = Files.readString(directory.resolve("jextract.txt"));
+    if (exit == 2) {
+      assertTrue(out.contains("jextract is not on PATH"), out);
+      return; // then the header's hash, above, is what holds them together
+    }
+    assertEquals(0, exit, out);
+    Path made = copy.resolve("io/engram4j/bindings");
+    Path committed = ROOT.resolve("bindings/src/main/java/io/engram4j/bindings");
+    try (Stream<Path> files = Files.list(committed)) {
+      for (Path file : files.toList()) {
+        assertEquals(-1, Files.mismatch(file, made.resolve(file.getFileName())), file.toString());
+      }
+    }
+    System.out.println("jextract made the same bindings again");
   }
 
   @Test
