@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 2
+#define ENGRAM_ABI 3
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -73,8 +73,10 @@ struct engram_table {
   int head_dim; /* elements of a row, at least 1 */
   int reserved;
   long long rows;
-  const void *weight; /* [rows, head_dim] */
-  const void *scale;  /* F8_E4M3: e8m0 [rows, ceil(head_dim / 32)], else null */
+  const void *weight; /* [rows, head_dim], each weight_stride bytes after the one before */
+  const void *scale;  /* F8_E4M3: e8m0 [rows, ceil(head_dim / 32)], likewise, else null */
+  long long weight_stride;
+  long long scale_stride; /* interleaved rows have one stride for both */
 };
 
 /* The weight of a linear map. */

@@ -4,7 +4,8 @@
 /* What Java's side of the bindings holds as well. */
 _Static_assert(sizeof(struct engram_layout) == 48, "layout of struct engram_layout");
 _Static_assert(offsetof(struct engram_layout, inverses) == 40, "layout of struct engram_layout");
-_Static_assert(sizeof(struct engram_table) == 40, "layout of struct engram_table");
+_Static_assert(sizeof(struct engram_table) == 56, "layout of struct engram_table");
+_Static_assert(offsetof(struct engram_table, scale_stride) == 48, "layout of struct engram_table");
 _Static_assert(offsetof(struct engram_table, rows) == 16, "layout of struct engram_table");
 _Static_assert(sizeof(struct engram_linear) == 40, "layout of struct engram_linear");
 _Static_assert(sizeof(struct engram_gate_weights) == 32, "layout of struct engram_gate_weights");
@@ -126,6 +127,10 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
   }
   if (table->type < ENGRAM_F32 || table->type > ENGRAM_F8_E4M3 || table->head_dim < 1 ||
       table->rows < 1 || !table->weight || (table->type == ENGRAM_F8_E4M3 && !table->scale)) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (table->weight_stride < (int64_t)table->head_dim * engram_type_bytes(table->type) ||
+      (table->type == ENGRAM_F8_E4M3 && table->scale_stride < engram_blocks(table->head_dim))) {
     return ENGRAM_ERROR_ARGUMENT;
   }
   int64_t row_bytes = (int64_t)table->head_dim * engram_type_bytes(out_type);

@@ -30,7 +30,7 @@ static void gather_arguments(int tier) {
   float data[4] = {1, 2, 3, 4};
   float out[4];
   long long ids[1] = {0};
-  struct engram_table good = {sizeof good, ENGRAM_F32, 4, 0, 1, data, NULL};
+  struct engram_table good = {sizeof good, ENGRAM_F32, 4, 0, 1, data, NULL, 16, 0};
   expect(engram_gather(tier, &good, ids, 1, out, ENGRAM_F32) == ENGRAM_OK, "good gather", 0);
   expect(engram_gather(99, &good, ids, 1, out, ENGRAM_F32) == ENGRAM_ERROR_TIER, "tier", 99);
   expect(engram_gather(tier, NULL, ids, 1, out, ENGRAM_F32) == ARGUMENT, "null table", 0);
@@ -50,6 +50,9 @@ static void gather_arguments(int tier) {
   bad = good;
   bad.head_dim = -(int)below(2);
   expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "head_dim", 0);
+  bad = good;
+  bad.weight_stride--;
+  expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "stride", 0);
   bad = good;
   bad.rows = -below(2);
   expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "rows", 0);
@@ -124,7 +127,7 @@ void arguments(int tier) {
     float value = 1;
     float out;
     long long id = 0;
-    struct engram_table table = {sizeof table, ENGRAM_F32, 1, 0, 1, &value, NULL};
+    struct engram_table table = {sizeof table, ENGRAM_F32, 1, 0, 1, &value, NULL, 4, 0};
     int status = engram_gather(other, &table, &id, 1, &out, ENGRAM_F32);
     expect(status == (problem ? ENGRAM_ERROR_TIER : ENGRAM_OK), "tier", other);
     expect(!problem || problem[0] != 0, "reason", other);

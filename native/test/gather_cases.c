@@ -35,6 +35,23 @@ static void compare(int tier, const struct engram_table *table, const long long 
   }
 }
 
+/* A table of random bytes, its scales apart or interleaved with its rows. */
+static struct engram_table random_table(int type, int head_dim, long long rows) {
+  long long bytes = (long long)((size_t)head_dim * width_of(type));
+  long long scales = type == ENGRAM_F8_E4M3 ? (head_dim + 31) / 32 : 0;
+  struct engram_table table = {sizeof table, type, head_dim, 0, rows, NULL, NULL, bytes, scales};
+  if (below(2)) {
+    table.weight_stride = table.scale_stride = bytes + scales + below(9);
+    unsigned char *both = random_bytes((size_t)((rows - 1) * table.weight_stride + bytes + scales));
+    table.weight = both;
+    table.scale = scales ? both + bytes : NULL;
+  } else {
+    table.weight = random_bytes((size_t)(rows * bytes));
+    table.scale = scales ? random_bytes((size_t)(rows * scales)) : NULL;
+  }
+  return table;
+}
+
 static long long *random_ids(long long rows, long long count) {
   long long *ids = guarded(sizeof(long long) * (size_t)count);
   for (long long i = 0; i < count; i++) {
@@ -50,10 +67,7 @@ void gather_case(int tier) {
   int head_dim = below(3) == 0 ? 256 : size();
   long long rows = 1 + below(40);
   long long count = below(60);
-  unsigned char *weight = random_bytes((size_t)(rows * head_dim) * width_of(type));
-  unsigned char *scale = random_bytes((size_t)(rows * ((head_dim + 31) / 32)));
-  struct engram_table table = {
-      sizeof table, type, head_dim, 0, rows, weight, type == ENGRAM_F8_E4M3 ? scale : NULL};
+  struct engram_table table = random_table(type, head_dim, rows);
   long long *ids = random_ids(rows, count);
   compare(tier, &table, ids, count, out_type);
   if (count > 0) {
@@ -70,10 +84,7 @@ void gather_mass(int tier, long long rows) {
   for (long long done = 0; done < rows; done += 4000) {
     int type = (int)(done / 4000 % 4);
     int head_dim = done / 16000 % 2 ? 256 : 32;
-    unsigned char *weight = random_bytes((size_t)(500 * head_dim) * width_of(type));
-    unsigned char *scale = random_bytes((size_t)(500 * head_dim / 32));
-    struct engram_table table = {
-        sizeof table, type, head_dim, 0, 500, weight, type == ENGRAM_F8_E4M3 ? scale : NULL};
+    struct engram_table table = random_table(type, head_dim, 500);
     compare(tier, &table, random_ids(500, 4000), 4000, (int)(next() & 1));
     release();
   }
@@ -93,7 +104,7 @@ void gather_codes(int tier) {
     long long id = row;
     __builtin_memcpy(ids + row, &id, sizeof id);
   }
-  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 256, weight, scale};
+  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 256, weight, scale, 256, 8};
   compare(tier, &table, ids, 256, ENGRAM_F32);
   compare(tier, &table, ids, 256, ENGRAM_BF16);
   /* every half and every bf16 there is: 65,536 codes in 256 rows of 256 */
@@ -103,7 +114,7 @@ void gather_codes(int tier) {
     __builtin_memcpy(words + i, &word, sizeof word);
   }
   for (int type = ENGRAM_BF16; type <= ENGRAM_F16; type++) {
-    struct engram_table plain = {sizeof plain, type, 256, 0, 256, words, NULL};
+    struct engram_table plain = {sizeof plain, type, 256, 0, 256, words, NULL, 512, 0};
     compare(tier, &plain, ids, 256, ENGRAM_F32);
     compare(tier, &plain, ids, 256, ENGRAM_BF16);
   }

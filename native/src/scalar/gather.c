@@ -1,20 +1,19 @@
 #include "../kernels.h"
 
 static float element(const struct engram_table *table, int64_t row, int k) {
-  int64_t at = row * table->head_dim + k;
-  const uint8_t *weight = table->weight;
+  const uint8_t *weight = (const uint8_t *)table->weight + row * table->weight_stride;
   switch (table->type) {
     case ENGRAM_F8_E4M3: {
       const uint8_t *scale = table->scale;
-      int64_t block = row * engram_blocks(table->head_dim) + k / ENGRAM_BLOCK;
-      return engram_e4m3(weight[at]) * engram_e8m0(scale[block]);
+      uint8_t code = scale[row * table->scale_stride + k / ENGRAM_BLOCK];
+      return engram_e4m3(weight[k]) * engram_e8m0(code);
     }
     case ENGRAM_BF16:
-      return engram_bits_to_float((uint32_t)engram_load16(weight + 2 * at) << 16);
+      return engram_bits_to_float((uint32_t)engram_load16(weight + 2 * (int64_t)k) << 16);
     case ENGRAM_F16:
-      return engram_half(engram_load16(weight + 2 * at));
+      return engram_half(engram_load16(weight + 2 * (int64_t)k));
     default:
-      return engram_load_float(weight + 4 * at);
+      return engram_load_float(weight + 4 * (int64_t)k);
   }
 }
 

@@ -24,9 +24,9 @@ static void issue_misses(const struct engram_table *table, const int64_t *row_id
     if (row < 0) {
       continue;
     }
-    touch(weight + row * bytes, bytes, &sink);
+    touch(weight + row * table->weight_stride, bytes, &sink);
     if (scale) {
-      touch(scale + row * scales, scales, &sink);
+      touch(scale + row * table->scale_stride, scales, &sink);
     }
   }
   __asm__ volatile("" : : "r"(sink)); /* the loads must not be dropped */
@@ -64,7 +64,6 @@ void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int6
                   uint8_t *out, int out_type) {
   int head_dim = table->head_dim;
   int64_t row_bytes = (int64_t)head_dim * engram_type_bytes(out_type);
-  int64_t bytes = (int64_t)head_dim * engram_type_bytes(table->type);
   const uint8_t *weight = table->weight;
   const uint8_t *scale = table->scale;
   issue_misses(table, row_ids, count);
@@ -79,9 +78,9 @@ void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int6
       engram_scalar_row(table, row, own, out_type);
       continue;
     }
-    const uint8_t *from = weight + row * bytes;
+    const uint8_t *from = weight + row * table->weight_stride;
     if (table->type == ENGRAM_F8_E4M3) {
-      fp8_row(from, scale + row * engram_blocks(head_dim), head_dim, own, out_type);
+      fp8_row(from, scale + row * table->scale_stride, head_dim, own, out_type);
     } else {
       plain_row(from, table->type, head_dim, own, out_type);
     }

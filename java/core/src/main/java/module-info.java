@@ -18,6 +18,7 @@ module io.engram4j.core {
   exports io.engram4j.layout;
   exports io.engram4j.map;
   exports io.engram4j.project;
+  exports io.engram4j.table;
 
   uses io.engram4j.backend.BackendProvider;
 }

@@ -22,6 +22,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     long long rows;
  *     const void *weight;
  *     const void *scale;
+ *     long long weight_stride;
+ *     long long scale_stride;
  * }
  * }
  */
@@ -38,7 +40,9 @@ public class engram_table {
         Engram.C_INT.withName("reserved"),
         Engram.C_LONG_LONG.withName("rows"),
         Engram.C_POINTER.withName("weight"),
-        Engram.C_POINTER.withName("scale")
+        Engram.C_POINTER.withName("scale"),
+        Engram.C_LONG_LONG.withName("weight_stride"),
+        Engram.C_LONG_LONG.withName("scale_stride")
     ).withName("engram_table");
 
     /**
@@ -354,6 +358,94 @@ public class engram_table {
      */
     public static void scale(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(scale$LAYOUT, scale$OFFSET, fieldValue);
+    }
+
+    private static final OfLong weight_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("weight_stride"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static final OfLong weight_stride$layout() {
+        return weight_stride$LAYOUT;
+    }
+
+    private static final long weight_stride$OFFSET = $LAYOUT.byteOffset(groupElement("weight_stride"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static final long weight_stride$offset() {
+        return weight_stride$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static long weight_stride(MemorySegment struct) {
+        return struct.get(weight_stride$LAYOUT, weight_stride$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static void weight_stride(MemorySegment struct, long fieldValue) {
+        struct.set(weight_stride$LAYOUT, weight_stride$OFFSET, fieldValue);
+    }
+
+    private static final OfLong scale_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("scale_stride"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static final OfLong scale_stride$layout() {
+        return scale_stride$LAYOUT;
+    }
+
+    private static final long scale_stride$OFFSET = $LAYOUT.byteOffset(groupElement("scale_stride"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static final long scale_stride$offset() {
+        return scale_stride$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static long scale_stride(MemorySegment struct) {
+        return struct.get(scale_stride$LAYOUT, scale_stride$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static void scale_stride(MemorySegment struct, long fieldValue) {
+        struct.set(scale_stride$LAYOUT, scale_stride$OFFSET, fieldValue);
     }
 
     /**

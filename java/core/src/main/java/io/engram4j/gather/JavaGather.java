@@ -44,9 +44,10 @@ public final class JavaGather {
     int headDim = table.headDim();
     int scales = Table.scalesPerRow(headDim);
     MemorySegment weight = table.weight();
-    long codes = row * headDim;
+    long codes = row * table.weightStride();
+    long firstScale = row * table.scaleStride();
     for (int block = 0; block < scales; block++) {
-      float scale = E8m0.toFloat(table.scale().get(JAVA_BYTE, row * scales + block));
+      float scale = E8m0.toFloat(table.scale().get(JAVA_BYTE, firstScale + block));
       int end = Math.min(headDim, (block + 1) * Table.BLOCK);
       for (int k = block * Table.BLOCK; k < end; k++) {
         float value = E4m3.toFloat(weight.get(JAVA_BYTE, codes + k)) * scale;
@@ -58,20 +59,20 @@ public final class JavaGather {
   private static void f32Row(Table table, long row, MemorySegment out, long at, Dtype outType) {
     long bytes = 4L * table.headDim();
     if (outType == Dtype.F32) {
-      MemorySegment.copy(table.weight(), row * bytes, out, at, bytes);
+      MemorySegment.copy(table.weight(), row * table.weightStride(), out, at, bytes);
       return;
     }
     for (int k = 0; k < table.headDim(); k++) {
-      float value = table.weight().get(JAVA_FLOAT_UNALIGNED, row * bytes + 4L * k);
+      float value = table.weight().get(JAVA_FLOAT_UNALIGNED, row * table.weightStride() + 4L * k);
       write(out, at, k, value, outType);
     }
   }
 
   private static void halfRow(Table table, long row, MemorySegment out, long at, Dtype outType) {
-    long bytes = 2L * table.headDim();
+    long from = row * table.weightStride();
     boolean bf16 = table.dtype() == Dtype.BF16;
     for (int k = 0; k < table.headDim(); k++) {
-      short bits = table.weight().get(JAVA_SHORT_UNALIGNED, row * bytes + 2L * k);
+      short bits = table.weight().get(JAVA_SHORT_UNALIGNED, from + 2L * k);
       float value = bf16 ? Bfloat16.toFloat(bits) : Float.float16ToFloat(bits);
       write(out, at, k, value, outType);
     }

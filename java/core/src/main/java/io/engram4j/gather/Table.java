@@ -6,8 +6,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The embedding table of one layer: rows of {@code headDim} elements on a memory segment of any
- * size, row-major, little-endian, at any alignment. fp8 rows carry a second segment with one e8m0
- * scale per {@value #BLOCK} elements (specification, sections 1.2 and 6).
+ * size, row-major, little-endian, at any alignment. fp8 rows have one e8m0 scale per {@value
+ * #BLOCK} elements (specification, sections 1.2 and 6), in a second segment or, interleaved, right
+ * behind each row.
  *
  * <p>Immutable and thread-safe; whoever made the segments owns them.
  */
@@ -21,6 +22,8 @@ public final class Table {
   private final int headDim;
   private final MemorySegment weight;
   private final @Nullable MemorySegment scale;
+  private final long weightStride;
+  private final long scaleStride;
 
   private Table(
       String name,
@@ -28,13 +31,17 @@ public final class Table {
       long rows,
       int headDim,
       MemorySegment weight,
-      @Nullable MemorySegment scale) {
+      long weightStride,
+      @Nullable MemorySegment scale,
+      long scaleStride) {
     this.name = name;
     this.dtype = dtype;
     this.rows = rows;
     this.headDim = headDim;
     this.weight = weight;
     this.scale = scale;
+    this.weightStride = weightStride;
+    this.scaleStride = scaleStride;
   }
 
   /**
@@ -49,7 +56,40 @@ public final class Table {
       String name, long rows, int headDim, MemorySegment weight, MemorySegment scale) {
     checkSize(name + " weight", weight, rows, headDim);
     checkSize(name + " scale", scale, rows, scalesPerRow(headDim));
-    return new Table(name, Dtype.F8_E4M3, rows, headDim, weight, scale);
+    int scales = scalesPerRow(headDim);
+    return new Table(name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales);
+  }
+
+  /**
+   * A table of interleaved rows: each row's elements, then its scales if it has any, then the next
+   * row. One row is then one run of memory, which is a page and a cache line less to fetch.
+   *
+   * @param dtype F8_E4M3, BF16, F16 or F32
+   * @param data [rows, rowBytes(dtype, headDim)]
+   * @throws IllegalArgumentException for another type, or if the segment's size is not that of the
+   *     shape
+   */
+  public static Table interleaved(
+      String name, Dtype dtype, long rows, int headDim, MemorySegment data) {
+    requireRowType(name, dtype);
+    long stride = rowBytes(dtype, headDim);
+    checkSize(name, data, rows, stride);
+    boolean scaled = dtype == Dtype.F8_E4M3;
+    MemorySegment scale = scaled ? data.asSlice(headDim) : null;
+    return new Table(name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0);
+  }
+
+  /** Returns the bytes that a row takes, scales included. */
+  public static long rowBytes(Dtype dtype, int headDim) {
+    int scales = dtype == Dtype.F8_E4M3 ? scalesPerRow(headDim) : 0;
+    return (long) headDim * dtype.bytes() + scales;
+  }
+
+  private static void requireRowType(String name, Dtype dtype) {
+    if (dtype != Dtype.F8_E4M3 && dtype != Dtype.BF16 && dtype != Dtype.F16 && dtype != Dtype.F32) {
+      throw new IllegalArgumentException(
+          name + " has type " + dtype + ", but tables are F8_E4M3, BF16, F16 or F32");
+    }
   }
 
   /**
@@ -62,12 +102,13 @@ public final class Table {
    */
   public static Table plain(
       String name, Dtype dtype, long rows, int headDim, MemorySegment weight) {
-    if (dtype != Dtype.BF16 && dtype != Dtype.F16 && dtype != Dtype.F32) {
-      throw new IllegalArgumentException(
-          name + " has type " + dtype + ", but tables are F8_E4M3, BF16, F16 or F32");
+    requireRowType(name, dtype);
+    if (dtype == Dtype.F8_E4M3) {
+      throw new IllegalArgumentException(name + " has type F8_E4M3, which needs scales");
     }
-    checkSize(name, weight, rows, Math.multiplyExact((long) headDim, dtype.bytes()));
-    return new Table(name, dtype, rows, headDim, weight, null);
+    long stride = Math.multiplyExact((long) headDim, dtype.bytes());
+    checkSize(name, weight, rows, stride);
+    return new Table(name, dtype, rows, headDim, weight, stride, null, 0);
   }
 
   /** Returns the number of scales that an fp8 row of this width has. */
@@ -134,9 +175,19 @@ public final class Table {
     return scale;
   }
 
+  /** Returns the bytes from one row's elements to those of the next. */
+  public long weightStride() {
+    return weightStride;
+  }
+
+  /** Returns the bytes from one row's scales to those of the next, 0 without scales. */
+  public long scaleStride() {
+    return scaleStride;
+  }
+
   /** Returns the bytes that a row takes, scales included. */
   public long rowBytes() {
-    return (long) headDim * dtype.bytes() + (scale == null ? 0 : scalesPerRow(headDim));
+    return rowBytes(dtype, headDim);
   }
 
   /**

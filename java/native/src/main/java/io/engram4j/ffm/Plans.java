@@ -57,6 +57,8 @@ final class Plans {
     engram_table.weight(plan, offHeap(table.weight(), arena));
     boolean scaled = table.dtype() == Dtype.F8_E4M3;
     engram_table.scale(plan, scaled ? offHeap(table.scale(), arena) : MemorySegment.NULL);
+    engram_table.weight_stride(plan, table.weightStride());
+    engram_table.scale_stride(plan, table.scaleStride());
     return plan;
   }
 

@@ -44,9 +44,11 @@ final class GatherCases extends Cases {
       MemorySegment weight = junk(buffers.allocate(rows * headDim * type.bytes()), random);
       MemorySegment scale = junk(buffers.allocate(rows * Table.scalesPerRow(headDim)), random);
       Table table =
-          type == Dtype.F8_E4M3
-              ? Table.fp8("table", rows, headDim, weight, scale)
-              : Table.plain("table", type, rows, headDim, weight);
+          random.nextBoolean()
+              ? interleaved(buffers, type, rows, headDim, random)
+              : type == Dtype.F8_E4M3
+                  ? Table.fp8("table", rows, headDim, weight, scale)
+                  : Table.plain("table", type, rows, headDim, weight);
       MemorySegment ids = buffers.allocate(8L * count);
       for (int i = 0; i < count; i++) {
         long id = random.nextInt(6) == 0 ? rows - 1 : random.nextLong(-1, rows);
@@ -65,6 +67,12 @@ final class GatherCases extends Cases {
         requireIntact(buffers);
       }
     }
+  }
+
+  private static Table interleaved(
+      Buffers buffers, Dtype type, long rows, int headDim, SplittableRandom random) {
+    MemorySegment data = buffers.allocate(rows * Table.rowBytes(type, headDim));
+    return Table.interleaved("table", type, rows, headDim, junk(data, random));
   }
 
   private static void requireRefused(Runnable gather, long id) throws Mismatch {

@@ -225,7 +225,7 @@ public final class Verifier {
         layer.apply(batch, HiddenStream.of(narrow, Dtype.BF16, branches, size));
         actual = floats(narrow, Dtype.BF16);
       }
-      results.add(Compare.ulps(rounded.name(), actual, TensorData.floats(rounded)));
+      results.add(Compare.ulps(rounded.name(), actual, TensorData.floats(rounded), before));
     }
   }
 

@@ -78,7 +78,8 @@ class BindingsTest {
   void structsHaveTheSizesOfC() {
     assertEquals(48, engram_layout.sizeof());
     assertEquals(40, engram_layout.inverses$offset());
-    assertEquals(40, engram_table.sizeof());
+    assertEquals(56, engram_table.sizeof());
+    assertEquals(48, engram_table.scale_stride$offset());
     assertEquals(16, engram_table.rows$offset());
     assertEquals(40, engram_linear.sizeof());
     assertEquals(32, engram_gate_weights.sizeof());
