@@ -6,6 +6,10 @@ import org.jspecify.annotations.NullMarked;
  */
 @NullMarked
 module io.engram4j.core {
+  requires java.management;
+  requires jdk.jfr;
+  requires jdk.management;
+  requires static jdk.unsupported; // reads past the page cache
   requires org.slf4j;
   requires static transitive org.jspecify;
 
@@ -21,4 +25,5 @@ module io.engram4j.core {
   exports io.engram4j.table;
 
   uses io.engram4j.backend.BackendProvider;
+  uses io.engram4j.table.HostMemory;
 }

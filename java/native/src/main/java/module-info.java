@@ -12,6 +12,8 @@ module io.engram4j.ffm {
 
   exports io.engram4j.ffm;
 
+  provides io.engram4j.table.HostMemory with
+      io.engram4j.ffm.LinuxHostMemory;
   provides io.engram4j.backend.BackendProvider with
       io.engram4j.ffm.CpuProvider;
 }

@@ -8,6 +8,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,6 +29,8 @@ public final class EngramBatch {
   private int parts;
   private MemorySegment windows;
   private MemorySegment mask;
+  private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
+  private Staging[] stagings = {}; // per layer, where tables are not in memory
 
   EngramBatch(EngramModel model, int padId) {
     this.model = model;
@@ -43,8 +46,9 @@ public final class EngramBatch {
     return Arena.ofAuto().allocate(bytes, 64);
   }
 
-  /** Empties the batch and keeps its memory. */
+  /** Empties the batch and keeps its memory; gives up what was being prefetched. */
   public EngramBatch clear() {
+    cancel();
     Arrays.fill(sequences, 0, parts, null); // keeps none alive
     parts = 0;
     return this;
@@ -62,6 +66,7 @@ public final class EngramBatch {
       throw new IllegalArgumentException("the sequence belongs to another model");
     }
     sequence.requireRange(position, count);
+    cancel();
     int first = tokens();
     int total = Math.addExact(first, count);
     reserve(total);
@@ -80,6 +85,59 @@ public final class EngramBatch {
     start[parts + 1] = total;
     parts++;
     return this;
+  }
+
+  /**
+   * Begins to fetch the rows of all layers, so that {@link EngramLayer#apply} on this batch waits
+   * only for what is not there yet. Call it as soon as the tokens are known, and compute the layers
+   * before the Engram ones meanwhile. A failure shows in {@code apply}. Adding tokens to the batch,
+   * or clearing it, gives the rows up.
+   *
+   * @param executor runs one short task per layer, which waits for memory or disk; with none free,
+   *     {@code apply} does the work itself
+   * @throws IllegalStateException if the model was opened for hashing only
+   * @throws java.util.concurrent.RejectedExecutionException if the executor takes no more tasks
+   */
+  public EngramBatch prefetch(Executor executor) {
+    if (prefetches.length == 0) {
+      prefetches =
+          model.layers().stream().map(layer -> new Prefetch(this, layer)).toArray(Prefetch[]::new);
+    }
+    for (Prefetch prefetch : prefetches) {
+      prefetch.start(executor);
+    }
+    return this;
+  }
+
+  private void cancel() {
+    for (Prefetch prefetch : prefetches) {
+      prefetch.cancel();
+    }
+  }
+
+  /** Returns what was begun for a layer, or null if nothing was. */
+  @Nullable Prefetch prefetched(int layer) {
+    return prefetches.length > 0 && prefetches[layer].isStarted() ? prefetches[layer] : null;
+  }
+
+  /** Returns whether these are the last tokens of a sequence, and their rows are being fetched. */
+  boolean isPrefetched(EngramSequence sequence, int count) {
+    return parts == 1
+        && prefetched(0) != null
+        && sequences[0] == sequence
+        && tokens() == count
+        && from[0] == sequence.length() - count
+        && truncations[0] == sequence.truncations();
+  }
+
+  Staging staging(int layer) {
+    if (stagings.length == 0) {
+      stagings =
+          model.layers().stream()
+              .map(other -> new Staging(other.weights().table()))
+              .toArray(Staging[]::new);
+    }
+    return stagings[layer];
   }
 
   private void reserve(int tokens) {

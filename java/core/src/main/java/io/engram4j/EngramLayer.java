@@ -31,14 +31,14 @@ public final class EngramLayer {
 
   /** The kernels of the stages that need tensors. */
   private record Kernels(
-      Backend.Gather gather,
+      Backend.@Nullable Gather gather,
       Backend.Project project,
       Backend.Gate gate,
       Backend.@Nullable Conv conv) {
     static Kernels of(Backend backend, LayerWeights weights) {
       ConvWeights conv = weights.conv();
       return new Kernels(
-          backend.gather(weights.table()),
+          weights.table().isInMemory() ? backend.gather(weights.table()) : null,
           backend.project(weights.projection()),
           backend.gate(weights.gate()),
           conv == null ? null : backend.conv(conv));
@@ -106,7 +106,7 @@ public final class EngramLayer {
   }
 
   /**
-   * Fetches rows by id. Allocates nothing.
+   * Fetches rows by id. Allocates nothing if the table is in memory.
    *
    * @param rowIds int64 [count], of this layer; -1 gives a row of zeros
    * @param out [count, headDim], written
@@ -117,9 +117,17 @@ public final class EngramLayer {
    */
   public void gather(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
     StageChecks.gather(weights().table(), rowIds, count, out, outType);
+    Backend.Gather gather = kernels().gather();
     model.enter();
     try {
-      kernels().gather().run(rowIds, count, out, outType);
+      if (gather != null) {
+        gather.run(rowIds, count, out, outType);
+      } else {
+        Staging staging = new Staging(weights().table());
+        staging.fetch(rowIds, count);
+        staging.gather(model.backend(), 0, count, out, outType);
+      }
+      model.overlay().apply(id(), rowIds, count, out, outType);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -163,6 +171,10 @@ public final class EngramLayer {
           count + " tokens were asked for, but the sequence has " + sequence.length());
     }
     EngramBatch batch = sequence.ownBatch();
+    if (batch.isPrefetched(sequence, count)) {
+      apply(batch, hidden, null);
+      return;
+    }
     try {
       apply(batch.clear().add(sequence, sequence.length() - count, count), hidden, null);
     } finally {
@@ -202,12 +214,29 @@ public final class EngramLayer {
       batch.requireConvolvable(index);
     }
     batch.workspace().reserve(Math.min(batch.tokens(), Workspace.BLOCK));
+    Prefetch ahead = batch.prefetched(index);
     model.enter();
     try {
+      if (ahead != null) {
+        ahead.await();
+      }
       for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
         int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
         new Block(batch, first, tokens, hidden.from(first), listener).run();
       }
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit();
+    }
+  }
+
+  /** Computes a batch's row ids and fetches their rows, for a {@link Prefetch}. */
+  void fetch(EngramBatch batch, MemorySegment rowIds, Staging staging) {
+    model.enter();
+    try {
+      hash.run(batch.windowsFrom(0), batch.tokens(), rowIds);
+      staging.fetch(rowIds, (long) batch.tokens() * layout.columns());
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -240,6 +269,7 @@ public final class EngramLayer {
     private final HiddenStream hidden;
     private final @Nullable StageListener listener;
     private final Workspace space;
+    private final @Nullable Prefetch ahead;
     private final Kernels kernels = kernels();
     private final LayerWeights weights = weights();
 
@@ -255,14 +285,17 @@ public final class EngramLayer {
       this.hidden = hidden;
       this.listener = listener;
       this.space = batch.workspace();
+      this.ahead = batch.prefetched(index);
     }
 
     void run() {
       long start = clock();
-      hash.run(batch.windowsFrom(first), tokens, space.rowIds());
-      start = tell(Stage.HASH, space.rowIds(), 8L * layout.columns(), start);
-      long rows = (long) tokens * layout.columns();
-      kernels.gather().run(space.rowIds(), rows, space.rows(), Dtype.F32);
+      MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
+      if (ahead == null) {
+        hash.run(batch.windowsFrom(first), tokens, rowIds);
+      }
+      start = tell(Stage.HASH, rowIds, 8L * layout.columns(), start);
+      gather();
       start = tell(Stage.GATHER, space.rows(), 4L * weights.projection().inputs(), start);
       kernels.project().run(space.rows(), tokens, space.kv());
       start = tell(Stage.PROJECT, space.kv(), 4L * weights.projection().outputs(), start);
@@ -282,6 +315,23 @@ public final class EngramLayer {
         add(conv, mask);
         tell(Stage.CONV, space.delta(), 4L * conv.channels(), start);
       }
+    }
+
+    private void gather() {
+      long rows = (long) tokens * layout.columns();
+      Backend.Gather gather = kernels.gather();
+      if (ahead != null) {
+        long from = (long) first * layout.columns();
+        ahead.staging().gather(model.backend(), from, rows, space.rows(), Dtype.F32);
+      } else if (gather != null) {
+        gather.run(space.rowIds(), rows, space.rows(), Dtype.F32);
+      } else {
+        Staging staging = batch.staging(index);
+        staging.fetch(space.rowIds(), rows);
+        staging.gather(model.backend(), 0, rows, space.rows(), Dtype.F32);
+      }
+      MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
+      model.overlay().apply(id(), rowIds, rows, space.rows(), Dtype.F32);
     }
 
     /** Convolves what this block holds of one sequence. */

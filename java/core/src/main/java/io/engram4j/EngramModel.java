@@ -2,13 +2,16 @@ package io.engram4j;
 
 import io.engram4j.backend.Backend;
 import io.engram4j.conv.ConvWeights;
+import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramLayout;
 import io.engram4j.layout.LayerLayout;
 import io.engram4j.map.TokenMap;
-import java.lang.foreign.Arena;
+import io.engram4j.table.RowOverlay;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -30,6 +33,7 @@ public final class EngramModel implements AutoCloseable {
   private final Memory memory;
   private final List<EngramLayer> layers;
   private final boolean owner;
+  private final RowOverlay overlay;
 
   /**
    * The tables' memory, shared by all views of a model, and how many calls are using it. Calls may
@@ -39,12 +43,12 @@ public final class EngramModel implements AutoCloseable {
   private static final class Memory {
     private static final int CLOSING = 1 << 30;
 
-    private final @Nullable Arena arena;
+    private final @Nullable AutoCloseable owner;
     private final AtomicInteger users = new AtomicInteger();
     private final AtomicBoolean freed = new AtomicBoolean();
 
-    Memory(@Nullable Arena arena) {
-      this.arena = arena;
+    Memory(@Nullable AutoCloseable owner) {
+      this.owner = owner;
     }
 
     void enter() {
@@ -69,8 +73,15 @@ public final class EngramModel implements AutoCloseable {
     }
 
     private void free() {
-      if (freed.compareAndSet(false, true) && arena != null) {
-        arena.close();
+      if (!freed.compareAndSet(false, true) || owner == null) {
+        return;
+      }
+      try {
+        owner.close();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new IllegalStateException("the tables could not be closed", e);
       }
     }
   }
@@ -80,7 +91,8 @@ public final class EngramModel implements AutoCloseable {
    *
    * @param map the token map; its size is checked against the configuration's
    * @param weights per layer, in the order of the configuration
-   * @param arena closed with the model, or null if the caller keeps the tensors' memory
+   * @param memory closed with the model, such as an arena, or null if the caller keeps the tensors'
+   *     memory
    * @throws IllegalArgumentException if parts do not fit each other
    */
   public EngramModel(
@@ -88,8 +100,8 @@ public final class EngramModel implements AutoCloseable {
       TokenMap map,
       List<LayerWeights> weights,
       Backend backend,
-      @Nullable Arena arena) {
-    this(config, map, backend, new Memory(arena), true, weights);
+      @Nullable AutoCloseable memory) {
+    this(config, map, backend, new Memory(memory), true, weights, null);
   }
 
   /**
@@ -99,7 +111,7 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the map does not fit the configuration
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
-    return new EngramModel(config, map, backend, new Memory(null), true, List.of());
+    return new EngramModel(config, map, backend, new Memory(null), true, List.of(), null);
   }
 
   private EngramModel(
@@ -108,7 +120,8 @@ public final class EngramModel implements AutoCloseable {
       Backend backend,
       Memory memory,
       boolean owner,
-      List<LayerWeights> weights) {
+      List<LayerWeights> weights,
+      @Nullable RowOverlay shared) {
     this.config = config;
     this.map = map;
     this.padId = map.get(config.padTokenId());
@@ -132,6 +145,17 @@ public final class EngramModel implements AutoCloseable {
       }
     }
     this.layers = List.copyOf(made);
+    this.overlay = shared == null ? new RowOverlay(tables(made)) : shared;
+  }
+
+  private static Map<Integer, Table> tables(List<EngramLayer> layers) {
+    Map<Integer, Table> tables = new HashMap<>();
+    for (EngramLayer layer : layers) {
+      if (layer.hasWeights()) {
+        tables.put(layer.id(), layer.weights().table());
+      }
+    }
+    return tables;
   }
 
   private void check(LayerLayout layout, LayerWeights weights, int index) {
@@ -168,7 +192,12 @@ public final class EngramModel implements AutoCloseable {
         layers.getFirst().hasWeights()
             ? layers.stream().map(EngramLayer::weights).toList()
             : List.of();
-    return new EngramModel(config, map, other, memory, false, weights);
+    return new EngramModel(config, map, other, memory, false, weights, overlay);
+  }
+
+  /** Returns the rows that are replaced while the model serves; all views share them. */
+  public RowOverlay overlay() {
+    return overlay;
   }
 
   /** Returns the configuration. */

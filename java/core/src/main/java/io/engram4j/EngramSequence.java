@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -265,6 +266,19 @@ public final class EngramSequence {
 
   EngramModel model() {
     return model;
+  }
+
+  /**
+   * Begins to fetch the rows of the last {@code count} tokens for all layers, as {@link
+   * EngramBatch#prefetch} does; {@link EngramLayer#apply(EngramSequence, int, float[])} with the
+   * same count then uses them. Appending or truncating gives them up.
+   */
+  public void prefetch(int count, Executor executor) {
+    if (count < 0 || count > length()) {
+      throw new IllegalArgumentException(
+          count + " tokens were asked for, but the sequence has " + length());
+    }
+    ownBatch().clear().add(this, length() - count, count).prefetch(executor);
   }
 
   /** The batch of calls that take this sequence alone: it keeps its memory from call to call. */

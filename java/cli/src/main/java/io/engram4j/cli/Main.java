@@ -32,6 +32,8 @@ import picocli.CommandLine.Spec;
       MapCommand.class,
       HashCommand.class,
       RunCommand.class,
+      PackCommand.class,
+      ProfileCommand.class,
       VerifyCommand.class,
       DoctorCommand.class,
       CommandLine.HelpCommand.class

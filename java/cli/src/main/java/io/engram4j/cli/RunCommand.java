@@ -5,6 +5,9 @@ import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TextTokenizer;
 import io.engram4j.hf.TokenizerJson;
+import io.engram4j.table.Placement;
+import io.engram4j.table.RowSeed;
+import io.engram4j.table.TableOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -36,6 +39,28 @@ final class RunCommand implements Callable<Integer> {
 
   @Option(names = "--backend", paramLabel = "B", description = "The backend (default: the best).")
   @Nullable String backend;
+
+  @Option(
+      names = "--placement",
+      paramLabel = "P",
+      defaultValue = "mapped",
+      description = {
+        "Where tables are held: mapped, resident, shared, pinned, streamed, or auto",
+        "(default ${DEFAULT-VALUE})."
+      })
+  String placement = "mapped";
+
+  @Option(
+      names = "--cache-mb",
+      paramLabel = "MB",
+      description = "Memory for rows of each streamed table that were read lately.")
+  long cacheMegabytes;
+
+  @Option(
+      names = "--seed-rows",
+      paramLabel = "FILE",
+      description = "Rows that this cache begins with, from engram profile --seed.")
+  @Nullable Path seedRows;
 
   @Option(
       names = "--layers",
@@ -88,7 +113,7 @@ final class RunCommand implements Callable<Integer> {
     if (ids.length == 0) {
       throw new IllegalArgumentException(text + " has no tokens");
     }
-    try (EngramModel opened = directory.open(ModelOptions.backend(backend))) {
+    try (EngramModel opened = open(directory)) {
       List<EngramLayer> chosen =
           layers.length == 0
               ? opened.layers()
@@ -101,6 +126,26 @@ final class RunCommand implements Callable<Integer> {
       show(opened, chosen, ids.length, results);
     }
     return 0;
+  }
+
+  private EngramModel open(EngramDirectory directory) throws IOException {
+    TableOptions options =
+        TableOptions.defaults()
+            .placement(Placement.named(placement))
+            .cacheBytes(cacheMegabytes * 1_000_000);
+    if (seedRows != null) {
+      options = options.seed(RowSeed.load(seedRows));
+    }
+    if (!options.placement().copies()) {
+      return directory.open(ModelOptions.backend(backend), options);
+    }
+    long bytes = 0;
+    for (int layer : directory.config().layerIds()) {
+      bytes += directory.tableFile(layer).bytes();
+    }
+    try (Progress progress = new Progress("load", bytes, " MB", 1_000_000)) {
+      return directory.open(ModelOptions.backend(backend), options.progress(progress::step));
+    }
   }
 
   /** Reads a UTF-8 text. */

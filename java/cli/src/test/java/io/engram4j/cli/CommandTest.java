@@ -159,7 +159,8 @@ class CommandTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"demo", "inspect", "map", "hash", "run", "verify", "doctor"})
+  @ValueSource(
+      strings = {"demo", "inspect", "map", "hash", "run", "pack", "profile", "verify", "doctor"})
   void everyCommandHasHelpAndJson(String command) throws IOException {
     Cli.Result result = Cli.run(command, "--help");
     assertEquals(0, result.exit());

@@ -1,5 +1,7 @@
 package io.engram4j.gather;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
 import io.engram4j.format.Dtype;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +26,8 @@ public final class Table {
   private final @Nullable MemorySegment scale;
   private final long weightStride;
   private final long scaleStride;
+  private final @Nullable RowReader reader;
+  private final @Nullable ReadAhead readAhead;
 
   private Table(
       String name,
@@ -33,7 +37,9 @@ public final class Table {
       MemorySegment weight,
       long weightStride,
       @Nullable MemorySegment scale,
-      long scaleStride) {
+      long scaleStride,
+      @Nullable RowReader reader,
+      @Nullable ReadAhead readAhead) {
     this.name = name;
     this.dtype = dtype;
     this.rows = rows;
@@ -42,6 +48,69 @@ public final class Table {
     this.scale = scale;
     this.weightStride = weightStride;
     this.scaleStride = scaleStride;
+    this.reader = reader;
+    this.readAhead = readAhead;
+  }
+
+  /** Returns this table with a way to fetch many of its rows from disk at once. */
+  public Table withReadAhead(ReadAhead other) {
+    return new Table(
+        name, dtype, rows, headDim, weight, weightStride, scale, scaleStride, reader, other);
+  }
+
+  /**
+   * A table that is not in memory: its rows are fetched when they are wanted.
+   *
+   * @param dtype F8_E4M3, BF16, F16 or F32
+   * @param reader fetches rows
+   */
+  public static Table streamed(String name, Dtype dtype, long rows, int headDim, RowReader reader) {
+    requireRowType(name, dtype);
+    if (rows < 1 || headDim < 1) {
+      throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
+    }
+    MemorySegment none = MemorySegment.NULL;
+    return new Table(name, dtype, rows, headDim, none, 0, null, 0, reader, null);
+  }
+
+  /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
+  public boolean isInMemory() {
+    return reader == null;
+  }
+
+  /**
+   * Fetches rows as they are, each with its scales behind it.
+   *
+   * @param rowIds int64 [count], each -1 or a row of this table; what stands for -1 is left as it
+   *     is
+   * @param rows [count, rowBytes], written, from any thread
+   * @throws IndexOutOfBoundsException at an id outside the table; then nothing is written
+   * @throws java.io.UncheckedIOException if rows cannot be read
+   */
+  public void read(MemorySegment rowIds, long count, MemorySegment rows) {
+    for (long i = 0; i < count; i++) {
+      check(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
+    }
+    if (reader != null) {
+      reader.read(rowIds, count, rows);
+      return;
+    }
+    long bytes = (long) headDim * dtype.bytes();
+    long scales = rowBytes() - bytes;
+    if (readAhead != null) {
+      willNeed(readAhead, rowIds, count, bytes, scales);
+    }
+    for (long i = 0; i < count; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (row < 0) {
+        continue;
+      }
+      long to = i * (bytes + scales);
+      MemorySegment.copy(weight, row * weightStride, rows, to, bytes);
+      if (scale != null) {
+        MemorySegment.copy(scale, row * scaleStride, rows, to + bytes, scales);
+      }
+    }
   }
 
   /**
@@ -57,7 +126,8 @@ public final class Table {
     checkSize(name + " weight", weight, rows, headDim);
     checkSize(name + " scale", scale, rows, scalesPerRow(headDim));
     int scales = scalesPerRow(headDim);
-    return new Table(name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales);
+    return new Table(
+        name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales, null, null);
   }
 
   /**
@@ -76,7 +146,8 @@ public final class Table {
     checkSize(name, data, rows, stride);
     boolean scaled = dtype == Dtype.F8_E4M3;
     MemorySegment scale = scaled ? data.asSlice(headDim) : null;
-    return new Table(name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0);
+    return new Table(
+        name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0, null, null);
   }
 
   /** Returns the bytes that a row takes, scales included. */
@@ -108,7 +179,7 @@ public final class Table {
     }
     long stride = Math.multiplyExact((long) headDim, dtype.bytes());
     checkSize(name, weight, rows, stride);
-    return new Table(name, dtype, rows, headDim, weight, stride, null, 0);
+    return new Table(name, dtype, rows, headDim, weight, stride, null, 0, null, null);
   }
 
   /** Returns the number of scales that an fp8 row of this width has. */
@@ -152,6 +223,25 @@ public final class Table {
     return dtype;
   }
 
+  /** Returns what was read from disk so far, if the table is not in memory. */
+  public RowReader.Statistics statistics() {
+    return reader == null ? RowReader.Statistics.NONE : reader.statistics();
+  }
+
+  /** All rows are asked for before the first is waited for. */
+  private void willNeed(
+      ReadAhead ahead, MemorySegment rowIds, long count, long bytes, long scales) {
+    for (long i = 0; i < count; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (row >= 0) {
+        ahead.willNeed(weight, row * weightStride, bytes);
+        if (scale != null && scaleStride != weightStride) {
+          ahead.willNeed(scale, row * scaleStride, scales);
+        }
+      }
+    }
+  }
+
   /** Returns the number of rows. */
   public long rows() {
     return rows;
@@ -164,6 +254,9 @@ public final class Table {
 
   /** Returns the rows' elements. */
   public MemorySegment weight() {
+    if (reader != null) {
+      throw new IllegalStateException(name + " is not in memory");
+    }
     return weight;
   }
 

@@ -21,6 +21,15 @@ import org.jspecify.annotations.Nullable;
  * had written.
  */
 public final class Packer {
+  /** Someone else is writing the same file. */
+  static final class BusyException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    BusyException(String message) {
+      super(message);
+    }
+  }
+
   private final TableFile source;
   private final Path target;
   private final Path part;
@@ -88,7 +97,7 @@ public final class Packer {
       lock = null;
     }
     if (lock == null) {
-      throw new IOException(target + " is being written by another process");
+      throw new BusyException(target + " is being written by another process");
     }
   }
 

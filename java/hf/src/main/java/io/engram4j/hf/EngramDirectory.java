@@ -8,8 +8,10 @@ import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramLayout;
 import io.engram4j.map.TokenMap;
 import io.engram4j.map.TokenMapFile;
+import io.engram4j.table.Placement;
+import io.engram4j.table.TableFile;
+import io.engram4j.table.TableOptions;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -111,7 +113,7 @@ public final class EngramDirectory {
     if (index == null) {
       return;
     }
-    LayerTensors tensors = new LayerTensors(config, id, rows, index);
+    LayerTensors tensors = new LayerTensors(config, id, rows, index, path);
     layers.put(id, tensors);
     boolean complete = tensors.problems().isEmpty();
     checks.add(
@@ -217,24 +219,47 @@ public final class EngramDirectory {
    * @throws IOException if a check failed; the message lists all that did
    */
   public EngramModel open(Backend backend) throws IOException {
+    return open(backend, TableOptions.defaults().placement(Placement.MAPPED));
+  }
+
+  /**
+   * Opens the model with its tables where the options say.
+   *
+   * @throws IOException if a check failed, or there is no room; the message lists all that did
+   */
+  public EngramModel open(Backend backend, TableOptions options) throws IOException {
     requirePassed(checks);
-    Arena arena = Arena.ofShared();
+    OpenTables tables = new OpenTables(options);
     boolean opened = false;
     try {
+      long bytes = layers.values().stream().mapToLong(layer -> layer.tableFile().bytes()).sum();
       List<LayerWeights> weights = new ArrayList<>();
       for (LayerTensors layer : layers.values()) {
-        weights.add(layer.load(arena));
+        weights.add(layer.load(tables.open(layer.tableFile(), bytes), tables.arena()));
       }
-      EngramModel model = new EngramModel(config, requireMap(), weights, backend, arena);
+      EngramModel model = new EngramModel(config, requireMap(), weights, backend, tables);
       opened = true;
       return model;
     } catch (IllegalArgumentException e) {
       throw new IOException(path + ": " + e.getMessage(), e);
     } finally {
       if (!opened) {
-        arena.close();
+        tables.close();
       }
     }
+  }
+
+  /**
+   * Returns where the rows of a layer lie.
+   *
+   * @throws IOException if the layer's tensors are not all there
+   */
+  public TableFile tableFile(int layerId) throws IOException {
+    LayerTensors tensors = layers.get(layerId);
+    if (tensors == null || !tensors.problems().isEmpty()) {
+      throw new IOException(path + " has no complete table of layer " + layerId);
+    }
+    return tensors.tableFile();
   }
 
   /**

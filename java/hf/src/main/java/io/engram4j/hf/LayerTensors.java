@@ -10,9 +10,14 @@ import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramConfig.Variant;
 import io.engram4j.project.Linear;
 import io.engram4j.project.Projection;
+import io.engram4j.table.PackedFile;
+import io.engram4j.table.TableFile;
+import io.engram4j.table.TableFile.Region;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -35,10 +40,13 @@ final class LayerTensors {
   private final int layerId;
   private final long rows;
   private final ShardIndex index;
+  private final Path directory;
+  private @Nullable PackedFile packed;
   private final Map<String, TensorInfo> found = new LinkedHashMap<>();
   private final List<String> problems = new ArrayList<>();
 
-  LayerTensors(EngramConfig config, int layerId, long rows, ShardIndex index) {
+  LayerTensors(EngramConfig config, int layerId, long rows, ShardIndex index, Path directory) {
+    this.directory = directory;
     this.config = config;
     this.layerId = layerId;
     this.rows = rows;
@@ -62,8 +70,10 @@ final class LayerTensors {
 
   private void findV41() {
     long columns = Table.scalesPerRow(config.headDim());
-    findTable("embed.weight", true);
-    findScale("embed.weight", "embed.scale", rows, columns);
+    if (!findPacked()) {
+      findTable("embed.weight", true);
+      findScale("embed.weight", "embed.scale", rows, columns);
+    }
     Set<Dtype> weights = EnumSet.of(Dtype.F8_E4M3, Dtype.BF16, Dtype.F32);
     find("wkv.weight", weights, config.kvWidth(), config.rowWidth());
     findScale(
@@ -75,7 +85,9 @@ final class LayerTensors {
   private void findPaper() {
     int size = config.hiddenSize();
     Set<Dtype> weights = EnumSet.of(Dtype.BF16, Dtype.F32);
-    findTable("multi_head_embedding.embedding.weight", false);
+    if (!findPacked()) {
+      findTable("multi_head_embedding.embedding.weight", false);
+    }
     for (int branch = 0; branch < config.branches(); branch++) {
       find("key_projs." + branch + ".weight", weights, size, config.rowWidth());
       find("key_projs." + branch + ".bias", FLOATS, size);
@@ -90,6 +102,51 @@ final class LayerTensors {
     if (config.convKernel() > 0) {
       find("short_conv.conv.weight", FLOATS, config.streamWidth(), 1, config.convKernel());
     }
+  }
+
+  /** The name of a layer's packed rows, beside the shards. */
+  static String packedName(int layerId) {
+    return "engram-layer-" + layerId + ".rows";
+  }
+
+  /** Returns whether the shards of a layer are there too, and were written later. */
+  private boolean isStale(Path file) throws IOException {
+    boolean v41 = config.variant() == Variant.V41;
+    String name = full(v41 ? "embed.weight" : "multi_head_embedding.embedding.weight");
+    TensorInfo shard = index.has(name) ? index.find(name, new ArrayList<>()) : null;
+    return shard != null
+        && Files.getLastModifiedTime(shard.file()).compareTo(Files.getLastModifiedTime(file)) > 0;
+  }
+
+  /** Packed rows, where there are any, are taken before the shards' tensors. */
+  private boolean findPacked() {
+    Path file = directory.resolve(packedName(layerId));
+    if (!Files.exists(file)) {
+      return false;
+    }
+    try {
+      PackedFile found = PackedFile.open(file);
+      TableFile table = found.table();
+      if (table.rows() != rows || table.headDim() != config.headDim()) {
+        problems.add(
+            file
+                + " has "
+                + table.rows()
+                + " rows of "
+                + table.headDim()
+                + ", but the configuration gives "
+                + rows
+                + " of "
+                + config.headDim());
+      } else if (isStale(file)) {
+        problems.add(file + " is older than the shards beside it; remove it and pack again");
+      } else {
+        packed = found;
+      }
+    } catch (IOException e) {
+      problems.add(String.valueOf(e.getMessage()));
+    }
+    return true;
   }
 
   private void findTable(String name, boolean fp8) {
@@ -143,15 +200,16 @@ final class LayerTensors {
   }
 
   /**
-   * Maps the large tensors and reads the small ones.
+   * Maps the large weights and reads the small ones.
    *
+   * @param table the rows, opened from {@link #tableFile}
    * @throws IOException if a file cannot be mapped
    */
-  LayerWeights load(Arena arena) throws IOException {
-    return config.variant() == Variant.V41 ? loadV41(arena) : loadPaper(arena);
+  LayerWeights load(Table table, Arena arena) throws IOException {
+    return config.variant() == Variant.V41 ? loadV41(table, arena) : loadPaper(table, arena);
   }
 
-  private LayerWeights loadV41(Arena arena) throws IOException {
+  private LayerWeights loadV41(Table table, Arena arena) throws IOException {
     GateWeights gate =
         new GateWeights(
             config.branches(),
@@ -161,11 +219,10 @@ final class LayerTensors {
             config.normEps(),
             ZeroRule.COPYSIGN);
     Linear wkv = linear("wkv.weight", "wkv.scale", null, config.kvWidth(), arena);
-    return new LayerWeights(
-        table("embed.weight", "embed.scale", arena), new Projection(List.of(wkv)), gate, null);
+    return new LayerWeights(table, new Projection(List.of(wkv)), gate, null);
   }
 
-  private LayerWeights loadPaper(Arena arena) throws IOException {
+  private LayerWeights loadPaper(Table table, Arena arena) throws IOException {
     List<Linear> parts = new ArrayList<>();
     int size = config.hiddenSize();
     float[] key = new float[config.streamWidth()];
@@ -184,7 +241,7 @@ final class LayerTensors {
     GateWeights gate =
         new GateWeights(config.branches(), size, query, key, config.normEps(), ZeroRule.SIGNUM);
     return new LayerWeights(
-        table("multi_head_embedding.embedding.weight", "", arena),
+        table,
         new Projection(parts),
         gate,
         config.convKernel() == 0
@@ -203,14 +260,28 @@ final class LayerTensors {
     System.arraycopy(floats(name), 0, target, branch * config.hiddenSize(), config.hiddenSize());
   }
 
-  private Table table(String weight, String scale, Arena arena) throws IOException {
-    TensorInfo info = get(weight);
-    MemorySegment rowData = SafetensorsFile.map(info, arena);
-    if (dtype(info) != Dtype.F8_E4M3) {
-      return Table.plain(info.name(), dtype(info), rows, config.headDim(), rowData);
+  /** Returns where the table's rows lie. */
+  TableFile tableFile() {
+    PackedFile own = packed;
+    if (own != null) {
+      return own.table();
     }
-    MemorySegment scales = SafetensorsFile.map(get(scale), arena);
-    return Table.fp8(info.name(), rows, config.headDim(), rowData, scales);
+    boolean v41 = config.variant() == Variant.V41;
+    TensorInfo weight = get(v41 ? "embed.weight" : "multi_head_embedding.embedding.weight");
+    Dtype dtype = dtype(weight);
+    int headDim = config.headDim();
+    int scales = Table.scalesPerRow(headDim);
+    return new TableFile(
+        weight.name(),
+        dtype,
+        rows,
+        headDim,
+        region(weight, headDim * dtype.bytes()),
+        dtype == Dtype.F8_E4M3 ? region(get("embed.scale"), scales) : null);
+  }
+
+  private static Region region(TensorInfo tensor, int bytes) {
+    return new Region(tensor.file(), tensor.offset(), bytes, bytes);
   }
 
   private Linear linear(

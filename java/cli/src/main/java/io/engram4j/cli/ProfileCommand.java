@@ -1,0 +1,174 @@
+package io.engram4j.cli;
+
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.gather.Table;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.TextTokenizer;
+import io.engram4j.table.RowSeed;
+import io.engram4j.table.TableFile;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Counts which rows a corpus wants, and how many of them a cache would serve. */
+@Command(
+    name = "profile",
+    description = {
+      "Count over texts which rows are wanted how often: what share of lookups a cache of",
+      "the most wanted rows would serve, by its size. Needs no tensors to count."
+    })
+final class ProfileCommand implements Callable<Integer> {
+  private static final int CHUNK = 4096;
+
+  @Mixin ModelOptions model = new ModelOptions();
+  @Mixin Output output = new Output();
+
+  @Option(
+      names = "--text",
+      paramLabel = "FILE",
+      required = true,
+      description = "A UTF-8 text, or a directory with nothing else; can be given again.")
+  List<Path> texts = List.of();
+
+  @Option(
+      names = "--seed",
+      paramLabel = "FILE",
+      description = "Write the most wanted rows here, for the cache of streamed tables.")
+  @Nullable Path seed;
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      defaultValue = "100000",
+      description = "How many rows of each layer the seed holds (default ${DEFAULT-VALUE}).")
+  int rows;
+
+  @Override
+  public Integer call() throws IOException {
+    if (rows < 1) {
+      throw new IllegalArgumentException("--rows must be at least 1");
+    }
+    EngramDirectory directory = model.read();
+    Map<String, Object> json = new LinkedHashMap<>();
+    try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson());
+        EngramModel hashing = directory.openForHashing(ModelOptions.backend(null))) {
+      List<Path> files = files();
+      RowCounter[] counters = new RowCounter[hashing.layers().size()];
+      Arrays.setAll(counters, i -> new RowCounter());
+      long tokens = 0;
+      try (Progress progress = new Progress("profile", files.size(), " files", 1)) {
+        for (Path file : files) {
+          tokens += count(hashing, tokenizer.encode(RunCommand.readText(file)), counters);
+          progress.step(1);
+        }
+      }
+      output.line("%s tokens of %s files", Text.count(tokens), Text.count(files.size()));
+      json.put("tokens", tokens);
+      json.put("files", files.size());
+      show(hashing, counters, json);
+      if (seed != null) {
+        write(directory, hashing, counters, seed);
+        json.put("seed", seed.toString());
+      }
+    }
+    output.json(json);
+    return 0;
+  }
+
+  private List<Path> files() throws IOException {
+    List<Path> files = new ArrayList<>();
+    for (Path text : texts) {
+      if (Files.isDirectory(text)) {
+        try (Stream<Path> below = Files.walk(text)) {
+          below.filter(Files::isRegularFile).sorted().forEach(files::add);
+        }
+      } else {
+        files.add(text);
+      }
+    }
+    return files;
+  }
+
+  /** Each text is a sequence of its own. */
+  private static int count(EngramModel hashing, int[] ids, RowCounter[] counters) {
+    EngramSequence sequence = hashing.newSequence();
+    EngramBatch batch = hashing.newBatch();
+    long columns = hashing.config().columns();
+    MemorySegment rowIds = Arena.ofAuto().allocate(8 * columns * CHUNK, 64);
+    for (int from = 0; from < ids.length; from += CHUNK) {
+      int some = Math.min(CHUNK, ids.length - from);
+      sequence.append(ids, from, some);
+      batch.clear().add(sequence, from, some);
+      for (int i = 0; i < counters.length; i++) {
+        EngramLayer layer = hashing.layers().get(i);
+        layer.hash(batch, rowIds);
+        for (long k = 0; k < some * columns; k++) {
+          counters[i].add(rowIds.getAtIndex(ValueLayout.JAVA_LONG, k));
+        }
+      }
+    }
+    return ids.length;
+  }
+
+  private void show(EngramModel hashing, RowCounter[] counters, Map<String, Object> json) {
+    long rowBytes = Table.rowBytes(io.engram4j.format.Dtype.F8_E4M3, hashing.config().headDim());
+    List<List<String>> table = new ArrayList<>();
+    List<Map<String, Object>> objects = new ArrayList<>();
+    for (int i = 0; i < counters.length; i++) {
+      RowCounter.Ranked ranked = counters[i].ranked();
+      int id = hashing.layers().get(i).id();
+      for (int size = 1000; size < 10 * counters[i].distinct(); size *= 10) {
+        int held = Math.min(size, counters[i].distinct());
+        double share = ranked.share(held, counters[i].total());
+        Map<String, Object> object = new LinkedHashMap<>();
+        object.put("layer", id);
+        object.put("rows", held);
+        object.put("bytes", held * rowBytes);
+        object.put("share", share);
+        objects.add(object);
+        table.add(
+            List.of(
+                "" + id,
+                Text.count(held),
+                Text.bytes(held * rowBytes),
+                String.format(Locale.ROOT, "%.1f%%", 100 * share)));
+        if (held < size) {
+          break;
+        }
+      }
+    }
+    output.table(List.of("layer", "most wanted rows", "in fp8", "of lookups"), table);
+    json.put("layers", objects);
+  }
+
+  private void write(
+      EngramDirectory directory, EngramModel hashing, RowCounter[] counters, Path file)
+      throws IOException {
+    Map<String, long[]> wanted = new LinkedHashMap<>();
+    for (int i = 0; i < counters.length; i++) {
+      TableFile table = directory.tableFile(hashing.layers().get(i).id());
+      long[] ranked = counters[i].ranked().rows();
+      wanted.put(table.name(), Arrays.copyOf(ranked, Math.min(rows, ranked.length)));
+    }
+    new RowSeed(wanted).save(file);
+    output.line("seed written to %s", file);
+  }
+}

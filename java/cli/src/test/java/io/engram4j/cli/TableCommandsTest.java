@@ -1,0 +1,124 @@
+package io.engram4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.engram4j.table.Placement;
+import io.engram4j.tck.Golden;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Packing, profiling, and running from every placement. */
+class TableCommandsTest {
+  @TempDir Path directory;
+  private Path model = Path.of("");
+  private Path text = Path.of("");
+
+  @BeforeEach
+  void extract() throws IOException {
+    Golden.extract(directory);
+    model = directory.resolve("mini-v41");
+    text = directory.resolve("text.txt");
+    Files.writeString(text, "the whale and the sea and the whale again; ".repeat(40));
+  }
+
+  private static JsonNode json(String... arguments) throws IOException {
+    List<String> all = new ArrayList<>(List.of(arguments));
+    all.add("--json");
+    Cli.Result result = Cli.run(all.toArray(String[]::new));
+    assertEquals(0, result.exit(), result.err());
+    return new ObjectMapper().readTree(result.out());
+  }
+
+  private String digest(Path from, String... more) throws IOException {
+    List<String> all = new ArrayList<>(List.of("run", from.toString(), "--text", text.toString()));
+    all.addAll(List.of(more));
+    return json(all.toArray(String[]::new)).get("digest").asText();
+  }
+
+  @Test
+  void packedModelsRunTheSameFromEveryPlacement() throws IOException {
+    String expected = digest(model);
+    Path packed = directory.resolve("packed");
+    JsonNode pack = json("pack", model.toString(), packed.toString(), "--verify");
+    assertTrue(pack.get("verified").asBoolean());
+    assertEquals(2, pack.get("files").size());
+    assertFalse(Files.exists(packed.resolve("engram-layer-1.rows.part")));
+    assertEquals(0, Cli.run("inspect", packed.toString()).exit());
+    for (Placement placement : Placement.values()) {
+      assertEquals(expected, digest(packed, "--placement", placement.toString()));
+    }
+    // beside the shards, and again, which finds nothing to do
+    json("pack", model.toString(), model.toString());
+    json("pack", model.toString(), model.toString(), "--verify");
+    assertEquals(expected, digest(model, "--placement", "streamed"));
+  }
+
+  @Test
+  void aDamagedOrStalePackedFileIsNotUsed() throws IOException {
+    json("pack", model.toString(), model.toString());
+    Path rows = model.resolve("engram-layer-14.rows");
+    try (FileChannel channel = FileChannel.open(rows, StandardOpenOption.WRITE)) {
+      channel.write(ByteBuffer.wrap(new byte[] {1, 2, 3}), 5000);
+    }
+    Cli.Result damaged = Cli.run("pack", model.toString(), model.toString(), "--verify");
+    assertEquals(2, damaged.exit());
+    assertTrue(damaged.err().contains("are damaged"), damaged.err());
+    try (var files = Files.list(model)) {
+      for (Path shard : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
+        Files.setLastModifiedTime(
+            shard, java.nio.file.attribute.FileTime.fromMillis(System.currentTimeMillis() + 5000));
+      }
+    }
+    Cli.Result stale = Cli.run("inspect", model.toString());
+    assertEquals(1, stale.exit());
+    assertTrue(stale.out().contains("is older than the shards beside it"), stale.out());
+  }
+
+  @Test
+  void aProfileSeedsTheCache() throws IOException {
+    Path seed = directory.resolve("seed");
+    JsonNode profile =
+        json(
+            "profile",
+            model.toString(),
+            "--text",
+            text.toString(),
+            "--seed",
+            seed.toString(),
+            "--rows",
+            "500");
+    assertTrue(profile.get("tokens").asInt() > 100);
+    JsonNode last = profile.get("layers").get(profile.get("layers").size() - 1);
+    assertEquals(1, last.get("share").asDouble());
+    String expected = digest(model);
+    String cached =
+        digest(model, "--placement", "streamed", "--cache-mb", "1", "--seed-rows", seed.toString());
+    assertEquals(expected, cached);
+    Files.write(seed, new byte[] {1});
+    Cli.Result broken =
+        Cli.run("run", model.toString(), "--text", text.toString(), "--seed-rows", seed.toString());
+    assertEquals(2, broken.exit());
+    assertTrue(broken.err().contains("is no seed of rows"), broken.err());
+  }
+
+  @Test
+  void whatIsNoPlacementIsTold() throws IOException {
+    Cli.Result result =
+        Cli.run("run", model.toString(), "--text", text.toString(), "--placement", "disk");
+    assertEquals(2, result.exit());
+    assertTrue(result.err().contains("there is no placement disk; there are [auto, mapped"));
+  }
+}

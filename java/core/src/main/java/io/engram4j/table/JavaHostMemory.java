@@ -1,0 +1,39 @@
+package io.engram4j.table;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** Plain Java: ordinary pages, and no say in how the system treats them. */
+final class JavaHostMemory implements HostMemory {
+  @Override
+  public boolean isAvailable() {
+    return true;
+  }
+
+  @Override
+  public MemorySegment allocate(long bytes, Arena arena) throws IOException {
+    try {
+      return arena.allocate(bytes, 4096);
+    } catch (OutOfMemoryError e) {
+      throw new IOException("there are no " + bytes + " bytes of memory for a table", e);
+    }
+  }
+
+  @Override
+  public String pages(MemorySegment memory) {
+    return "ordinary pages";
+  }
+
+  @Override
+  public void lock(MemorySegment memory) throws IOException {
+    throw new IOException(
+        "memory can only be locked with the module io.engram4j.ffm and native access");
+  }
+
+  @Override
+  public void random(MemorySegment mapping) {}
+
+  @Override
+  public void willNeed(MemorySegment mapping, long offset, long bytes) {}
+}

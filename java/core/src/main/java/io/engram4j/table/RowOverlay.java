@@ -1,0 +1,144 @@
+package io.engram4j.table;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+
+import io.engram4j.format.Bfloat16;
+import io.engram4j.format.Dtype;
+import io.engram4j.gather.Table;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Rows that are replaced while a model serves: named sets, put on and taken off at any time,
+ * without a byte of the tables changed. Where sets share a row, the one put on last counts, and
+ * taking it off shows the one below. A change is seen whole, by lookups that begin after it, never
+ * in part. Thread-safe. Looking up costs nothing while there are no sets.
+ */
+public final class RowOverlay {
+  private final Map<Integer, Table> tables;
+  private final AtomicLong version = new AtomicLong();
+  private volatile State state = new State(List.of(), Map.of());
+
+  /** What is on: never changed, only replaced. */
+  private record State(List<Applied> sets, Map<Integer, Map<Long, float[]>> rows) {}
+
+  /**
+   * A set that is on.
+   *
+   * @param set the set
+   * @param version counts all changes of this overlay; when this set was put on
+   */
+  public record Applied(RowSet set, long version) {}
+
+  /** An overlay over the tables of these layers, with no sets. */
+  public RowOverlay(Map<Integer, Table> tables) {
+    this.tables = Map.copyOf(tables);
+  }
+
+  /**
+   * Puts a set on top, in place of one of the same name.
+   *
+   * @return the overlay's version after it
+   * @throws IllegalArgumentException if a row is of no layer, outside its table, or not as wide
+   */
+  public synchronized long put(RowSet set) {
+    for (RowSet.Row row : set.rows()) {
+      Table table = tables.get(row.layerId());
+      if (table == null) {
+        throw new IllegalArgumentException(
+            "row set " + set.name() + ": layer " + row.layerId() + " has no table");
+      }
+      if (row.rowId() < 0 || row.rowId() >= table.rows()) {
+        throw new IllegalArgumentException(
+            "row set %s: row %d is outside %s, which has %d rows"
+                .formatted(set.name(), row.rowId(), table.name(), table.rows()));
+      }
+      if (row.values().length != table.headDim()) {
+        throw new IllegalArgumentException(
+            "row set %s: row %d has %d values, but %s has rows of %d"
+                .formatted(
+                    set.name(), row.rowId(), row.values().length, table.name(), table.headDim()));
+      }
+    }
+    List<Applied> sets = without(set.name());
+    sets.add(new Applied(set, version.get() + 1));
+    return replace(sets);
+  }
+
+  /**
+   * Takes a set off.
+   *
+   * @return whether it was on
+   */
+  public synchronized boolean remove(String name) {
+    List<Applied> sets = without(name);
+    if (sets.size() == state.sets().size()) {
+      return false;
+    }
+    replace(sets);
+    return true;
+  }
+
+  private List<Applied> without(String name) {
+    List<Applied> sets = new ArrayList<>(state.sets());
+    sets.removeIf(applied -> applied.set().name().equals(name));
+    return sets;
+  }
+
+  private long replace(List<Applied> sets) {
+    Map<Integer, Map<Long, float[]>> rows = new HashMap<>();
+    for (Applied applied : sets) {
+      for (RowSet.Row row : applied.set().rows()) {
+        rows.computeIfAbsent(row.layerId(), id -> new HashMap<>()).put(row.rowId(), row.values());
+      }
+    }
+    state = new State(List.copyOf(sets), rows);
+    return version.incrementAndGet();
+  }
+
+  /** Returns the sets that are on, the topmost last. */
+  public List<Applied> sets() {
+    return state.sets();
+  }
+
+  /** Returns a number that grows with every change. */
+  public long version() {
+    return version.get();
+  }
+
+  /**
+   * Puts rows that are on over gathered ones.
+   *
+   * @param rowIds int64 [count]
+   * @param out [count, headDim] of F32 or BF16, as gathered
+   */
+  public void apply(
+      int layerId, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+    Map<Long, float[]> rows = state.rows().get(layerId);
+    if (rows == null) {
+      return;
+    }
+    for (long i = 0; i < count; i++) {
+      float[] values = rows.get(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
+      if (values != null) {
+        write(values, out, i * values.length, outType);
+      }
+    }
+  }
+
+  private static void write(float[] values, MemorySegment out, long at, Dtype outType) {
+    for (int k = 0; k < values.length; k++) {
+      if (outType == Dtype.F32) {
+        out.setAtIndex(JAVA_FLOAT_UNALIGNED, at + k, values[k]);
+      } else {
+        out.setAtIndex(JAVA_SHORT_UNALIGNED, at + k, Bfloat16.fromFloat(values[k]));
+      }
+    }
+  }
+}

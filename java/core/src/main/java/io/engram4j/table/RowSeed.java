@@ -1,0 +1,93 @@
+package io.engram4j.table;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Rows that are worth having in memory, per table, the most wanted first: counted over a corpus,
+ * and read into the row cache of a streamed table when it is opened. Immutable.
+ *
+ * @param rows per table name, the row ids
+ */
+public record RowSeed(Map<String, long[]> rows) {
+  private static final long MAGIC = 0x313044455352474dL; // "MGRSED01"
+
+  public RowSeed {
+    rows = Map.copyOf(rows);
+  }
+
+  /** Returns the rows of a table, none if there are none. */
+  public long[] of(String table) {
+    return rows.getOrDefault(table, new long[0]);
+  }
+
+  /**
+   * Writes the seed into a file, replacing one that is there when all is written.
+   *
+   * @throws IOException if it cannot be written
+   */
+  public void save(Path file) throws IOException {
+    long size = 16;
+    for (Map.Entry<String, long[]> table : rows.entrySet()) {
+      size += 8 + table.getKey().getBytes(StandardCharsets.UTF_8).length;
+      size += 8L * table.getValue().length;
+    }
+    ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(size)).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putLong(MAGIC).putInt(rows.size());
+    for (Map.Entry<String, long[]> table : rows.entrySet()) {
+      byte[] name = table.getKey().getBytes(StandardCharsets.UTF_8);
+      bytes.putInt(name.length).putInt(table.getValue().length).put(name);
+      for (long row : table.getValue()) {
+        bytes.putLong(row);
+      }
+    }
+    bytes.putInt(PackedFile.crc(bytes.slice(0, bytes.position())));
+    Path part = file.resolveSibling(file.getFileName() + ".part");
+    Files.write(part, bytes.array());
+    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  /**
+   * Reads a seed.
+   *
+   * @throws IOException if it cannot be read, is no seed, or is damaged
+   */
+  public static RowSeed load(Path file) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    int end = bytes.limit() - 4;
+    if (end < 12 || bytes.getLong(0) != MAGIC) {
+      throw new IOException(file + " is no seed of rows");
+    }
+    if (PackedFile.crc(bytes.slice(0, end)) != bytes.getInt(end)) {
+      throw new IOException(file + " is damaged, its checksum does not fit");
+    }
+    Map<String, long[]> rows = new LinkedHashMap<>();
+    bytes.position(12).limit(end);
+    for (int i = bytes.getInt(8); i > 0; i--) {
+      if (bytes.remaining() < 8) {
+        throw new EOFException(file + " ends too early");
+      }
+      int nameLength = bytes.getInt();
+      int count = bytes.getInt();
+      if (nameLength < 0 || count < 0 || nameLength + 8L * count > bytes.remaining()) {
+        throw new EOFException(file + " ends too early");
+      }
+      byte[] name = new byte[nameLength];
+      bytes.get(name);
+      long[] ids = new long[count];
+      for (int k = 0; k < count; k++) {
+        ids[k] = bytes.getLong();
+      }
+      rows.put(new String(name, StandardCharsets.UTF_8), ids);
+    }
+    return new RowSeed(rows);
+  }
+}

@@ -1,0 +1,194 @@
+package io.engram4j.table;
+
+import io.engram4j.gather.RowReader;
+import io.engram4j.gather.Table;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongConsumer;
+
+/** Opens tables where the options say. Thread-safe. */
+public final class TableOpener {
+  private final TableOptions options;
+  private final HostMemory memory = HostMemory.find();
+
+  /** An opener with these options. */
+  public TableOpener(TableOptions options) {
+    this.options = options;
+  }
+
+  /**
+   * Opens a table.
+   *
+   * @param bytesOfAll bytes of all tables that are opened together, for {@link Placement#AUTO}
+   * @param arena memory and mappings end with it
+   * @throws IOException if files cannot be read, or there is no memory; the message has the numbers
+   */
+  public HeldTable open(TableFile file, long bytesOfAll, Arena arena) throws IOException {
+    String why = "";
+    Placement placement = options.placement();
+    if (placement == Placement.AUTO) {
+      long free = MemoryLimits.available();
+      placement = bytesOfAll <= free / 10 * 9 ? Placement.MAPPED : Placement.STREAMED;
+      why =
+          String.format(
+              Locale.ROOT,
+              ", chosen since tables of %.1f GB %s into %.1f GB of free memory",
+              bytesOfAll / 1e9,
+              placement == Placement.MAPPED ? "fit" : "do not fit",
+              free / 1e9);
+    }
+    LoadEvent event = new LoadEvent();
+    event.begin();
+    HeldTable held =
+        switch (placement) {
+          case RESIDENT, PINNED -> resident(file, placement, arena);
+          case SHARED -> shared(file, arena);
+          case STREAMED -> streamed(file, why);
+          default -> mapped(file, why, arena);
+        };
+    event.table = file.name();
+    event.placement = held.placement().toString();
+    event.description = held.description();
+    event.commit();
+    return held;
+  }
+
+  private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
+    Table table = file.map(arena).withReadAhead(memory);
+    memory.random(table.weight());
+    if (table.scaleStride() > 0) {
+      memory.random(table.scale());
+    }
+    String form = file.isInterleaved() ? "packed file" : "original shards";
+    return new HeldTable(table, Placement.MAPPED, form + why, null);
+  }
+
+  private HeldTable streamed(TableFile file, String why) throws IOException {
+    StreamedRows rows = new StreamedRows(file, options.queueDepth());
+    String description = rows.description();
+    RowReader reader = rows;
+    if (options.cacheBytes() > 0) {
+      RowCache cache = new RowCache(rows, file.rowBytes(), options.cacheBytes());
+      RowSeed seed = options.seed();
+      if (seed != null) {
+        cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+      }
+      reader = cache;
+      description += ", " + cache.capacity() + " rows cached";
+    }
+    Table table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), reader);
+    return new HeldTable(table, Placement.STREAMED, description + why, rows);
+  }
+
+  /** Rows that this table has, so many that the cache can hold them. */
+  private static long[] known(long[] rows, TableFile file, long most) {
+    return Arrays.stream(rows).filter(row -> row >= 0 && row < file.rows()).limit(most).toArray();
+  }
+
+  private HeldTable resident(TableFile file, Placement placement, Arena arena) throws IOException {
+    long free = MemoryLimits.available();
+    if (file.bytes() > free) {
+      throw new IOException(
+          file.name()
+              + " takes "
+              + file.bytes()
+              + " bytes, but only "
+              + free
+              + " bytes of memory are available");
+    }
+    MemorySegment rows = memory.allocate(file.bytes(), arena);
+    if (placement == Placement.PINNED) {
+      memory.lock(rows);
+    }
+    long start = System.nanoTime();
+    copy(file, rows);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    Table table = Table.interleaved(file.name(), file.dtype(), file.rows(), file.headDim(), rows);
+    String description =
+        String.format(
+            Locale.ROOT,
+            "%s%s, loaded at %.1f GB/s",
+            memory.pages(rows),
+            placement == Placement.PINNED ? ", locked" : "",
+            file.bytes() / 1e9 / Math.max(seconds, 1e-9));
+    return new HeldTable(table, placement, description, null);
+  }
+
+  private void copy(TableFile file, MemorySegment rows) throws IOException {
+    int chunkRows = PackedFile.chunkRows(file.rowBytes());
+    long chunks = PackedFile.chunks(file.rows(), chunkRows);
+    LongConsumer progress = options.progress();
+    Parallel.run(
+        "load",
+        options.threads(),
+        chunks,
+        () -> {
+          BulkReader reader = new BulkReader(file, chunkRows);
+          return new Parallel.Worker() {
+            @Override
+            public void part(long chunk) throws IOException {
+              long first = chunk * chunkRows;
+              int count = (int) Math.min(chunkRows, file.rows() - first);
+              long bytes = (long) count * file.rowBytes();
+              reader.read(first, count, rows.asSlice(first * file.rowBytes(), bytes));
+              progress.accept(bytes);
+            }
+
+            @Override
+            public void close() throws IOException {
+              reader.close();
+            }
+          };
+        });
+  }
+
+  /**
+   * The first to come writes a packed file into a file system in memory, the others wait and map
+   * it. A process that dies while it writes leaves a journal, and the next one goes on from there.
+   */
+  private HeldTable shared(TableFile file, Arena arena) throws IOException {
+    String user = System.getProperty("user.name", "user").replaceAll("[^A-Za-z0-9]", "_");
+    String name = "engram4j-" + user + "-" + digest(file.identity()) + ".rows";
+    Path target = options.sharedDirectory().resolve(name);
+    String how = "attached to ";
+    while (!Files.exists(target)) {
+      try {
+        Packer.pack(file, target, options.threads(), options.progress());
+        how = "loaded into ";
+      } catch (Packer.BusyException e) {
+        LockSupport.parkNanos(50_000_000); // another process is at it
+        if (Thread.currentThread().isInterrupted()) {
+          throw new IOException("interrupted while another process loads " + target, e);
+        }
+      }
+    }
+    TableFile copy = PackedFile.open(target).table();
+    boolean same =
+        copy.rows() == file.rows()
+            && copy.headDim() == file.headDim()
+            && copy.dtype() == file.dtype();
+    if (!same) {
+      throw new IOException(target + " holds another table: " + copy);
+    }
+    return new HeldTable(copy.map(arena), Placement.SHARED, how + target, null);
+  }
+
+  private static String digest(String text) {
+    try {
+      byte[] bytes = text.getBytes(java.nio.charset.StandardCharsets.UTF_8);
+      byte[] digest = MessageDigest.getInstance("SHA-256").digest(bytes);
+      return HexFormat.of().formatHex(digest, 0, 12);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+}

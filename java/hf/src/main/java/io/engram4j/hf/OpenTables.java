@@ -1,0 +1,53 @@
+package io.engram4j.hf;
+
+import io.engram4j.gather.Table;
+import io.engram4j.table.HeldTable;
+import io.engram4j.table.TableFile;
+import io.engram4j.table.TableOpener;
+import io.engram4j.table.TableOptions;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The tables and mapped weights of one open model: closed together. */
+final class OpenTables implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(OpenTables.class);
+
+  private final TableOpener opener;
+  private final Arena arena = Arena.ofShared();
+  private final List<HeldTable> held = new ArrayList<>();
+
+  OpenTables(TableOptions options) {
+    this.opener = new TableOpener(options);
+  }
+
+  Arena arena() {
+    return arena;
+  }
+
+  Table open(TableFile file, long bytesOfAll) throws IOException {
+    HeldTable table = opener.open(file, bytesOfAll, arena);
+    held.add(table);
+    log.info("{}: {} ({})", file.name(), table.placement(), table.description());
+    return table.table();
+  }
+
+  @Override
+  public void close() throws IOException {
+    IOException failed = null;
+    for (HeldTable table : held) {
+      try {
+        table.close();
+      } catch (IOException e) {
+        failed = e;
+      }
+    }
+    arena.close();
+    if (failed != null) {
+      throw failed;
+    }
+  }
+}

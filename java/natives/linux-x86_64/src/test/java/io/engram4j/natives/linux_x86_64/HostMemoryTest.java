@@ -1,0 +1,122 @@
+package io.engram4j.natives.linux_x86_64;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.backend.Backends;
+import io.engram4j.ffm.LinuxHostMemory;
+import io.engram4j.hf.DirectoryPacker;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.table.HostMemory;
+import io.engram4j.table.Placement;
+import io.engram4j.table.TableOptions;
+import io.engram4j.tck.Golden;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.Executors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Linux's memory, and every placement under the C kernels. */
+@SuppressWarnings("restricted")
+class HostMemoryTest {
+  @TempDir Path directory;
+
+  @Test
+  void allocatesInHugePagesWhereThereAreSome() throws IOException {
+    HostMemory memory = HostMemory.find();
+    assertInstanceOf(LinuxHostMemory.class, memory);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment block = memory.allocate((64 << 20) + 5, arena);
+      assertEquals((64 << 20) + 5, block.byteSize());
+      assertEquals(0, block.address() % (2 << 20), "begins at a huge page");
+      block.fill((byte) 1);
+      assertTrue(memory.pages(block).matches("[0-9]+ % in huge pages|ordinary pages"));
+      memory.random(block);
+      memory.willNeed(block, 12345, 678);
+    }
+    try (Arena arena = Arena.ofShared()) {
+      IOException e = assertThrows(IOException.class, () -> memory.allocate(1L << 50, arena));
+      assertTrue(String.valueOf(e.getMessage()).contains("" + (1L << 50)), e.toString());
+    }
+  }
+
+  @Test
+  void locksOrNamesTheLimit() throws IOException {
+    HostMemory memory = HostMemory.find();
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment block = memory.allocate(4 << 20, arena);
+      try {
+        memory.lock(block);
+      } catch (IOException e) {
+        assertTrue(String.valueOf(e.getMessage()).contains("the limit is"), e.toString());
+      }
+      MemorySegment unmapped = MemorySegment.ofAddress(4096).reinterpret(1 << 20);
+      IOException e = assertThrows(IOException.class, () -> memory.lock(unmapped));
+      assertTrue(String.valueOf(e.getMessage()).contains("cannot lock 1048576 bytes"), "" + e);
+    }
+  }
+
+  private static float[] run(EngramModel model, boolean ahead) {
+    EngramSequence sequence = model.newSequence();
+    SplittableRandom random = new SplittableRandom(4);
+    int[] ids = random.ints(150, 0, model.map().size()).toArray();
+    sequence.append(ids);
+    float[] hidden = new float[ids.length * model.config().streamWidth()];
+    for (int i = 0; i < hidden.length; i++) {
+      hidden[i] = (float) random.nextGaussian();
+    }
+    try (var pool = Executors.newFixedThreadPool(2)) {
+      EngramBatch batch = model.newBatch().add(sequence, 0, ids.length);
+      if (ahead) {
+        batch.prefetch(pool);
+      }
+      for (EngramLayer layer : model.layers()) {
+        layer.apply(batch, hidden);
+      }
+    }
+    return hidden;
+  }
+
+  @Test
+  void everyPlacementGivesTheSameStream() throws IOException {
+    Golden.extract(directory);
+    for (String name : Golden.MODELS) {
+      Path shards = directory.resolve(name);
+      Path packed = directory.resolve(name + "-packed");
+      new DirectoryPacker(EngramDirectory.read(shards), packed, 2, bytes -> {}).pack();
+      DirectoryPacker.verify(EngramDirectory.read(packed), 2, bytes -> {});
+      float[] expected;
+      try (EngramModel model = EngramDirectory.open(shards)) {
+        expected = run(model, false);
+      }
+      for (Path source : List.of(shards, packed)) {
+        for (Placement placement : Placement.values()) {
+          TableOptions options =
+              TableOptions.defaults().placement(placement).sharedDirectory(directory);
+          for (String backend : List.of("cpu", "java")) {
+            try (EngramModel model =
+                EngramDirectory.read(source).open(Backends.named(backend), options)) {
+              float[] first = run(model, false);
+              assertArrayEquals(first, run(model, true), placement + " ahead");
+              if (backend.equals("cpu")) {
+                assertArrayEquals(expected, first, placement + " of " + source);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
