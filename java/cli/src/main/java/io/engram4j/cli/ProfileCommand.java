@@ -54,6 +54,9 @@ final class ProfileCommand implements Callable<Integer> {
       description = "Write the most wanted rows here, for the cache of streamed tables.")
   @Nullable Path seed;
 
+  @Option(names = "--svg", paramLabel = "FILE", description = "Draw the shares into this file.")
+  @Nullable Path svg;
+
   @Option(
       names = "--rows",
       paramLabel = "N",
@@ -84,6 +87,10 @@ final class ProfileCommand implements Callable<Integer> {
       json.put("tokens", tokens);
       json.put("files", files.size());
       show(hashing, counters, json);
+      if (svg != null) {
+        draw(hashing, counters, tokens, svg);
+        json.put("svg", svg.toString());
+      }
       if (seed != null) {
         write(directory, hashing, counters, seed);
         json.put("seed", seed.toString());
@@ -157,6 +164,23 @@ final class ProfileCommand implements Callable<Integer> {
     }
     output.table(List.of("layer", "most wanted rows", "in fp8", "of lookups"), table);
     json.put("layers", objects);
+  }
+
+  private void draw(EngramModel hashing, RowCounter[] counters, long tokens, Path file)
+      throws IOException {
+    List<SharePlot.Line> lines = new ArrayList<>();
+    for (int i = 0; i < counters.length; i++) {
+      RowCounter.Ranked ranked = counters[i].ranked();
+      int powers = 33 - Integer.numberOfLeadingZeros(Math.max(1, ranked.rows().length));
+      double[] shares = new double[powers];
+      for (int power = 0; power < powers; power++) {
+        shares[power] = ranked.share(1 << power, counters[i].total());
+      }
+      lines.add(new SharePlot.Line("layer " + hashing.layers().get(i).id(), shares));
+    }
+    String names = String.join(", ", texts.stream().map(t -> "" + t.getFileName()).toList());
+    SharePlot.write(file, names + ": share of row lookups, " + tokens + " tokens", lines);
+    output.line("drawn into %s", file);
   }
 
   private void write(

@@ -2,6 +2,7 @@ package io.engram4j.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -17,6 +18,8 @@ import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.hf.TensorInfo;
 import io.engram4j.map.TokenMap;
 import io.engram4j.map.TokenMapFile;
+import io.engram4j.table.Placement;
+import io.engram4j.table.TableOptions;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -183,6 +186,33 @@ class FullSizeTest {
         .layer(layer)
         .gather(MemorySegment.ofArray(ids), ids.length, MemorySegment.ofArray(out), Dtype.F32);
     return out;
+  }
+
+  /** What fits on no machine of today is refused with both numbers; all else reads the same. */
+  @Test
+  void everyPlacementAtFullSize() throws IOException {
+    for (int i = 0; i < 2; i++) {
+      row(LAYERS[i], 0, 0x38);
+      row(LAYERS[i], ROWS[i] - 1, 0x40);
+    }
+    for (Placement placement : List.of(Placement.MAPPED, Placement.STREAMED, Placement.AUTO)) {
+      TableOptions options = TableOptions.defaults().placement(placement);
+      try (EngramModel model = EngramDirectory.read(directory).open(Backends.select(), options)) {
+        for (int i = 0; i < 2; i++) {
+          float[] out = rows(model, LAYERS[i], new long[] {0, ROWS[i] - 1});
+          assertEquals(1, out[0], placement.toString());
+          assertEquals(2, out[256], placement.toString());
+        }
+      }
+    }
+    TableOptions resident = TableOptions.defaults().placement(Placement.RESIDENT);
+    IOException e =
+        assertThrows(
+            IOException.class,
+            () -> EngramDirectory.read(directory).open(Backends.select(), resident));
+    assertTrue(
+        String.valueOf(e.getMessage()).contains("takes 101377628352 bytes, but only"),
+        e.toString());
   }
 
   /** Opens the model in a JVM of its own and tells time and memory. */

@@ -87,6 +87,19 @@ class TableCommandsTest {
     assertTrue(stale.out().contains("is older than the shards beside it"), stale.out());
   }
 
+  /** A limit on file sizes stands for a full disk: writing fails in the midst of it. */
+  @Test
+  void packingOntoAFullDiskFailsAndGoesOnLater() throws IOException {
+    Path packed = directory.resolve("packed");
+    Cli.Result full =
+        Cli.run(java.util.Map.of(), "ulimit -f 600", "pack", model.toString(), packed.toString());
+    assertEquals(2, full.exit(), full.out());
+    assertEquals(1, full.err().lines().count(), full.err());
+    assertFalse(Files.exists(packed.resolve("engram-layer-1.rows")));
+    json("pack", model.toString(), packed.toString(), "--verify");
+    assertEquals(digest(model), digest(packed));
+  }
+
   @Test
   void aProfileSeedsTheCache() throws IOException {
     Path seed = directory.resolve("seed");
@@ -98,8 +111,12 @@ class TableCommandsTest {
             text.toString(),
             "--seed",
             seed.toString(),
+            "--svg",
+            directory.resolve("share.svg").toString(),
             "--rows",
             "500");
+    String svg = Files.readString(directory.resolve("share.svg"));
+    assertTrue(svg.contains("<polyline") && svg.endsWith("</svg>\n"), svg);
     assertTrue(profile.get("tokens").asInt() > 100);
     JsonNode last = profile.get("layers").get(profile.get("layers").size() - 1);
     assertEquals(1, last.get("share").asDouble());
