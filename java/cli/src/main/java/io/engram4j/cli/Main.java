@@ -33,6 +33,7 @@ import picocli.CommandLine.Spec;
       HashCommand.class,
       RunCommand.class,
       PackCommand.class,
+      PlanCommand.class,
       ProfileCommand.class,
       VerifyCommand.class,
       DoctorCommand.class,

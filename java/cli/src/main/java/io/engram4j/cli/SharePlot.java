@@ -46,7 +46,7 @@ final class SharePlot {
               y + 4,
               percent));
     }
-    for (int power = 0; power < most; power += 4) {
+    for (int power = 0; x(power, most) < WIDTH - 60; power += 4) {
       svg.append(
           String.format(
               Locale.ROOT,

@@ -160,7 +160,9 @@ class CommandTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"demo", "inspect", "map", "hash", "run", "pack", "profile", "verify", "doctor"})
+      strings = {
+        "demo", "inspect", "map", "hash", "run", "pack", "plan", "profile", "verify", "doctor"
+      })
   void everyCommandHasHelpAndJson(String command) throws IOException {
     Cli.Result result = Cli.run(command, "--help");
     assertEquals(0, result.exit());

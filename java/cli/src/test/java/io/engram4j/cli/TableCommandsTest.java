@@ -132,6 +132,25 @@ class TableCommandsTest {
   }
 
   @Test
+  void aPlanSaysWhatFits() throws IOException {
+    JsonNode small = json("plan", model.toString(), "--memory", "1m");
+    assertEquals("streamed", small.get("auto").asText());
+    assertEquals(2 * 24 * 2, small.get("reads_per_token").asInt());
+    JsonNode large = json("plan", model.toString(), "--memory", "64g");
+    assertEquals("mapped", large.get("auto").asText());
+    for (JsonNode placement : large.get("placements")) {
+      assertTrue(placement.get("fits").asBoolean());
+    }
+    for (JsonNode placement : small.get("placements")) {
+      boolean copies = placement.get("fetch_ms_per_token").isNull();
+      assertEquals(!copies, placement.get("fits").asBoolean(), placement.toString());
+    }
+    for (String wrong : List.of("", "x", "-1g", "99999999999999t")) {
+      assertEquals(2, Cli.run("plan", model.toString(), "--memory=" + wrong).exit(), wrong);
+    }
+  }
+
+  @Test
   void whatIsNoPlacementIsTold() throws IOException {
     Cli.Result result =
         Cli.run("run", model.toString(), "--text", text.toString(), "--placement", "disk");

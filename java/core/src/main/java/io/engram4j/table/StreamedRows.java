@@ -61,8 +61,18 @@ final class StreamedRows implements RowReader, Closeable {
       throw e;
     }
     this.direct = pastCache;
-    for (int i = 0; i < depth; i++) {
-      threads.add(Thread.ofPlatform().daemon().name("engram-stream-" + i).start(this::serve));
+    try {
+      for (int i = 0; i < depth; i++) {
+        // here, not in the thread: one that died for want of a buffer would leave callers waiting
+        ByteBuffer buffer = ByteBuffer.allocateDirect(MOST_BYTES + 65536).alignedSlice(4096);
+        threads.add(
+            Thread.ofPlatform().daemon().name("engram-stream-" + i).start(() -> serve(buffer)));
+      }
+    } catch (OutOfMemoryError e) {
+      close();
+      throw new IOException(
+          "no memory for " + depth + " reads at once of " + table.name() + ": " + e.getMessage(),
+          e);
     }
   }
 
@@ -137,8 +147,7 @@ final class StreamedRows implements RowReader, Closeable {
   }
 
   /** A thread's life: helps whoever asks until the files are closed. */
-  private void serve() {
-    ByteBuffer buffer = ByteBuffer.allocateDirect(MOST_BYTES + 65536).alignedSlice(4096);
+  private void serve(ByteBuffer buffer) {
     for (; ; ) {
       try {
         Fetch fetch = tickets.take();

@@ -25,6 +25,11 @@ public final class TableOpener {
     this.options = options;
   }
 
+  /** Returns the bytes of memory that tables may take here, a container's limit counted in. */
+  public static long availableMemory() {
+    return MemoryLimits.available();
+  }
+
   /**
    * Opens a table.
    *
