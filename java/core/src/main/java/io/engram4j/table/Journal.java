@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.charset.StandardCharsets;
@@ -32,6 +33,11 @@ final class Journal {
     long bytes = 8L * (HEADER + chunks);
     if (channel.size() != bytes) {
       channel.truncate(0);
+      // written, not left as a hole: a full disk is then an exception here, and not a fault later
+      ByteBuffer zeros = ByteBuffer.allocate(Math.toIntExact(bytes));
+      while (zeros.hasRemaining()) {
+        channel.write(zeros, zeros.position());
+      }
     }
     MemorySegment longs = channel.map(MapMode.READ_WRITE, 0, bytes, arena);
     MemorySegment digest = MemorySegment.ofArray(sha256(source));

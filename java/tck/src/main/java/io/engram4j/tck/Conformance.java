@@ -17,7 +17,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -125,15 +124,17 @@ public final class Conformance {
   public Report run() throws IOException {
     Map<String, Integer> counts = new LinkedHashMap<>();
     List<String> failures = new ArrayList<>();
+    HashCases hash = new HashCases(backend, memory);
+    GatherCases gather = new GatherCases(backend, memory);
     Map<Stage, Cases> stages = new EnumMap<>(Stage.class);
-    stages.put(Stage.HASH, new HashCases(backend, memory));
-    stages.put(Stage.GATHER, new GatherCases(backend, memory));
+    stages.put(Stage.HASH, hash);
+    stages.put(Stage.GATHER, gather);
     stages.put(Stage.PROJECT, new ProjectCases(backend, memory));
     stages.put(Stage.GATE, new GateCases(backend, memory));
     stages.put(Stage.CONV, new ConvCases(backend, memory));
     stages.forEach((stage, group) -> counts.put(name(stage), random(group, stage, failures)));
-    counts.put("row ids", many(stages, Stage.HASH, failures));
-    counts.put("rows", many(stages, Stage.GATHER, failures));
+    counts.put("row ids", many(hash, Stage.HASH, failures));
+    counts.put("rows", many(gather, Stage.GATHER, failures));
     counts.put("golden", golden(failures));
     return new Report(backend.name(), seed, counts, List.copyOf(failures));
   }
@@ -156,9 +157,8 @@ public final class Conformance {
   }
 
   /** Runs a case that itself compares many row ids or rows, and returns how many. */
-  private int many(Map<Stage, Cases> stages, Stage stage, List<String> failures) {
+  private int many(Cases.Exact group, Stage stage, List<String> failures) {
     try {
-      Cases group = Objects.requireNonNull(stages.get(stage));
       return group.many(new SplittableRandom(seed), MANY * cases);
     } catch (Cases.Mismatch | RuntimeException e) {
       failures.add("many of " + name(stage) + ": " + e);

@@ -13,7 +13,7 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** Rows of random tables, of every dtype and every code, and ids outside of them. */
-final class GatherCases extends Cases {
+final class GatherCases extends Cases implements Cases.Exact {
   GatherCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
     super(backend, memory);
   }
@@ -28,7 +28,7 @@ final class GatherCases extends Cases {
 
   /** Rows of V4.1's and the paper's width, every dtype in turn; returns the number of rows. */
   @Override
-  int many(SplittableRandom random, long count) throws Mismatch {
+  public int many(SplittableRandom random, long count) throws Mismatch {
     Dtype[] types = {Dtype.F8_E4M3, Dtype.BF16, Dtype.F16, Dtype.F32};
     int done = 0;
     for (int turn = 0; done < count; turn++, done += 5000) {

@@ -18,7 +18,7 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** Row ids of random layouts and windows. */
-final class HashCases extends Cases {
+final class HashCases extends Cases implements Cases.Exact {
   HashCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
     super(backend, memory);
   }
@@ -41,7 +41,7 @@ final class HashCases extends Cases {
 
   /** V4.1's columns over many tokens; returns the number of row ids. */
   @Override
-  int many(SplittableRandom random, long count) throws Mismatch {
+  public int many(SplittableRandom random, long count) throws Mismatch {
     int done = 0;
     while (done < count) {
       int compressed = random.nextInt(90_000, 120_000);
