@@ -9,11 +9,13 @@ import io.engram4j.conv.ConvState;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
+import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.LayerLayout;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,17 +33,25 @@ public final class EngramLayer {
 
   /** The kernels of the stages that need tensors. */
   private record Kernels(
-      Backend.@Nullable Gather gather,
+      Table table,
+      List<Backend.Gather> gathers, // one per copy of the table; none if it is not in memory
       Backend.Project project,
       Backend.Gate gate,
       Backend.@Nullable Conv conv) {
     static Kernels of(Backend backend, LayerWeights weights) {
       ConvWeights conv = weights.conv();
+      Table table = weights.table();
+      List<Table> copies = table.isInMemory() ? table.copies() : List.of();
       return new Kernels(
-          weights.table().isInMemory() ? backend.gather(weights.table()) : null,
+          table,
+          copies.stream().map(backend::gather).toList(),
           backend.project(weights.projection()),
           backend.gate(weights.gate()),
           conv == null ? null : backend.conv(conv));
+    }
+
+    Backend.@Nullable Gather gather() {
+      return gathers.isEmpty() ? null : gathers.get(table.nearest());
     }
   }
 

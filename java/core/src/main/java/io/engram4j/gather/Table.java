@@ -4,6 +4,8 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.engram4j.format.Dtype;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,8 +28,20 @@ public final class Table {
   private final @Nullable MemorySegment scale;
   private final long weightStride;
   private final long scaleStride;
-  private final @Nullable RowReader reader;
-  private final @Nullable ReadAhead readAhead;
+  private final Access access;
+
+  /**
+   * How rows are come by.
+   *
+   * @param reader fetches them, if they are not in memory
+   * @param ahead asks for many at once, if they are in a mapped file
+   * @param copies the same rows in several places, or none
+   * @param near which copy is the nearest to this thread just now
+   */
+  private record Access(
+      @Nullable RowReader reader, @Nullable ReadAhead ahead, List<Table> copies, IntSupplier near) {
+    static final Access MEMORY = new Access(null, null, List.of(), () -> 0);
+  }
 
   private Table(
       String name,
@@ -38,8 +52,7 @@ public final class Table {
       long weightStride,
       @Nullable MemorySegment scale,
       long scaleStride,
-      @Nullable RowReader reader,
-      @Nullable ReadAhead readAhead) {
+      Access access) {
     this.name = name;
     this.dtype = dtype;
     this.rows = rows;
@@ -48,14 +61,36 @@ public final class Table {
     this.scale = scale;
     this.weightStride = weightStride;
     this.scaleStride = scaleStride;
-    this.reader = reader;
-    this.readAhead = readAhead;
+    this.access = access;
+  }
+
+  private Table with(Access other) {
+    return new Table(name, dtype, rows, headDim, weight, weightStride, scale, scaleStride, other);
   }
 
   /** Returns this table with a way to fetch many of its rows from disk at once. */
   public Table withReadAhead(ReadAhead other) {
-    return new Table(
-        name, dtype, rows, headDim, weight, weightStride, scale, scaleStride, reader, other);
+    return with(new Access(access.reader, other, access.copies, access.near));
+  }
+
+  /**
+   * One table of which there are several copies, such as one per NUMA node.
+   *
+   * @param copies tables in memory with the same rows
+   * @param near which of them a lookup of this thread takes; called for each lookup
+   */
+  public static Table copied(List<Table> copies, IntSupplier near) {
+    return copies.getFirst().with(new Access(null, null, List.copyOf(copies), near));
+  }
+
+  /** Returns the copies of the rows: usually this table alone. */
+  public List<Table> copies() {
+    return access.copies.isEmpty() ? List.of(this) : access.copies;
+  }
+
+  /** Returns the place in {@link #copies} of the one that is the nearest to this thread. */
+  public int nearest() {
+    return access.copies.isEmpty() ? 0 : access.near.getAsInt();
   }
 
   /**
@@ -70,12 +105,13 @@ public final class Table {
       throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
     }
     MemorySegment none = MemorySegment.NULL;
-    return new Table(name, dtype, rows, headDim, none, 0, null, 0, reader, null);
+    Access access = new Access(reader, null, List.of(), () -> 0);
+    return new Table(name, dtype, rows, headDim, none, 0, null, 0, access);
   }
 
   /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
   public boolean isInMemory() {
-    return reader == null;
+    return access.reader == null;
   }
 
   /**
@@ -91,14 +127,18 @@ public final class Table {
     for (long i = 0; i < count; i++) {
       check(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
     }
-    if (reader != null) {
-      reader.read(rowIds, count, rows);
-      return;
+    if (access.reader != null) {
+      access.reader.read(rowIds, count, rows);
+    } else {
+      copies().get(nearest()).copy(rowIds, count, rows);
     }
+  }
+
+  private void copy(MemorySegment rowIds, long count, MemorySegment rows) {
     long bytes = (long) headDim * dtype.bytes();
     long scales = rowBytes() - bytes;
-    if (readAhead != null) {
-      willNeed(readAhead, rowIds, count, bytes, scales);
+    if (access.ahead != null) {
+      willNeed(access.ahead, rowIds, count, bytes, scales);
     }
     for (long i = 0; i < count; i++) {
       long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
@@ -127,7 +167,7 @@ public final class Table {
     checkSize(name + " scale", scale, rows, scalesPerRow(headDim));
     int scales = scalesPerRow(headDim);
     return new Table(
-        name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales, null, null);
+        name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales, Access.MEMORY);
   }
 
   /**
@@ -147,7 +187,7 @@ public final class Table {
     boolean scaled = dtype == Dtype.F8_E4M3;
     MemorySegment scale = scaled ? data.asSlice(headDim) : null;
     return new Table(
-        name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0, null, null);
+        name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY);
   }
 
   /** Returns the bytes that a row takes, scales included. */
@@ -179,7 +219,7 @@ public final class Table {
     }
     long stride = Math.multiplyExact((long) headDim, dtype.bytes());
     checkSize(name, weight, rows, stride);
-    return new Table(name, dtype, rows, headDim, weight, stride, null, 0, null, null);
+    return new Table(name, dtype, rows, headDim, weight, stride, null, 0, Access.MEMORY);
   }
 
   /** Returns the number of scales that an fp8 row of this width has. */
@@ -225,7 +265,7 @@ public final class Table {
 
   /** Returns what was read from disk so far, if the table is not in memory. */
   public RowReader.Statistics statistics() {
-    return reader == null ? RowReader.Statistics.NONE : reader.statistics();
+    return access.reader == null ? RowReader.Statistics.NONE : access.reader.statistics();
   }
 
   /** All rows are asked for before the first is waited for. */
@@ -254,7 +294,7 @@ public final class Table {
 
   /** Returns the rows' elements. */
   public MemorySegment weight() {
-    if (reader != null) {
+    if (access.reader != null) {
       throw new IllegalStateException(name + " is not in memory");
     }
     return weight;

@@ -3,6 +3,8 @@ package io.engram4j.table;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
 
 /** Plain Java: ordinary pages, and no say in how the system treats them. */
 final class JavaHostMemory implements HostMemory {
@@ -36,4 +38,29 @@ final class JavaHostMemory implements HostMemory {
 
   @Override
   public void willNeed(MemorySegment mapping, long offset, long bytes) {}
+
+  @Override
+  public AsyncFiles openAsync(List<Path> files) throws IOException {
+    throw new IOException("io_uring needs the module io.engram4j.ffm and native access");
+  }
+
+  @Override
+  public int nodes() {
+    return 1;
+  }
+
+  @Override
+  public int node() {
+    return 0;
+  }
+
+  @Override
+  public void spread(MemorySegment memory, int node) {
+    // plain Java knows of one node only, where all memory is
+  }
+
+  @Override
+  public long inPageCache(MemorySegment mapping) {
+    return -1;
+  }
 }

@@ -69,9 +69,9 @@ final class RowCache implements RowReader {
 
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment to) {
-    if (count > Fetch.MOST_ROWS) {
-      for (long first = 0; first < count; first += Fetch.MOST_ROWS) {
-        long some = Math.min(Fetch.MOST_ROWS, count - first);
+    if (count > ReadPlan.MOST_ROWS) {
+      for (long first = 0; first < count; first += ReadPlan.MOST_ROWS) {
+        long some = Math.min(ReadPlan.MOST_ROWS, count - first);
         read(rowIds.asSlice(8 * first), some, to.asSlice(rowBytes * first));
       }
       return;

@@ -1,115 +1,89 @@
 package io.engram4j.table;
 
 import io.engram4j.gather.RowReader;
+import io.engram4j.table.ReadPlan.Source;
 import io.engram4j.table.TableFile.Region;
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
-import java.nio.file.OpenOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.LockSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Reads rows from files past the page cache, many at once: a few threads with a buffer each, which
- * take the reads of all callers in turn. Only they touch the files, since a caller that is
- * interrupted in the midst of a read would close the file for all.
+ * Reads rows from files past the page cache, many at once. Closing waits for the lookups that are
+ * under way.
  */
 final class StreamedRows implements RowReader, Closeable {
-  /** Longest read: rows that lie side by side are fetched together. */
-  static final int MOST_BYTES = 128 << 10;
+  private static final Logger LOG = LoggerFactory.getLogger(StreamedRows.class);
 
   private final TableFile table;
-  private final List<Source> sources = new ArrayList<>();
-  private final BlockingQueue<Fetch> tickets = new LinkedBlockingQueue<>();
-  private final ConcurrentLinkedQueue<Fetch> idle = new ConcurrentLinkedQueue<>();
-  private final List<Thread> threads = new ArrayList<>();
-  private final boolean direct;
+  private final List<Source> sources;
+  private final RowReads files;
+  private final ConcurrentLinkedQueue<ReadPlan> idle = new ConcurrentLinkedQueue<>();
   private final LongAdder rowsRead = new LongAdder();
   private final LongAdder reads = new LongAdder();
   private final LongAdder bytes = new LongAdder();
-  private final Fetch stop;
-  private volatile boolean closed;
+  private final AtomicInteger users = new AtomicInteger();
+  private final AtomicBoolean closed = new AtomicBoolean();
 
-  /** One region of the rows, in an open file. */
-  record Source(Region region, FileChannel channel, int block, int rowOffset) {}
-
-  StreamedRows(TableFile table, int depth) throws IOException {
+  StreamedRows(TableFile table, HostMemory system, int depth) throws IOException {
     this.table = table;
-    this.stop = new Fetch(table, List.of());
-    boolean pastCache = true;
-    try {
-      Region weight = table.weight();
-      Region scale = table.scale();
-      if (table.isInterleaved()) {
-        Region rows = new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes());
-        pastCache = add(rows, 0);
-      } else {
-        pastCache = add(weight, 0);
-        pastCache &= scale == null || add(scale, weight.bytes());
+    this.sources = sources(table);
+    this.files = open(system, depth);
+  }
+
+  private static List<Source> sources(TableFile table) throws IOException {
+    Region weight = table.weight();
+    Region scale = table.scale();
+    List<Source> sources = new ArrayList<>();
+    if (table.isInterleaved()) {
+      Region rows = new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes());
+      sources.add(new Source(rows, block(weight.file()), 0));
+    } else {
+      sources.add(new Source(weight, block(weight.file()), 0));
+      if (scale != null) {
+        sources.add(new Source(scale, block(scale.file()), weight.bytes()));
       }
-    } catch (IOException | RuntimeException e) {
-      closeFiles();
+    }
+    return List.copyOf(sources);
+  }
+
+  private static int block(Path file) throws IOException {
+    return (int) Math.max(512, Math.min(65536, Files.getFileStore(file).getBlockSize()));
+  }
+
+  private RowReads open(HostMemory system, int depth) throws IOException {
+    QueuedReads queued;
+    try {
+      queued = new QueuedReads(system, sources, depth);
+    } catch (IOException e) {
+      LOG.debug("{} is read by threads, since {}", table.name(), e.getMessage());
+      return new PooledReads(table, sources, depth); // which tells if it is the file
+    }
+    try {
+      for (int i = 0; i < sources.size(); i++) {
+        Region region = sources.get(i).region();
+        table.requireSize(region.file(), queued.size(i), region.end(table.rows()));
+      }
+      return queued;
+    } catch (IOException e) {
+      queued.close();
       throw e;
     }
-    this.direct = pastCache;
-    try {
-      for (int i = 0; i < depth; i++) {
-        // here, not in the thread: one that died for want of a buffer would leave callers waiting
-        ByteBuffer buffer = ByteBuffer.allocateDirect(MOST_BYTES + 65536).alignedSlice(4096);
-        threads.add(
-            Thread.ofPlatform().daemon().name("engram-stream-" + i).start(() -> serve(buffer)));
-      }
-    } catch (OutOfMemoryError e) {
-      close();
-      throw new IOException(
-          "no memory for " + depth + " reads at once of " + table.name() + ": " + e.getMessage(),
-          e);
-    }
-  }
-
-  /** Opens a region's file, past the page cache if its file system can; returns whether it can. */
-  private boolean add(Region region, int rowOffset) throws IOException {
-    Path file = region.file();
-    int block = (int) Math.max(512, Math.min(65536, Files.getFileStore(file).getBlockSize()));
-    FileChannel channel;
-    boolean pastCache = true;
-    try {
-      channel = FileChannel.open(file, StandardOpenOption.READ, pastCache());
-    } catch (UnsupportedOperationException | IOException e) {
-      channel = FileChannel.open(file, StandardOpenOption.READ);
-      pastCache = false;
-    }
-    sources.add(new Source(region, channel, block, rowOffset));
-    table.requireSize(file, channel, region.end(table.rows()));
-    return pastCache;
-  }
-
-  /** The JDK's option for it, which is no part of its standard API, so there may be none. */
-  private static OpenOption pastCache() throws IOException {
-    try {
-      Class<?> options = Class.forName("com.sun.nio.file.ExtendedOpenOption");
-      for (Object option : options.getEnumConstants()) {
-        if (option.toString().equals("DIRECT")) {
-          return (OpenOption) option;
-        }
-      }
-    } catch (ClassNotFoundException e) {
-      throw new IOException("this JDK cannot read past the page cache", e);
-    }
-    throw new IOException("this JDK cannot read past the page cache");
   }
 
   String description() {
-    return threads.size() + " reads at once, " + (direct ? "past" : "through") + " the page cache";
+    return files.description();
   }
 
   @Override
@@ -119,73 +93,46 @@ final class StreamedRows implements RowReader, Closeable {
 
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
-    if (count > Fetch.MOST_ROWS) {
-      long row = table.rowBytes();
-      for (long first = 0; first < count; first += Fetch.MOST_ROWS) {
-        long some = Math.min(Fetch.MOST_ROWS, count - first);
-        read(rowIds.asSlice(8 * first), some, rows.asSlice(row * first));
+    users.incrementAndGet(); // before looking whether it is closed, so that close sees it
+    try {
+      if (closed.get()) {
+        throw new IllegalStateException("the files of " + table.name() + " are closed");
       }
-      return;
+      long row = table.rowBytes();
+      for (long first = 0; first < count; first += ReadPlan.MOST_ROWS) {
+        int some = (int) Math.min(ReadPlan.MOST_ROWS, count - first);
+        MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
+        readSome(ids, some, first == 0 ? rows : rows.asSlice(row * first));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      users.decrementAndGet();
     }
-    if (closed) {
-      throw new IllegalStateException("the files of " + table.name() + " are closed");
-    }
-    Fetch fetch = idle.poll();
-    if (fetch == null) {
-      fetch = new Fetch(table, sources);
-    }
-    int planned = fetch.prepare(rowIds, (int) count, rows);
-    for (int i = Math.min(planned, threads.size()); i > 0; i--) {
-      tickets.add(fetch);
-    }
-    fetch.await();
-    rowsRead.add(count);
-    reads.add(planned);
-    bytes.add(fetch.bytes());
-    idle.add(fetch);
-    fetch.requireRead();
   }
 
-  /** A thread's life: helps whoever asks until the files are closed. */
-  private void serve(ByteBuffer buffer) {
-    for (; ; ) {
-      try {
-        Fetch fetch = tickets.take();
-        if (fetch == stop) {
-          return;
-        }
-        fetch.help(buffer);
-      } catch (InterruptedException e) {
-        Thread.interrupted(); // nobody has a reason to; the files stay open
-      }
+  private void readSome(MemorySegment rowIds, int count, MemorySegment rows) throws IOException {
+    ReadPlan plan = idle.poll();
+    if (plan == null) {
+      plan = new ReadPlan(table, sources);
     }
+    plan.prepare(rowIds, count, rows);
+    files.run(plan);
+    rowsRead.add(count);
+    reads.add(plan.reads());
+    bytes.add(plan.bytes());
+    plan.end();
+    idle.add(plan);
   }
 
   @Override
   public void close() throws IOException {
-    closed = true;
-    for (int i = 0; i < threads.size(); i++) {
-      tickets.add(stop); // behind the tickets of those who still wait
+    if (!closed.compareAndSet(false, true)) {
+      return;
     }
-    boolean interrupted = false;
-    for (Thread thread : threads) {
-      while (thread.isAlive()) {
-        try {
-          thread.join();
-        } catch (InterruptedException e) {
-          interrupted = true;
-        }
-      }
+    while (users.get() > 0) {
+      LockSupport.parkNanos(100_000); // a lookup takes about as long
     }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
-    closeFiles();
-  }
-
-  private void closeFiles() throws IOException {
-    for (Source source : sources) {
-      source.channel().close();
-    }
+    files.close();
   }
 }

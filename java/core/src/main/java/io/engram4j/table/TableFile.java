@@ -140,15 +140,15 @@ public record TableFile(
 
   private MemorySegment map(Path file, long offset, long bytes, Arena arena) throws IOException {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      requireSize(file, channel, offset + bytes);
+      requireSize(file, channel.size(), offset + bytes);
       return channel.map(MapMode.READ_ONLY, offset, bytes, arena);
     }
   }
 
-  void requireSize(Path file, FileChannel channel, long end) throws IOException {
-    if (channel.size() < end) {
+  void requireSize(Path file, long size, long end) throws IOException {
+    if (size < end) {
       throw new IOException(
-          file + " has " + channel.size() + " bytes, but the rows of " + name + " end at " + end);
+          file + " has " + size + " bytes, but the rows of " + name + " end at " + end);
     }
   }
 }

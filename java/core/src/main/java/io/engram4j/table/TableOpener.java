@@ -9,20 +9,26 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.LongConsumer;
 
 /** Opens tables where the options say. Thread-safe. */
 public final class TableOpener {
   private final TableOptions options;
-  private final HostMemory memory = HostMemory.find();
+  private final HostMemory memory;
 
   /** An opener with these options. */
   public TableOpener(TableOptions options) {
+    this(options, HostMemory.find());
+  }
+
+  TableOpener(TableOptions options, HostMemory memory) {
     this.options = options;
+    this.memory = memory;
   }
 
   /** Returns the bytes of memory that tables may take here, a container's limit counted in. */
@@ -74,19 +80,29 @@ public final class TableOpener {
       memory.random(table.scale());
     }
     String form = file.isInterleaved() ? "packed file" : "original shards";
+    if (options.cacheBytes() > 0) {
+      RowCache cache = cache(file, table::read);
+      form += ", " + cache.capacity() + " rows cached";
+      table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), cache);
+    }
     return new HeldTable(table, Placement.MAPPED, form + why, null);
   }
 
+  private RowCache cache(TableFile file, RowReader reader) {
+    RowCache cache = new RowCache(reader, file.rowBytes(), options.cacheBytes());
+    RowSeed seed = options.seed();
+    if (seed != null) {
+      cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+    }
+    return cache;
+  }
+
   private HeldTable streamed(TableFile file, String why) throws IOException {
-    StreamedRows rows = new StreamedRows(file, options.queueDepth());
+    StreamedRows rows = new StreamedRows(file, memory, options.queueDepth());
     String description = rows.description();
     RowReader reader = rows;
     if (options.cacheBytes() > 0) {
-      RowCache cache = new RowCache(rows, file.rowBytes(), options.cacheBytes());
-      RowSeed seed = options.seed();
-      if (seed != null) {
-        cache.seed(known(seed.of(file.name()), file, cache.capacity()));
-      }
+      RowCache cache = cache(file, rows);
       reader = cache;
       description += ", " + cache.capacity() + " rows cached";
     }
@@ -100,60 +116,57 @@ public final class TableOpener {
   }
 
   private HeldTable resident(TableFile file, Placement placement, Arena arena) throws IOException {
+    int count = options.numa() == NumaPolicy.COPY_PER_NODE ? memory.nodes() : 1;
     long free = MemoryLimits.available();
-    if (file.bytes() > free) {
+    if (file.bytes() > free / count) {
       throw new IOException(
           file.name()
-              + " takes "
+              + (count == 1 ? " takes " : " takes " + count + " times ")
               + file.bytes()
               + " bytes, but only "
               + free
               + " bytes of memory are available");
     }
-    MemorySegment rows = memory.allocate(file.bytes(), arena);
-    if (placement == Placement.PINNED) {
-      memory.lock(rows);
+    List<MemorySegment> copies = new ArrayList<>();
+    for (int node = 0; node < count; node++) {
+      MemorySegment rows = memory.allocate(file.bytes(), arena);
+      switch (options.numa()) {
+        case FIRST_TOUCH -> {}
+        case BIND -> memory.spread(rows, memory.node());
+        case INTERLEAVE -> memory.spread(rows, -1);
+        case COPY_PER_NODE -> memory.spread(rows, node);
+      }
+      if (placement == Placement.PINNED) {
+        memory.lock(rows);
+      }
+      copies.add(rows);
     }
     long start = System.nanoTime();
-    copy(file, rows);
+    new Loader(file, options).load(copies);
     double seconds = (System.nanoTime() - start) / 1e9;
-    Table table = Table.interleaved(file.name(), file.dtype(), file.rows(), file.headDim(), rows);
+    List<Table> tables = new ArrayList<>();
+    for (MemorySegment rows : copies) {
+      tables.add(Table.interleaved(file.name(), file.dtype(), file.rows(), file.headDim(), rows));
+    }
+    Table table = count == 1 ? tables.getFirst() : Table.copied(tables, memory::node);
     String description =
         String.format(
             Locale.ROOT,
-            "%s%s, loaded at %.1f GB/s",
-            memory.pages(rows),
+            "%s%s%s, loaded at %.1f GB/s",
+            memory.pages(copies.getFirst()),
+            nodes(count),
             placement == Placement.PINNED ? ", locked" : "",
             file.bytes() / 1e9 / Math.max(seconds, 1e-9));
     return new HeldTable(table, placement, description, null);
   }
 
-  private void copy(TableFile file, MemorySegment rows) throws IOException {
-    int chunkRows = PackedFile.chunkRows(file.rowBytes());
-    long chunks = PackedFile.chunks(file.rows(), chunkRows);
-    LongConsumer progress = options.progress();
-    Parallel.run(
-        "load",
-        options.threads(),
-        chunks,
-        () -> {
-          BulkReader reader = new BulkReader(file, chunkRows);
-          return new Parallel.Worker() {
-            @Override
-            public void part(long chunk) throws IOException {
-              long first = chunk * chunkRows;
-              int count = (int) Math.min(chunkRows, file.rows() - first);
-              long bytes = (long) count * file.rowBytes();
-              reader.read(first, count, rows.asSlice(first * file.rowBytes(), bytes));
-              progress.accept(bytes);
-            }
-
-            @Override
-            public void close() throws IOException {
-              reader.close();
-            }
-          };
-        });
+  private String nodes(int copies) {
+    return switch (options.numa()) {
+      case FIRST_TOUCH -> "";
+      case BIND -> ", on one of " + memory.nodes() + " nodes";
+      case INTERLEAVE -> ", on all of " + memory.nodes() + " nodes";
+      case COPY_PER_NODE -> ", a copy on each of " + copies + " nodes";
+    };
   }
 
   /**

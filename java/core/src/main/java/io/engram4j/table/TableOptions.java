@@ -11,10 +11,11 @@ import org.jspecify.annotations.Nullable;
  * @param placement where rows are held
  * @param threads how many threads load a table that is copied
  * @param queueDepth reads that a streamed table has under way at once
- * @param cacheBytes memory for rows of a streamed table that were read lately, per table; 0 for
- *     none
+ * @param cacheBytes memory for rows of a streamed or mapped table that were read lately, per table;
+ *     0 for none
  * @param seed rows that the cache begins with, and holds as far as it can, or null
  * @param sharedDirectory where shared tables lie; a file system in memory
+ * @param numa on which NUMA nodes a resident or pinned table lies
  * @param progress hears of bytes of rows that are loaded, from any thread
  */
 public record TableOptions(
@@ -24,6 +25,7 @@ public record TableOptions(
     long cacheBytes,
     @Nullable RowSeed seed,
     Path sharedDirectory,
+    NumaPolicy numa,
     LongConsumer progress) {
   private static final int DEFAULT_DEPTH = 32;
 
@@ -43,45 +45,62 @@ public record TableOptions(
     Path shared =
         Files.isDirectory(memory) ? memory : Path.of(System.getProperty("java.io.tmpdir"));
     int threads = Math.min(16, Runtime.getRuntime().availableProcessors());
-    return new TableOptions(Placement.AUTO, threads, DEFAULT_DEPTH, 0, null, shared, bytes -> {});
+    return new TableOptions(
+        Placement.AUTO,
+        threads,
+        DEFAULT_DEPTH,
+        0,
+        null,
+        shared,
+        NumaPolicy.FIRST_TOUCH,
+        bytes -> {});
   }
 
   /** Returns these options with another placement. */
   public TableOptions placement(Placement other) {
     return new TableOptions(
-        other, threads, queueDepth, cacheBytes, seed, sharedDirectory, progress);
+        other, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, progress);
   }
 
   /** Returns these options with another number of loading threads. */
   public TableOptions threads(int other) {
     return new TableOptions(
-        placement, other, queueDepth, cacheBytes, seed, sharedDirectory, progress);
+        placement, other, queueDepth, cacheBytes, seed, sharedDirectory, numa, progress);
   }
 
   /** Returns these options with another number of reads at once. */
   public TableOptions queueDepth(int other) {
-    return new TableOptions(placement, threads, other, cacheBytes, seed, sharedDirectory, progress);
+    return new TableOptions(
+        placement, threads, other, cacheBytes, seed, sharedDirectory, numa, progress);
   }
 
-  /** Returns these options with a cache of so many bytes for each streamed table. */
+  /** Returns these options with a cache of so many bytes for each streamed or mapped table. */
   public TableOptions cacheBytes(long other) {
-    return new TableOptions(placement, threads, queueDepth, other, seed, sharedDirectory, progress);
+    return new TableOptions(
+        placement, threads, queueDepth, other, seed, sharedDirectory, numa, progress);
   }
 
-  /** Returns these options with rows that the cache of each streamed table begins with. */
+  /** Returns these options with rows that the cache of each table begins with. */
   public TableOptions seed(RowSeed other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, other, sharedDirectory, progress);
+        placement, threads, queueDepth, cacheBytes, other, sharedDirectory, numa, progress);
   }
 
   /** Returns these options with another directory for shared tables. */
   public TableOptions sharedDirectory(Path other) {
-    return new TableOptions(placement, threads, queueDepth, cacheBytes, seed, other, progress);
+    return new TableOptions(
+        placement, threads, queueDepth, cacheBytes, seed, other, numa, progress);
+  }
+
+  /** Returns these options with another choice of NUMA nodes. */
+  public TableOptions numa(NumaPolicy other) {
+    return new TableOptions(
+        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, other, progress);
   }
 
   /** Returns these options with a listener. */
   public TableOptions progress(LongConsumer other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, other);
+        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, other);
   }
 }

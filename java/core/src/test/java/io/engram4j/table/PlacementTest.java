@@ -19,15 +19,13 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Every placement gives the same rows, of the shards and of the packed file. */
 class PlacementTest {
-  private static final long ROWS = 40_000;
+  static final long ROWS = 40_000;
 
   @TempDir Path directory;
 
@@ -45,7 +43,7 @@ class PlacementTest {
         .queueDepth(5);
   }
 
-  private static byte[] read(Table table, long... ids) {
+  static byte[] read(Table table, long... ids) {
     int row = Math.toIntExact(table.rowBytes());
     MemorySegment rows = Arena.ofAuto().allocate((long) ids.length * row);
     table.read(MemorySegment.ofArray(ids), ids.length, rows);
@@ -55,7 +53,7 @@ class PlacementTest {
   }
 
   /** Ids in disorder, some side by side, some twice, the first, the last, and none. */
-  private static long[] ids(SplittableRandom random, int count) {
+  static long[] ids(SplittableRandom random, int count) {
     long[] ids = new long[count];
     for (int i = 0; i < count; i++) {
       ids[i] =
@@ -101,7 +99,7 @@ class PlacementTest {
   void manyThreadsShareAStreamedTable() throws Exception {
     for (TableFile source : sources()) {
       try (Arena arena = Arena.ofShared();
-          StreamedRows rows = new StreamedRows(source, 4)) {
+          StreamedRows rows = new StreamedRows(source, new JavaHostMemory(), 4)) {
         Table truth = source.map(arena);
         Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
         AtomicReference<Throwable> failed = new AtomicReference<>();
@@ -133,7 +131,7 @@ class PlacementTest {
   void anInterruptClosesNothing() throws Exception {
     TableFile source = sources().getLast();
     try (Arena arena = Arena.ofShared();
-        StreamedRows rows = new StreamedRows(source, 2)) {
+        StreamedRows rows = new StreamedRows(source, new JavaHostMemory(), 2)) {
       Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
       Thread.currentThread().interrupt();
       byte[] first = read(table, 5, 6, 30_000);
@@ -146,7 +144,7 @@ class PlacementTest {
   @Test
   void aFileThatShrinksIsNamed() throws Exception {
     TableFile source = sources().getLast();
-    try (StreamedRows rows = new StreamedRows(source, 2)) {
+    try (StreamedRows rows = new StreamedRows(source, new JavaHostMemory(), 2)) {
       Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
       try (FileChannel channel =
           FileChannel.open(source.weight().file(), StandardOpenOption.WRITE)) {
@@ -168,7 +166,7 @@ class PlacementTest {
 
     public static void main(String[] args) throws IOException {
       TableFile source = PackedFile.open(Path.of(args[0])).table();
-      try (StreamedRows rows = new StreamedRows(source, 32)) {
+      try (StreamedRows rows = new StreamedRows(source, new JavaHostMemory(), 32)) {
         System.out.println("opened " + rows.description());
       } catch (IOException e) {
         System.out.println("refused: " + e.getMessage());
@@ -217,78 +215,6 @@ class PlacementTest {
     }
     try (var files = Files.list(open)) {
       return files.count();
-    }
-  }
-
-  /** Attaches to a shared table and says so, or loads it first. */
-  static final class Attach {
-    private Attach() {}
-
-    public static void main(String[] args) throws Exception {
-      TableFile source = PackedFile.open(Path.of(args[0])).table();
-      TableOptions options =
-          TableOptions.defaults()
-              .placement(Placement.SHARED)
-              .threads(1)
-              .sharedDirectory(Path.of(args[1]))
-              .progress(bytes -> {
-                System.out.println("loading");
-                java.util.concurrent.locks.LockSupport.parkNanos(100_000_000);
-              });
-      try (Arena arena = Arena.ofShared()) {
-        HeldTable held = new TableOpener(options).open(source, source.bytes(), arena);
-        byte[] rows = read(held.table(), 0, 20_000, ROWS - 1);
-        System.out.println(held.description() + " " + java.util.Arrays.hashCode(rows));
-        System.in.read(); // until told to end
-      }
-    }
-  }
-
-  private Process attach(Path source) throws IOException {
-    return new ProcessBuilder(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-cp",
-            System.getProperty("java.class.path"),
-            Attach.class.getName(),
-            source.toString(),
-            directory.toString())
-        .redirectErrorStream(true)
-        .start();
-  }
-
-  @Test
-  void aSharedTableSurvivesTheDeathOfWhoLoadsIt() throws Exception {
-    TableFile source = sources().getLast();
-    int expected;
-    try (Arena arena = Arena.ofShared()) {
-      expected = java.util.Arrays.hashCode(read(source.map(arena), 0, 20_000, ROWS - 1));
-    }
-    Process first = attach(source.weight().file());
-    try (var lines = first.inputReader()) {
-      assertEquals("loading", lines.readLine());
-      first.destroyForcibly(); // half way
-    }
-    List<Process> others = List.of(attach(source.weight().file()), attach(source.weight().file()));
-    CountDownLatch right = new CountDownLatch(2);
-    for (Process other : others) {
-      Thread.ofPlatform()
-          .start(() -> {
-            try (var lines = other.inputReader()) {
-              String line = lines.readLine();
-              while (line != null && line.equals("loading")) {
-                line = lines.readLine();
-              }
-              if (line != null && line.endsWith(" " + expected)) {
-                right.countDown();
-              }
-            } catch (IOException e) {
-              throw new UncheckedIOException(e);
-            }
-          });
-    }
-    assertTrue(right.await(1, TimeUnit.MINUTES), "both have the right rows");
-    for (Process other : others) {
-      other.destroyForcibly().waitFor();
     }
   }
 }

@@ -1,27 +1,19 @@
 package io.engram4j.ffm;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
+import io.engram4j.table.AsyncFiles;
 import io.engram4j.table.HostMemory;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 
 /** Linux: anonymous mappings in huge pages, locking, and advice on mapped files. */
 public final class LinuxHostMemory implements HostMemory {
   private static final long HUGE = 2 << 20;
-  private static final int READ_WRITE = 3;
-  private static final int PRIVATE_ANONYMOUS = 0x22;
-  private static final int HUGETLB = 0x40000;
   private static final int RANDOM = 1;
   private static final int WILL_NEED = 3;
   private static final int HUGE_PAGE = 14;
@@ -29,121 +21,43 @@ public final class LinuxHostMemory implements HostMemory {
   /** Made by the service loader. */
   public LinuxHostMemory() {}
 
-  /** The C library's functions; made when they are first used, since that may be denied. */
-  @SuppressWarnings("restricted")
-  private static final class Calls {
-    static final long PAGE;
-    private static final MemoryLayout STATE = Linker.Option.captureStateLayout();
-    private static final long ERRNO =
-        STATE.byteOffset(MemoryLayout.PathElement.groupElement("errno"));
-    static final MethodHandle MMAP =
-        handle(
-            "mmap",
-            FunctionDescriptor.of(
-                ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-    static final MethodHandle MUNMAP =
-        handle("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
-    static final MethodHandle MLOCK =
-        handle(
-            "mlock",
-            FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG),
-            Linker.Option.captureCallState("errno"));
-    static final MethodHandle MADVISE =
-        handle("madvise", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-
-    static {
-      try {
-        PAGE = (int) handle("getpagesize", FunctionDescriptor.of(JAVA_INT)).invokeExact();
-      } catch (Throwable e) {
-        throw new ExceptionInInitializerError(e);
-      }
-    }
-
-    private static MethodHandle handle(
-        String name, FunctionDescriptor descriptor, Linker.Option... options) {
-      Linker linker = Linker.nativeLinker();
-      MemorySegment address = linker.defaultLookup().findOrThrow(name);
-      return linker.downcallHandle(address, descriptor, options);
-    }
-
-    static MemorySegment map(long bytes, int flags) {
-      try {
-        return (MemorySegment)
-            MMAP.invokeExact(MemorySegment.NULL, bytes, READ_WRITE, flags, -1, 0L);
-      } catch (Throwable e) {
-        throw new IllegalStateException(e);
-      }
-    }
-
-    static void unmap(MemorySegment map, long bytes) {
-      try {
-        int unused = (int) MUNMAP.invokeExact(map, bytes);
-      } catch (Throwable e) {
-        throw new IllegalStateException(e);
-      }
-    }
-
-    static void advise(long address, long bytes, int advice) {
-      try {
-        int unused = (int) MADVISE.invokeExact(address, bytes, advice); // advice may be refused
-      } catch (Throwable e) {
-        throw new IllegalStateException(e);
-      }
-    }
-
-    /** Returns 0, or the reason as the C library numbers it. */
-    static int lock(MemorySegment memory) {
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment state = arena.allocate(STATE);
-        int status = (int) MLOCK.invokeExact(state, memory, memory.byteSize());
-        return status == 0 ? 0 : state.get(JAVA_INT, ERRNO);
-      } catch (RuntimeException | Error e) {
-        throw e;
-      } catch (Throwable e) {
-        throw new IllegalStateException(e);
-      }
-    }
-  }
-
   @Override
   public boolean isAvailable() {
     if (!System.getProperty("os.name").toLowerCase(Locale.ROOT).startsWith("linux")) {
       return false;
     }
     try {
-      return Calls.PAGE > 0;
+      return Libc.PAGE > 0;
     } catch (LinkageError | IllegalCallerException e) {
       return false; // native access is denied
     }
   }
 
   @Override
-  @SuppressWarnings("restricted")
   public MemorySegment allocate(long bytes, Arena arena) throws IOException {
     long whole = (bytes + HUGE - 1) / HUGE * HUGE;
-    MemorySegment reserved = Calls.map(whole, PRIVATE_ANONYMOUS | HUGETLB);
-    if (reserved.address() != -1) {
+    long reserved = Libc.map(whole, Libc.PRIVATE_ANONYMOUS | Libc.HUGETLB, -1, 0);
+    if (reserved > 0) {
       return held(reserved, 0, whole, bytes, arena);
     }
     // one huge page more, so that the table can begin at one
-    MemorySegment map = Calls.map(whole + HUGE, PRIVATE_ANONYMOUS);
-    if (map.address() == -1) {
+    long map = Libc.map(whole + HUGE, Libc.PRIVATE_ANONYMOUS, -1, 0);
+    if (map < 0) {
       throw new IOException(
           "the system gives no "
               + bytes
               + " bytes of memory; address space limit: "
               + limit("Max address space"));
     }
-    long shift = (HUGE - map.address() % HUGE) % HUGE;
-    Calls.advise(map.address() + shift, whole, HUGE_PAGE);
+    long shift = (HUGE - map % HUGE) % HUGE;
+    Libc.advise(map + shift, whole, HUGE_PAGE);
     return held(map, shift, whole + HUGE, bytes, arena);
   }
 
   @SuppressWarnings("restricted")
-  private static MemorySegment held(
-      MemorySegment map, long shift, long whole, long bytes, Arena arena) {
-    return MemorySegment.ofAddress(map.address() + shift)
-        .reinterpret(bytes, arena, unused -> Calls.unmap(map, whole));
+  private static MemorySegment held(long map, long shift, long whole, long bytes, Arena arena) {
+    return MemorySegment.ofAddress(map + shift)
+        .reinterpret(bytes, arena, unused -> Libc.unmap(map, whole));
   }
 
   /** Told from what the system says of the mapping. */
@@ -172,7 +86,7 @@ public final class LinuxHostMemory implements HostMemory {
 
   @Override
   public void lock(MemorySegment memory) throws IOException {
-    int errno = Calls.lock(memory);
+    int errno = -Libc.lock(memory);
     if (errno != 0) {
       throw new IOException(
           "cannot lock "
@@ -212,7 +126,48 @@ public final class LinuxHostMemory implements HostMemory {
     if (!mapping.isNative()) {
       return;
     }
-    long start = (mapping.address() + offset) & -Calls.PAGE;
-    Calls.advise(start, mapping.address() + offset + bytes - start, advice);
+    long start = (mapping.address() + offset) & -Libc.PAGE;
+    Libc.advise(start, mapping.address() + offset + bytes - start, advice);
+  }
+
+  @Override
+  public AsyncFiles openAsync(List<Path> files) throws IOException {
+    return new UringFiles(files);
+  }
+
+  @Override
+  public int nodes() {
+    return Numa.NODES.length;
+  }
+
+  @Override
+  public int node() {
+    return Numa.node();
+  }
+
+  @Override
+  public void spread(MemorySegment memory, int node) throws IOException {
+    Numa.spread(memory, node);
+  }
+
+  @Override
+  public long inPageCache(MemorySegment mapping) {
+    long start = mapping.address() & -Libc.PAGE;
+    long end = mapping.address() + mapping.byteSize();
+    long step = Libc.PAGE << 20;
+    long pages = 0;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment states = arena.allocate(1 << 20);
+      for (long at = start; at < end; at += step) {
+        long bytes = Math.min(step, end - at);
+        if (Libc.inCore(at, bytes, states) != 0) {
+          return -1;
+        }
+        for (long i = 0; i < (bytes + Libc.PAGE - 1) / Libc.PAGE; i++) {
+          pages += states.get(ValueLayout.JAVA_BYTE, i) & 1;
+        }
+      }
+    }
+    return Math.min(mapping.byteSize(), pages * Libc.PAGE);
   }
 }

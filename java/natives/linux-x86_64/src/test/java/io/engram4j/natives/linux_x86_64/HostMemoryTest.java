@@ -21,7 +21,11 @@ import io.engram4j.tck.Golden;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Executors;
@@ -65,6 +69,49 @@ class HostMemoryTest {
       MemorySegment unmapped = MemorySegment.ofAddress(4096).reinterpret(1 << 20);
       IOException e = assertThrows(IOException.class, () -> memory.lock(unmapped));
       assertTrue(String.valueOf(e.getMessage()).contains("cannot lock 1048576 bytes"), "" + e);
+    }
+  }
+
+  @Test
+  void placesMemoryOnNodes() throws IOException {
+    HostMemory memory = HostMemory.find();
+    assertTrue(memory.nodes() >= 1);
+    try (Arena arena = Arena.ofShared()) {
+      for (int node = -1; node < memory.nodes(); node++) {
+        MemorySegment block = memory.allocate(5 << 20, arena);
+        memory.spread(block, node);
+        block.fill((byte) 1);
+      }
+      assertTrue(memory.node() >= 0 && memory.node() < memory.nodes());
+      MemorySegment unmapped = MemorySegment.ofAddress(4096).reinterpret(1 << 20);
+      IOException e = assertThrows(IOException.class, () -> memory.spread(unmapped, 0));
+      assertTrue(String.valueOf(e.getMessage()).contains("1048576 bytes on node"), "" + e);
+    }
+  }
+
+  @Test
+  void tellsWhatOfAFileIsInMemory() throws IOException {
+    HostMemory memory = HostMemory.find();
+    long bytes = 64 << 20;
+    Path file = directory.resolve("hole");
+    try (Arena arena = Arena.ofShared();
+        FileChannel channel =
+            FileChannel.open(
+                file,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE,
+                StandardOpenOption.CREATE)) {
+      channel.write(ByteBuffer.allocate(1), bytes - 1);
+      MemorySegment mapping = channel.map(FileChannel.MapMode.READ_ONLY, 0, bytes, arena);
+      memory.random(mapping);
+      assertTrue(memory.inPageCache(mapping) < 1 << 20, "a hole that nobody has read");
+      long half = 0;
+      for (long at = 0; at < bytes / 2; at += 4096) {
+        half += mapping.get(ValueLayout.JAVA_BYTE, at);
+      }
+      assertEquals(0, half);
+      long cached = memory.inPageCache(mapping);
+      assertTrue(cached >= bytes / 2 && cached < bytes / 2 + (4 << 20), cached + " bytes");
     }
   }
 
