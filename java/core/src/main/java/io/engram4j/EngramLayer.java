@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +31,10 @@ public final class EngramLayer {
   private final @Nullable LayerWeights weights;
   private final Backend.Hash hash;
   private final @Nullable Kernels kernels;
+  private final LongAdder prefetches = new LongAdder();
+  private final LongAdder stalls = new LongAdder();
+  private final LongAdder begunLate = new LongAdder();
+  private final LongAdder stalledNanos = new LongAdder();
 
   /** The kernels of the stages that need tensors. */
   private record Kernels(
@@ -252,6 +257,28 @@ public final class EngramLayer {
     } finally {
       model.exit();
     }
+  }
+
+  void countPrefetch() {
+    prefetches.increment();
+  }
+
+  void countStall(boolean late, long nanos) {
+    stalls.increment();
+    begunLate.add(late ? 1 : 0);
+    stalledNanos.add(nanos);
+  }
+
+  LayerStatistics statistics() {
+    Table table = weights().table();
+    return new LayerStatistics(
+        id(),
+        table.name(),
+        prefetches.sum(),
+        stalls.sum(),
+        begunLate.sum(),
+        stalledNanos.sum(),
+        table.statistics());
   }
 
   private void requireOurs(EngramBatch batch) {

@@ -13,6 +13,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +49,7 @@ public final class EngramModel implements AutoCloseable {
     private final @Nullable AutoCloseable owner;
     private final AtomicInteger users = new AtomicInteger();
     private final AtomicBoolean freed = new AtomicBoolean();
+    private @Nullable ExecutorService threads;
 
     Memory(@Nullable AutoCloseable owner) {
       this.owner = owner;
@@ -64,8 +68,24 @@ public final class EngramModel implements AutoCloseable {
       }
     }
 
+    synchronized Executor threads(int count) {
+      if (threads == null) {
+        threads =
+            Executors.newFixedThreadPool(
+                count, Thread.ofPlatform().daemon().name("engram-prefetch-", 0).factory());
+      }
+      return threads;
+    }
+
+    private synchronized void endThreads() {
+      if (threads != null) {
+        threads.shutdown(); // what is queued finds the model closed
+      }
+    }
+
     /** The last call under way frees the memory; without any, this one does. */
     void close() {
+      endThreads();
       int before = users.getAndUpdate(n -> n | CLOSING);
       if (before == 0) {
         free();
@@ -198,6 +218,20 @@ public final class EngramModel implements AutoCloseable {
   /** Returns the rows that are replaced while the model serves; all views share them. */
   public RowOverlay overlay() {
     return overlay;
+  }
+
+  /**
+   * Returns what the rows of each layer have cost so far, in the order of the configuration.
+   *
+   * @throws IllegalStateException if the model was opened for hashing only
+   */
+  public List<LayerStatistics> statistics() {
+    return layers.stream().map(EngramLayer::statistics).toList();
+  }
+
+  /** Threads for those who bring none, one per layer; they end when the model is closed. */
+  Executor prefetchThreads() {
+    return memory.threads(layers.size());
   }
 
   /** Returns the configuration. */

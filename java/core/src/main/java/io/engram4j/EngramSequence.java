@@ -281,6 +281,14 @@ public final class EngramSequence {
     ownBatch().clear().add(this, length() - count, count).prefetch(executor);
   }
 
+  /**
+   * As {@link #prefetch(int, Executor)}, on threads of the model's own, which it starts for this
+   * and ends when it is closed.
+   */
+  public void prefetch(int count) {
+    prefetch(count, model.prefetchThreads());
+  }
+
   /** The batch of calls that take this sequence alone: it keeps its memory from call to call. */
   EngramBatch ownBatch() {
     EngramBatch own = batch;

@@ -49,6 +49,7 @@ final class Prefetch implements Runnable {
       state.set(IDLE);
       throw e;
     }
+    layer.countPrefetch();
   }
 
   @Override
@@ -59,8 +60,13 @@ final class Prefetch implements Runnable {
   }
 
   private void work() {
+    PrefetchEvent event = new PrefetchEvent();
+    event.begin();
     try {
       layer.fetch(batch, rowIds, staging);
+      event.layer = layer.id();
+      event.tokens = batch.tokens();
+      event.commit();
     } catch (RuntimeException | Error e) {
       failure = e;
     } finally {
@@ -81,6 +87,7 @@ final class Prefetch implements Runnable {
   void await() {
     if (state.get() != DONE) {
       StallEvent event = new StallEvent();
+      long start = System.nanoTime();
       event.begin();
       event.inline = state.compareAndSet(QUEUED, RUNNING);
       if (event.inline) {
@@ -90,6 +97,7 @@ final class Prefetch implements Runnable {
       event.layer = layer.id();
       event.tokens = batch.tokens();
       event.commit();
+      layer.countStall(event.inline, System.nanoTime() - start);
     }
     switch (failure) {
       case null -> {}

@@ -3,7 +3,10 @@ package io.engram4j;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -132,6 +135,40 @@ class PrefetchTest {
     } finally {
       java.nio.file.Files.delete(file);
     }
+  }
+
+  @Test
+  void theModelsOwnThreadsAndItsStatistics() {
+    List<Thread> threads;
+    try (EngramModel own = TestModels.v41()) {
+      EngramSequence sequence = own.newSequence();
+      sequence.append(new int[] {1, 2, 3});
+      sequence.prefetch(3);
+      float[] hidden = stream(3);
+      own.layers().forEach(layer -> layer.apply(sequence, 3, hidden));
+      sequence.append(new int[] {4});
+      sequence.ownBatch().clear().add(sequence, 3, 1).prefetch(task -> {}); // nobody fetches
+      float[] last = stream(1);
+      own.layers().forEach(layer -> layer.apply(sequence, 1, last));
+      for (LayerStatistics layer : own.statistics()) {
+        assertEquals(2, layer.prefetches());
+        assertEquals(1, layer.begunLate());
+        assertTrue(layer.stalls() == 1 || layer.stalls() == 2, layer.toString());
+        assertTrue(layer.stalledNanos() > 0);
+        assertEquals(own.layer(layer.layer()).weights().table().name(), layer.table());
+      }
+      threads = prefetchThreads();
+      assertEquals(own.layers().size(), threads.size());
+    }
+    for (Thread thread : threads) {
+      assertTimeoutPreemptively(Duration.ofSeconds(20), () -> thread.join());
+    }
+  }
+
+  private static List<Thread> prefetchThreads() {
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().startsWith("engram-prefetch-"))
+        .toList();
   }
 
   @Test

@@ -94,6 +94,10 @@ public final class DecodeLoop {
     int rounds = args.length > 2 ? Integer.parseInt(args[2]) : 9;
     int tokens = args.length > 3 ? Integer.parseInt(args[3]) : 20;
     DecodeLoop loop = new DecodeLoop(gigabytes);
+    if (args.length > 4 && args[4].equals("prefill")) {
+      PrefillReads.run(directory, loop.layouts.getFirst(), rounds);
+      return;
+    }
     List<TableFile> files = new ArrayList<>();
     for (LayerLayout layout : loop.layouts) {
       files.add(DecodeWeights.table(directory, layout));
@@ -212,7 +216,7 @@ public final class DecodeLoop {
     });
   }
 
-  private static double median(List<Double> values) {
+  static double median(List<Double> values) {
     return values.stream().sorted().toList().get(values.size() / 2);
   }
 
@@ -223,7 +227,7 @@ public final class DecodeLoop {
   }
 
   /** Drops the page cache of the whole machine; returns whether that was allowed. */
-  private static boolean dropCache() {
+  static boolean dropCache() {
     try {
       Files.writeString(Path.of("/proc/sys/vm/drop_caches"), "1\n");
       return true;

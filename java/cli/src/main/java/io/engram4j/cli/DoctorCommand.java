@@ -12,18 +12,30 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
 
 /** Shows what the machine offers and which backends can run, with reasons. */
 @Command(
     name = "doctor",
-    description = "Show machine, JDK, memory limits, and which backends can run and why not.")
+    description = {
+      "Show machine, JDK, memory limits, and which backends can run and why not; with a model",
+      "directory also its tables, and how much of them is in memory."
+    })
 final class DoctorCommand implements Callable<Integer> {
   @Mixin Output output = new Output();
 
+  @Parameters(
+      index = "0",
+      arity = "0..1",
+      paramLabel = "DIR",
+      description = "A Hugging Face model directory.")
+  @Nullable Path directory;
+
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
     Map<String, Object> json = new LinkedHashMap<>();
     List<List<String>> rows = new ArrayList<>();
     var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
@@ -42,6 +54,10 @@ final class DoctorCommand implements Callable<Integer> {
     output.table(List.of("machine", ""), rows);
     output.line("");
     backends(json);
+    if (directory != null) {
+      output.line("");
+      new TableReport(directory, output).write(json);
+    }
     output.json(json);
     return 0;
   }

@@ -94,6 +94,22 @@ class TableCommandsTest {
   }
 
   @Test
+  void doctorShowsTablesAndWhatIsInMemory() throws IOException {
+    for (int round = 0; round < 2; round++) {
+      JsonNode tables = json("doctor", model.toString()).get("tables");
+      assertEquals(2, tables.size());
+      JsonNode table = tables.get(1);
+      assertEquals(14, table.get("layer").asInt());
+      assertEquals(round == 0 ? "shards" : "packed", table.get("form").asText());
+      long cached = table.get("in_memory_bytes").asLong();
+      assertTrue(cached > table.get("bytes").asLong() / 2, "just written: " + table);
+      json("pack", model.toString(), model.toString());
+    }
+    assertTrue(Cli.run("doctor", model.toString()).out().contains("engram-layer-1.rows (packed"));
+    assertEquals(2, Cli.run("doctor", "/no/such").exit());
+  }
+
+  @Test
   void aDamagedOrStalePackedFileIsNotUsed() throws IOException {
     json("pack", model.toString(), model.toString());
     Path rows = model.resolve("engram-layer-14.rows");

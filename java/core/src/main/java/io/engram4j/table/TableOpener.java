@@ -2,6 +2,7 @@ package io.engram4j.table;
 
 import io.engram4j.gather.RowReader;
 import io.engram4j.gather.Table;
+import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -79,13 +80,31 @@ public final class TableOpener {
     if (table.scaleStride() > 0) {
       memory.random(table.scale());
     }
+    Closeable closeable = null;
     String form = file.isInterleaved() ? "packed file" : "original shards";
     if (options.cacheBytes() > 0) {
       RowCache cache = cache(file, table::read);
       form += ", " + cache.capacity() + " rows cached";
       table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), cache);
+      closeable = new CacheWatch(file.name(), cache, null);
     }
-    return new HeldTable(table, Placement.MAPPED, form + why, null);
+    return new HeldTable(table, Placement.MAPPED, form + why, closeable);
+  }
+
+  /**
+   * Returns how many bytes of a table's files are in memory just now, or -1 if the system does not
+   * tell.
+   *
+   * @throws IOException if the files cannot be mapped
+   */
+  public static long inPageCache(TableFile file) throws IOException {
+    HostMemory memory = HostMemory.find();
+    try (Arena arena = Arena.ofConfined()) {
+      Table table = file.map(arena);
+      long bytes = memory.inPageCache(table.weight());
+      boolean apart = table.scaleStride() > 0 && !file.isInterleaved();
+      return bytes >= 0 && apart ? bytes + memory.inPageCache(table.scale()) : bytes;
+    }
   }
 
   private RowCache cache(TableFile file, RowReader reader) {
@@ -101,13 +120,21 @@ public final class TableOpener {
     StreamedRows rows = new StreamedRows(file, memory, options.queueDepth());
     String description = rows.description();
     RowReader reader = rows;
+    Closeable closeable = rows;
     if (options.cacheBytes() > 0) {
-      RowCache cache = cache(file, rows);
+      RowCache cache;
+      try {
+        cache = cache(file, rows);
+      } catch (RuntimeException | Error e) {
+        rows.close();
+        throw e;
+      }
       reader = cache;
+      closeable = new CacheWatch(file.name(), cache, rows);
       description += ", " + cache.capacity() + " rows cached";
     }
     Table table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), reader);
-    return new HeldTable(table, Placement.STREAMED, description + why, rows);
+    return new HeldTable(table, Placement.STREAMED, description + why, closeable);
   }
 
   /** Rows that this table has, so many that the cache can hold them. */
