@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module io.engram4j.bench {
   requires io.engram4j.core;
+  requires com.github.benmanes.caffeine;
   requires jmh.core;
   requires static org.jspecify;
 }

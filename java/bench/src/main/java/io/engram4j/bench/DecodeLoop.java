@@ -1,9 +1,13 @@
 package io.engram4j.bench;
 
+import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
+import io.engram4j.LayerStatistics;
 import io.engram4j.LayerWeights;
+import io.engram4j.Stage;
+import io.engram4j.StageListener;
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.Backends;
 import io.engram4j.format.Dtype;
@@ -37,6 +41,7 @@ import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -45,8 +50,10 @@ import org.jspecify.annotations.Nullable;
  * fixed buffer is the measure; the loss against it is what tables cost. Placements take turns, so
  * that a noisy machine is noisy for all.
  *
- * <p>Arguments: a directory on the disk to be measured, gigabytes of tables (8), rounds (9), tokens
- * a round (20). Cold means that the page cache was dropped before each round, which needs root.
+ * <p>Arguments: {@code decode}, or {@code prefill} for {@link PrefillReads}, or {@code rows} for
+ * {@link SameRows}; a directory on the disk to be measured, gigabytes of tables (8), rounds (9),
+ * tokens a round (20). Cold means that the page cache was dropped before each round, which needs
+ * root.
  */
 public final class DecodeLoop {
   private static final int HIDDEN = 5120;
@@ -87,22 +94,28 @@ public final class DecodeLoop {
   /** One way to hold the tables, and whether rows are fetched ahead. */
   private record Run(String name, EngramModel model, boolean ahead, boolean cold) {}
 
+  /** Milliseconds a token, and those of them that the loop spent on rows. */
+  private record Round(double millis, double rows) {}
+
   /** Runs it and prints a table. */
   public static void main(String[] args) throws IOException {
-    Path directory = Path.of(args[0]);
-    double gigabytes = args.length > 1 ? Double.parseDouble(args[1]) : 8;
-    int rounds = args.length > 2 ? Integer.parseInt(args[2]) : 9;
-    int tokens = args.length > 3 ? Integer.parseInt(args[3]) : 20;
+    Path directory = Path.of(args[1]);
+    double gigabytes = args.length > 2 ? Double.parseDouble(args[2]) : 8;
+    int rounds = args.length > 3 ? Integer.parseInt(args[3]) : 9;
+    int tokens = args.length > 4 ? Integer.parseInt(args[4]) : 20;
     DecodeLoop loop = new DecodeLoop(gigabytes);
-    if (args.length > 4 && args[4].equals("prefill")) {
-      PrefillReads.run(directory, loop.layouts.getFirst(), rounds);
-      return;
+    switch (args[0]) {
+      case "decode" -> {
+        List<TableFile> files = new ArrayList<>();
+        for (LayerLayout layout : loop.layouts) {
+          files.add(DecodeWeights.table(directory, layout));
+        }
+        loop.measure(files, rounds, tokens);
+      }
+      case "prefill" -> PrefillReads.run(directory, loop.layouts.getFirst(), rounds);
+      case "rows" -> SameRows.run(directory, loop.layouts.getFirst());
+      default -> throw new IllegalArgumentException(args[0] + " is not decode, prefill or rows");
     }
-    List<TableFile> files = new ArrayList<>();
-    for (LayerLayout layout : loop.layouts) {
-      files.add(DecodeWeights.table(directory, layout));
-    }
-    loop.measure(files, rounds, tokens);
   }
 
   private EngramModel model(List<TableFile> files, @Nullable Placement placement)
@@ -146,7 +159,7 @@ public final class DecodeLoop {
         runs.add(new Run("streamed", streamed, ahead, true));
       }
     }
-    Map<Run, List<Double>> times = new LinkedHashMap<>();
+    Map<Run, List<Round>> times = new LinkedHashMap<>();
     try (ExecutorService pool = Executors.newFixedThreadPool(2)) {
       for (int round = -1; round < rounds; round++) {
         for (Run run : runs) {
@@ -155,9 +168,9 @@ public final class DecodeLoop {
           } else if (run.name().equals("mapped warm")) {
             warm(files);
           }
-          double millis = round(run, pool, tokens);
+          Round measured = round(run, pool, tokens);
           if (round >= 0) {
-            times.computeIfAbsent(run, r -> new ArrayList<>()).add(millis);
+            times.computeIfAbsent(run, r -> new ArrayList<>()).add(measured);
           }
         }
       }
@@ -165,53 +178,75 @@ public final class DecodeLoop {
     show(times);
   }
 
-  /** Returns milliseconds a token. */
-  private double round(Run run, ExecutorService pool, int tokens) {
+  private Round round(Run run, ExecutorService pool, int tokens) {
     EngramSequence sequence = run.model().newSequence();
     MemorySegment stream = Arena.ofAuto().allocate(4L * HIDDEN * BRANCHES, 64);
     HiddenStream hidden = HiddenStream.of(stream, Dtype.F32, BRANCHES, HIDDEN);
     int[] token = new int[1];
     sequence.append(new int[] {1, 2, 3});
+    EngramBatch batch = run.model().newBatch();
+    long[] inRows = {-stalled(run.model())};
+    StageListener listener =
+        (stage, first, count, data, nanos) ->
+            inRows[0] += stage == Stage.HASH || stage == Stage.GATHER ? nanos : 0;
     long start = System.nanoTime();
     for (int i = 0; i < tokens; i++) {
       token[0] = random.nextInt(VOCABULARY);
       sequence.append(token);
+      batch.clear().add(sequence, sequence.length() - 1, 1);
       if (run.ahead()) {
-        sequence.prefetch(1, pool);
+        batch.prefetch(pool);
       }
       for (EngramLayer layer : run.model().layers()) {
         stack.run(stackIn, 1, stackOut); // the model's other layers
-        layer.apply(sequence, 1, hidden);
+        layer.apply(batch, hidden, listener);
       }
     }
-    return (System.nanoTime() - start) / 1e6 / tokens;
+    double all = System.nanoTime() - start;
+    inRows[0] += stalled(run.model());
+    return new Round(all / 1e6 / tokens, inRows[0] / 1e6 / tokens);
   }
 
-  /** Losses are medians over rounds, each against the fixed buffer of its own round. */
-  private static void show(Map<Run, List<Double>> times) {
-    List<Double> fixed = times.values().iterator().next();
+  private static long stalled(EngramModel model) {
+    return model.statistics().stream().mapToLong(LayerStatistics::stalledNanos).sum();
+  }
+
+  private static double median(List<Round> rounds, ToDoubleFunction<Round> what) {
+    return median(rounds.stream().map(what::applyAsDouble).toList());
+  }
+
+  /**
+   * The loss is what the loop spends on rows (waiting for them, hashing, gathering) beyond what it
+   * spends with a fixed buffer, as a share of its time; medians over rounds.
+   */
+  private static void show(Map<Run, List<Round>> times) {
+    List<Round> fixed = times.values().iterator().next();
     System.out.printf(
         Locale.ROOT,
-        "%n%-14s %-9s %9s %9s %9s %8s%n",
+        "%n%-14s %-9s %9s %9s %9s %12s %8s%n",
         "rows from",
         "prefetch",
         "ms/token",
         "min",
         "max",
+        "rows us/tok",
         "loss");
     times.forEach((run, all) -> {
       List<Double> losses = new ArrayList<>();
       for (int round = 0; round < all.size(); round++) {
-        losses.add(100 * (1 - fixed.get(round) / all.get(round)));
+        double more = all.get(round).rows() - fixed.get(round).rows();
+        losses.add(100 * more / all.get(round).millis());
       }
+      List<Double> millis = all.stream().map(Round::millis).toList();
       System.out.printf(
           Locale.ROOT,
-          "%-14s %-9s %9.2f %9.2f %9.2f %7.1f%%%n",
+          "%-14s %-9s %9.2f %9.2f %9.2f %12.1f %7.2f%%%n",
           run.name(),
           run.ahead() ? "yes" : "no",
-          median(all),
-          Collections.min(all),
-          Collections.max(all),
+          median(millis),
+          Collections.min(millis),
+          Collections.max(millis),
+          1000 * median(all, Round::rows),
           median(losses));
     });
   }

@@ -25,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  * for all.
  */
 final class PooledReads implements RowReads {
+  /** 128 threads read 1.1 times as fast as 32, but are not worth having. */
+  private static final int MOST_THREADS = 32;
+
   private final TableFile table;
   private final List<FileChannel> channels = new ArrayList<>();
   private final BlockingQueue<Job> tickets = new LinkedBlockingQueue<>();
@@ -46,9 +49,10 @@ final class PooledReads implements RowReads {
       closeFiles();
       throw e;
     }
+    int count = Math.min(depth, MOST_THREADS);
     int bytes = sources.stream().mapToInt(Source::mostBytes).max().orElseThrow();
     try {
-      for (int i = 0; i < depth; i++) {
+      for (int i = 0; i < count; i++) {
         // here, not in the thread: one that died for want of a buffer would leave callers waiting
         ByteBuffer buffer = ByteBuffer.allocateDirect(bytes + 4096).alignedSlice(4096);
         threads.add(
@@ -57,7 +61,7 @@ final class PooledReads implements RowReads {
     } catch (OutOfMemoryError e) {
       close();
       throw new IOException(
-          "no memory for " + depth + " reads at once of " + table.name() + ": " + e.getMessage(),
+          "no memory for " + count + " reads at once of " + table.name() + ": " + e.getMessage(),
           e);
     }
   }

@@ -9,22 +9,26 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * Rows that were read lately, in a bounded part of memory off the heap: sets of eight places, of
- * which the one that has not been used for longest, roughly, goes first. Rows of a seed can be held
- * for good. Thread-safe; a lookup takes the lock of one of 64 groups of sets.
+ * Rows that were read lately, in a bounded part of memory off the heap: sets of eight places. Rows
+ * count their uses; a hand goes round each set and takes one use from every row it passes, and the
+ * first that has none left goes. Rows of a seed can be held for good.
+ *
+ * <p>Why this and no general cache: docs/decisions/0009. Thread-safe; a lookup takes the lock of
+ * one of 64 groups of sets.
  */
 final class RowCache implements RowReader {
   private static final int WAYS = 8;
   private static final int STRIPES = 64;
   private static final int MOST_HELD = 6; // of a set's places, so that others still pass through
-  private static final byte HELD = 2;
+  private static final byte HELD = 16;
+  private static final int COUNT = 15; // the bits of a mark that count uses
 
   private final RowReader source;
   private final int rowBytes;
   private final int sets;
   private final MemorySegment rows;
   private final long[] keys; // row id + 1; 0 is an empty place
-  private final byte[] marks; // 1: used since the hand passed; HELD
+  private final byte[] marks; // uses left, up to COUNT; HELD
   private final byte[] hands;
   private final Object[] locks = new Object[STRIPES];
   private final ConcurrentLinkedQueue<Misses> idle = new ConcurrentLinkedQueue<>();
@@ -114,7 +118,9 @@ final class RowCache implements RowReader {
       if (place < 0) {
         return false;
       }
-      marks[place] |= 1;
+      if ((marks[place] & COUNT) < COUNT) {
+        marks[place]++;
+      }
       MemorySegment.copy(rows, (long) place * rowBytes, to, at, rowBytes);
       return true;
     }
@@ -156,11 +162,10 @@ final class RowCache implements RowReader {
     return held;
   }
 
-  /** The hand goes round and takes the first place that was not used since it passed. */
   private int victim(int set) {
-    for (int i = 0; i < WAYS; i++) {
-      if (keys[set * WAYS + i] == 0) {
-        return set * WAYS + i;
+    for (int place = set * WAYS; place < (set + 1) * WAYS; place++) {
+      if (keys[place] == 0) {
+        return place;
       }
     }
     for (; ; ) {
@@ -169,7 +174,9 @@ final class RowCache implements RowReader {
       if (marks[place] == 0) {
         return place;
       }
-      marks[place] &= HELD;
+      if ((marks[place] & COUNT) > 0) {
+        marks[place]--;
+      }
     }
   }
 

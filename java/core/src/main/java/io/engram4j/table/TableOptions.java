@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param placement where rows are held
  * @param threads how many threads load a table that is copied
- * @param queueDepth reads that a streamed table has under way at once
+ * @param queueDepth reads that a streamed table has under way at once; of threads, where they must
+ *     serve instead of the system, there are at most 32
  * @param cacheBytes memory for rows of a streamed or mapped table that were read lately, per table;
  *     0 for none
  * @param seed rows that the cache begins with, and holds as far as it can, or null
@@ -27,7 +28,7 @@ public record TableOptions(
     Path sharedDirectory,
     NumaPolicy numa,
     LongConsumer progress) {
-  private static final int DEFAULT_DEPTH = 32;
+  private static final int DEFAULT_DEPTH = 128;
 
   public TableOptions {
     if (cacheBytes < 0) {
@@ -39,7 +40,7 @@ public record TableOptions(
     }
   }
 
-  /** Returns the defaults: {@link Placement#AUTO}, a thread per core, 32 reads at once. */
+  /** Returns the defaults: {@link Placement#AUTO}, a thread per core, 128 reads at once. */
   public static TableOptions defaults() {
     Path memory = Path.of("/dev/shm");
     Path shared =
