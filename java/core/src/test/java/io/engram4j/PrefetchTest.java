@@ -152,8 +152,9 @@ class PrefetchTest {
       own.layers().forEach(layer -> layer.apply(sequence, 1, last));
       for (LayerStatistics layer : own.statistics()) {
         assertEquals(2, layer.prefetches());
-        assertEquals(1, layer.begunLate());
-        assertTrue(layer.stalls() == 1 || layer.stalls() == 2, layer.toString());
+        // the second time nobody fetched; the first time a thread may have been late as well
+        assertTrue(1 <= layer.begunLate() && layer.begunLate() <= layer.stalls(), "" + layer);
+        assertTrue(layer.stalls() <= 2, layer.toString());
         assertTrue(layer.stalledNanos() > 0);
         assertEquals(own.layer(layer.layer()).weights().table().name(), layer.table());
       }
