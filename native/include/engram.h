@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 3
+#define ENGRAM_ABI 4
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -79,15 +79,20 @@ struct engram_table {
   long long scale_stride; /* interleaved rows have one stride for both */
 };
 
-/* The weight of a linear map. */
+/* The weight of a linear map, or of some of its inputs. */
 struct engram_linear {
   int struct_size;
   int type; /* ENGRAM_F32, BF16 or F8_E4M3 */
   int outputs;
   int inputs;
-  const void *weight; /* [outputs, inputs] */
-  const void *scale;  /* F8_E4M3: e8m0 [ceil(outputs / 32), ceil(inputs / 32)], else null */
-  const float *bias;  /* [outputs], or null */
+  const void *weight; /* [outputs, inputs], rows weight_stride bytes apart */
+  const void
+      *scale; /* F8_E4M3: e8m0 [ceil(outputs / 32), ceil(inputs / 32)], likewise, else null */
+  const float *bias; /* [outputs], or null */
+  long long weight_stride;
+  long long scale_stride;
+  int nan_free; /* 1 if engram_nan_free has said so of these weights, which is twice as fast */
+  int reserved;
 };
 
 /* The weights of a gate. */
@@ -151,6 +156,12 @@ ENGRAM_API int engram_gather(int tier, const struct engram_table *table, const l
 ENGRAM_API int engram_project(int tier, const struct engram_linear *linear, const float *in,
                               long long tokens, int first, int count, float *out,
                               long long out_stride);
+
+/*
+ * Returns 1 if no weight is NaN, 0 if some are, or a status below 0. Reads all fp8 weights; of
+ * other types it knows nothing and returns 0. For the field nan_free, once per matrix.
+ */
+ENGRAM_API int engram_nan_free(int tier, const struct engram_linear *linear);
 
 /*
  * Stage gate.

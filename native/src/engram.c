@@ -7,7 +7,7 @@ _Static_assert(offsetof(struct engram_layout, inverses) == 40, "layout of struct
 _Static_assert(sizeof(struct engram_table) == 56, "layout of struct engram_table");
 _Static_assert(offsetof(struct engram_table, scale_stride) == 48, "layout of struct engram_table");
 _Static_assert(offsetof(struct engram_table, rows) == 16, "layout of struct engram_table");
-_Static_assert(sizeof(struct engram_linear) == 40, "layout of struct engram_linear");
+_Static_assert(sizeof(struct engram_linear) == 64, "layout of struct engram_linear");
 _Static_assert(sizeof(struct engram_gate_weights) == 32, "layout of struct engram_gate_weights");
 _Static_assert(offsetof(struct engram_gate_weights, eps) == 24,
                "layout of struct engram_gate_weights");
@@ -148,6 +148,41 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
   return ENGRAM_OK;
 }
 
+static int is_linear(const struct engram_linear *linear) {
+  int fp8 = linear->type == ENGRAM_F8_E4M3;
+  return (fp8 || linear->type == ENGRAM_F32 || linear->type == ENGRAM_BF16) &&
+         linear->outputs > 0 && linear->inputs > 0 && linear->weight &&
+         linear->weight_stride >= (int64_t)linear->inputs * engram_type_bytes(linear->type) &&
+         (fp8 ? linear->scale && linear->scale_stride >= engram_blocks(linear->inputs)
+              : !linear->scale);
+}
+
+int engram_nan_free(int tier, const struct engram_linear *linear) {
+  const struct engram_kernels *k = kernels(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!linear) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (linear->struct_size != sizeof *linear) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  if (!is_linear(linear)) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (linear->type != ENGRAM_F8_E4M3) {
+    return 0;
+  }
+  const uint8_t *codes = linear->weight;
+  for (int output = 0; output < linear->outputs; output++) {
+    if (!k->nan_free(codes + output * (int64_t)linear->weight_stride, linear->inputs)) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
 int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens,
                    int first, int count, float *out, long long out_stride) {
   const struct engram_kernels *k = kernels(tier);
@@ -160,10 +195,8 @@ int engram_project(int tier, const struct engram_linear *linear, const float *in
   if (linear->struct_size != sizeof *linear) {
     return ENGRAM_ERROR_STRUCT;
   }
-  int fp8 = linear->type == ENGRAM_F8_E4M3;
-  if ((!fp8 && linear->type != ENGRAM_F32 && linear->type != ENGRAM_BF16) || linear->outputs < 1 ||
-      linear->inputs < 1 || !linear->weight || fp8 != (linear->scale != NULL) || first < 0 ||
-      count < 0 || count > linear->outputs - first || out_stride < count) {
+  if (!is_linear(linear) || first < 0 || count < 0 || count > linear->outputs - first ||
+      out_stride < count) {
     return ENGRAM_ERROR_ARGUMENT;
   }
   k->project(linear, in, tokens, first, count, out, out_stride);

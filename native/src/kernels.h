@@ -19,6 +19,8 @@ struct engram_kernels {
                  uint8_t *out, int out_type);
   void (*project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                   int count, float *out, int64_t out_stride);
+  /* whether none of count e4m3 codes is NaN */
+  int (*nan_free)(const uint8_t *codes, int64_t count);
   /* one token and branch; returns the sums of squares of stream and key, and their dot product */
   void (*gate_sums)(const float *product, const float *key, const void *stream, int type,
                     int64_t hidden, double sums[3]);
@@ -58,6 +60,7 @@ void engram_scalar_gather(const struct engram_table *table, const int64_t *row_i
                           uint8_t *out, int out_type);
 void engram_scalar_project(const struct engram_linear *linear, const float *in, int64_t tokens,
                            int first, int count, float *out, int64_t out_stride);
+int engram_scalar_nan_free(const uint8_t *codes, int64_t count);
 void engram_scalar_gate_sums(const float *product, const float *key, const void *stream, int type,
                              int64_t hidden, double sums[3]);
 void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,

@@ -61,7 +61,7 @@ static void gather_arguments(int tier) {
 static void project_arguments(int tier) {
   float data[4] = {1, 2, 3, 4};
   float out[4];
-  struct engram_linear good = {sizeof good, ENGRAM_F32, 2, 2, data, NULL, NULL};
+  struct engram_linear good = {sizeof good, ENGRAM_F32, 2, 2, data, NULL, NULL, 8, 0, 0, 0};
   expect(engram_project(tier, &good, data, 1, 0, 2, out, 2) == ENGRAM_OK, "good project", 0);
   expect(engram_project(99, &good, data, 1, 0, 2, out, 2) == ENGRAM_ERROR_TIER, "tier", 99);
   expect(engram_project(tier, &good, NULL, 1, 0, 2, out, 2) == ARGUMENT, "null in", 0);
@@ -76,6 +76,13 @@ static void project_arguments(int tier) {
   bad = good;
   bad.scale = data; /* which floats have not */
   expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "scale", 0);
+  bad = good;
+  bad.weight_stride = 7;
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "weight stride", 7);
+  expect(engram_nan_free(tier, &bad) == ARGUMENT, "weight stride", 7);
+  expect(engram_nan_free(tier, &good) == 0, "floats may be NaN", 0);
+  expect(engram_nan_free(99, &good) == ENGRAM_ERROR_TIER, "tier", 99);
+  expect(engram_nan_free(tier, NULL) == ARGUMENT, "null linear", 0);
   bad = good;
   bad.type = ENGRAM_F16;
   expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "type", bad.type);

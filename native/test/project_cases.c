@@ -22,11 +22,15 @@ static struct engram_linear linear(int inputs, int outputs, int wild) {
   static const int types[] = {ENGRAM_F32, ENGRAM_BF16, ENGRAM_F8_E4M3};
   int type = wild ? ENGRAM_F8_E4M3 : types[below(3)];
   size_t width = type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
-  unsigned char *weight = guarded((size_t)inputs * (size_t)outputs * width);
-  for (size_t i = 0; i < (size_t)inputs * (size_t)outputs; i++) {
+  int of = below(3) ? inputs : inputs + 32 * (int)below(3); /* inputs of a wider matrix */
+  size_t elements = (size_t)of * (size_t)(outputs - 1) + (size_t)inputs;
+  unsigned char *weight = guarded(elements * width);
+  for (size_t i = 0; i < elements; i++) {
     put_weight(weight + i * width, type, wild);
   }
-  size_t tiles = (size_t)((inputs + 31) / 32) * (size_t)((outputs + 31) / 32);
+  int tiles_of = (of + 31) / 32;
+  size_t tiles =
+      (size_t)tiles_of * (size_t)((outputs + 31) / 32 - 1) + (size_t)((inputs + 31) / 32);
   unsigned char *scale = guarded(tiles);
   for (size_t i = 0; i < tiles; i++) {
     scale[i] = (unsigned char)(wild && below(4) == 0 ? next() : 110 + (unsigned)below(20));
@@ -39,7 +43,23 @@ static struct engram_linear linear(int inputs, int outputs, int wild) {
                                 inputs,
                                 weight,
                                 type == ENGRAM_F8_E4M3 ? scale : NULL,
-                                next() & 1 ? bias : NULL};
+                                next() & 1 ? bias : NULL,
+                                (long long)of * (long long)width,
+                                tiles_of,
+                                0,
+                                0};
+}
+
+/* Tells the kernels of matrices without NaN; what is told must be so. */
+static void ask_for_nans(int tier, struct engram_linear *l) {
+  int expected = l->type == ENGRAM_F8_E4M3;
+  const unsigned char *codes = l->weight;
+  for (long long i = 0; expected && i < (long long)l->outputs * l->inputs; i++) {
+    expected &= (codes[i / l->inputs * l->weight_stride + i % l->inputs] & 0x7f) != 0x7f;
+  }
+  int told = engram_nan_free(tier, l);
+  expect(told == expected, "NaN codes", told);
+  l->nan_free = next() & 1 ? expected : 0;
 }
 
 static float *projected(int tier, const struct engram_linear *l, const float *in,
@@ -61,8 +81,8 @@ static double power(int exponent) {
   return power;
 }
 
-static double weight_size(const struct engram_linear *l, long long i) {
-  const unsigned char *data = l->weight;
+static double weight_size(const struct engram_linear *l, int output, int i) {
+  const unsigned char *data = (const unsigned char *)l->weight + output * l->weight_stride;
   if (l->type == ENGRAM_F8_E4M3) {
     int exponent = data[i] >> 3 & 15;
     int fraction = data[i] & 7;
@@ -80,9 +100,9 @@ static double bound_of(const struct engram_linear *l, const float *in, int outpu
   const unsigned char *scales = l->scale;
   double bound = 2e-7 * size_of(result);
   for (int k = 0; k < l->inputs; k++) {
-    int scale = scales ? scales[output / 32 * ((l->inputs + 31) / 32) + k / 32] : 127;
+    int scale = scales ? scales[output / 32 * l->scale_stride + k / 32] : 127;
     if (scale != 255 && is_finite(at(in, k))) {
-      double product = size_of(at(in, k)) * weight_size(l, (long long)output * l->inputs + k);
+      double product = size_of(at(in, k)) * weight_size(l, output, k);
       bound += power(scale - 127) * (5e-7 * product + 256 * 0x1p-149);
     }
   }
@@ -100,6 +120,7 @@ static void compare(const struct engram_linear *l, const float *in, long long to
 
 void project_case(int tier) {
   struct engram_linear l = linear(below(2) ? 32 * (1 + (int)below(8)) : size(), size(), 0);
+  ask_for_nans(tier, &l);
   int outputs = l.outputs;
   long long tokens = below(20);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
@@ -122,6 +143,7 @@ void project_case(int tier) {
 
 void project_wild(int tier) {
   struct engram_linear l = linear(32 * (1 + (int)below(6)), 1 + (int)below(40), 1);
+  ask_for_nans(tier, &l);
   long long tokens = 1 + below(5);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
   wild_floats(in, tokens * l.inputs);

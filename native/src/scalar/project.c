@@ -1,7 +1,7 @@
 #include "../kernels.h"
 
-static float weight(const struct engram_linear *linear, int64_t at) {
-  const uint8_t *data = linear->weight;
+static float weight(const struct engram_linear *linear, int output, int64_t at) {
+  const uint8_t *data = (const uint8_t *)linear->weight + output * (int64_t)linear->weight_stride;
   switch (linear->type) {
     case ENGRAM_F8_E4M3:
       return engram_e4m3(data[at]);
@@ -10,6 +10,14 @@ static float weight(const struct engram_linear *linear, int64_t at) {
     default:
       return engram_load_float(data + 4 * at);
   }
+}
+
+int engram_scalar_nan_free(const uint8_t *codes, int64_t count) {
+  int nan = 0;
+  for (int64_t i = 0; i < count; i++) {
+    nan |= (codes[i] & 0x7f) == 0x7f;
+  }
+  return !nan;
 }
 
 /* The order of the Java path, in double: tiles of 32 products summed, scaled, then added. */
@@ -25,10 +33,9 @@ void engram_scalar_project(const struct engram_linear *linear, const float *in, 
         int end = (tile + 1) * ENGRAM_BLOCK < inputs ? (tile + 1) * ENGRAM_BLOCK : inputs;
         double partial = 0;
         for (int k = tile * ENGRAM_BLOCK; k < end; k++) {
-          partial += (double)weight(linear, (int64_t)output * inputs + k) *
-                     engram_load_float(in + token * inputs + k);
+          partial += (double)weight(linear, output, k) * engram_load_float(in + token * inputs + k);
         }
-        int64_t scale = (int64_t)(output / ENGRAM_BLOCK) * tiles + tile;
+        int64_t scale = output / ENGRAM_BLOCK * (int64_t)linear->scale_stride + tile;
         sum += scales ? engram_e8m0(scales[scale]) * partial : partial;
       }
       double bias = linear->bias ? linear->bias[output] : 0;

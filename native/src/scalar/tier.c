@@ -10,6 +10,7 @@ const struct engram_kernels engram_scalar_kernels = {
     .hash = engram_scalar_hash,
     .gather = engram_scalar_gather,
     .project = engram_scalar_project,
+    .nan_free = engram_scalar_nan_free,
     .gate_sums = engram_scalar_gate_sums,
     .gate_apply = engram_scalar_gate_apply,
     .conv_norm = engram_scalar_conv_norm,

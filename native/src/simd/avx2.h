@@ -79,6 +79,28 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(codes));
   return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16((short)0xBF80)));
 }
+/*
+ * 32 codes as floats 2^-120 of their value: sign, exponent and fraction moved into a bfloat16, the
+ * upper half of a float. Converting from half takes fewer moves, but AMD's cores two cycles a
+ * vector: 10.5 ms a token of V4.1's projection, and 8.5 this way. The order is that of f_load_part.
+ */
+#define CODE_SHIFT 60    /* half of what is missing, */
+#define CODE_REST 0x1p60 /* and the rest */
+INLINE void f_e4m3_block(const void *codes, floats w[4]) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i mask = _mm256_set1_epi16((short)0x87F0);
+  __m256i all = _mm256_loadu_si256(codes);
+  __m256i low = _mm256_and_si256(_mm256_srai_epi16(_mm256_unpacklo_epi8(zero, all), 4), mask);
+  __m256i high = _mm256_and_si256(_mm256_srai_epi16(_mm256_unpackhi_epi8(zero, all), 4), mask);
+  w[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, low));
+  w[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, low));
+  w[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, high));
+  w[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, high));
+}
+INLINE floats f_load_part(const float *block, int i) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(block + 4 * i)),
+                              _mm_loadu_ps(block + 4 * i + 16), 1);
+}
 INLINE floats f_e4m3_nan(const void *codes) {
   const __m256i nan = _mm256_set1_epi32(0x7f);
   __m256i magnitude = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(codes)), nan);

@@ -77,6 +77,22 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xBF80));
   return _mm512_cvtph_ps(half);
 }
+/* As in the AVX2 tier. */
+#define CODE_SHIFT 60
+#define CODE_REST 0x1p60
+INLINE void f_e4m3_block(const void *codes, floats w[2]) {
+  __m512i wide = _mm512_slli_epi16(_mm512_cvtepi8_epi16(_mm256_loadu_si256(codes)), 4);
+  __m512i words = _mm512_and_si512(wide, _mm512_set1_epi16((short)0x87F0));
+  w[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), words));
+  w[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), words));
+}
+INLINE floats f_load_part(const float *block, int i) {
+  const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
+  __m512d first = _mm512_castps_pd(_mm512_loadu_ps(block));
+  __m512d second = _mm512_castps_pd(_mm512_loadu_ps(block + 16));
+  __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
+  return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
+}
 INLINE floats f_e4m3_nan(const void *codes) {
   const __m128i nan = _mm_set1_epi8(0x7f);
   __mmask16 mask = _mm_cmpeq_epi8_mask(_mm_and_si128(_mm_loadu_si128(codes), nan), nan);

@@ -104,6 +104,16 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   uint16x8_t half = vreinterpretq_u16_s16(vshrq_n_s16(high, 1));
   return from_halves(vandq_u16(half, vdupq_n_u16(0xBF80)));
 }
+#define CODE_SHIFT 8
+#define CODE_REST 1
+INLINE void f_e4m3_block(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
+  for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
+    w[i] = f_e4m3_over_256((const uint8_t *)codes + LANES * i);
+  }
+}
+INLINE floats f_load_part(const float *block, int i) {
+  return f_load(block + LANES * i);
+}
 INLINE floats f_e4m3_nan(const void *codes) {
   uint8x8_t nan = vdup_n_u8(0x7f);
   int8x8_t mask = vreinterpret_s8_u8(vceq_u8(vand_u8(vld1_u8(codes), nan), nan));

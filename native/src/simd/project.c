@@ -1,4 +1,4 @@
-#include "simd.h"
+#include "project_fp8.h"
 
 #define VECTORS (ENGRAM_BLOCK / LANES)
 
@@ -39,10 +39,10 @@ INLINE doubles tile_sum(const floats w[VECTORS], const float *x) {
 INLINE int block(const struct engram_linear *linear, const int type, const float *in,
                  const int tokens, const int rows, int output, float *out, int64_t out_stride) {
   const int64_t inputs = linear->inputs;
-  const int64_t row_bytes = inputs * engram_type_bytes(type);
+  const int64_t row_bytes = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * row_bytes;
   const uint8_t *scales = linear->scale;
-  scales += type == ENGRAM_F8_E4M3 ? output / ENGRAM_BLOCK * (inputs / ENGRAM_BLOCK) : 0;
+  scales += type == ENGRAM_F8_E4M3 ? output / ENGRAM_BLOCK * (int64_t)linear->scale_stride : 0;
   doubles sums[ROWS][TOKENS];
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
@@ -83,7 +83,7 @@ static void mark_nans(const struct engram_linear *linear, int tokens, int rows, 
   for (int row = 0; row < rows; row++) {
     marks nan = n_zero();
     for (int k = 0; k < linear->inputs; k += ENGRAM_BLOCK) {
-      nan = n_or_nan(nan, codes + (int64_t)(output + row) * linear->inputs + k);
+      nan = n_or_nan(nan, codes + (output + row) * (int64_t)linear->weight_stride + k);
     }
     for (int token = 0; token < tokens && n_any(nan); token++) {
       engram_store_float(out + token * out_stride + row, __builtin_nanf(""));
@@ -109,7 +109,7 @@ INLINE void rows_of(const struct engram_linear *linear, const int type, const fl
   }
 }
 
-/* Up to CACHED_TOKENS tokens. */
+/* The careful way, for any number: up to CACHED_TOKENS tokens. */
 INLINE void typed(const struct engram_linear *linear, const int type, const float *in, int tokens,
                   int first, int count, float *out, int64_t out_stride) {
   int step;
@@ -129,19 +129,64 @@ INLINE void typed(const struct engram_linear *linear, const int type, const floa
   }
 }
 
+int TIER(nan_free)(const uint8_t *codes, int64_t count) {
+  marks nan = n_zero();
+  int64_t k = 0;
+  for (; k + ENGRAM_BLOCK <= count; k += ENGRAM_BLOCK) {
+    nan = n_or_nan(nan, codes + k);
+  }
+  return !n_any(nan) && engram_scalar_nan_free(codes + k, count - k);
+}
+
+/* Tokens with ordinary inputs: the short way wherever the scales are ordinary as well. */
+static void ordinary(const struct engram_linear *linear, const float *in, int tokens, int first,
+                     int count, float *out, int64_t out_stride) {
+  int64_t tiles = linear->inputs / ENGRAM_BLOCK;
+  int step;
+  for (int output = first; output < first + count; output += step) {
+    /* whole groups lie in one row of scales */
+    int whole = output % ENGRAM_PROJECT_ROWS == 0 && first + count - output >= ENGRAM_PROJECT_ROWS;
+    step = whole ? ENGRAM_PROJECT_ROWS : 1;
+    const uint8_t *scales = linear->scale;
+    scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+    float *to = out + (output - first);
+    if (!TIER(ordinary_scales)(scales, tiles)) {
+      typed(linear, ENGRAM_F8_E4M3, in, tokens, output, step, to, out_stride);
+      continue;
+    }
+    for (int token = 0; token < tokens; token += ENGRAM_PROJECT_TOKENS) {
+      int some = tokens - token < ENGRAM_PROJECT_TOKENS ? tokens - token : ENGRAM_PROJECT_TOKENS;
+      const float *own = in + (int64_t)token * linear->inputs;
+      float *own_out = to + token * out_stride;
+      TIER(project_fp8)(linear, own, some, step, output, own_out, out_stride);
+    }
+  }
+}
+
 void TIER(project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                    int count, float *out, int64_t out_stride) {
-  if (linear->inputs % ENGRAM_BLOCK != 0) { /* no published model has such rows */
+  const int64_t inputs = linear->inputs;
+  const int type = linear->type;
+  if (inputs % ENGRAM_BLOCK != 0) { /* no published model has such rows */
     engram_scalar_project(linear, in, tokens, first, count, out, out_stride);
     return;
   }
-  for (int64_t from = 0; from < tokens; from += CACHED_TOKENS) {
-    int some = tokens - from < CACHED_TOKENS ? (int)(tokens - from) : CACHED_TOKENS;
-    const float *own = in + from * linear->inputs;
+  int some;
+  for (int64_t from = 0; from < tokens; from += some) {
+    const float *own = in + from * inputs;
     float *to = out + from * out_stride;
-    if (linear->type == ENGRAM_F8_E4M3) {
+    /* tokens go one of two ways by themselves, so that what they come with makes no difference */
+    int is_ordinary = linear->nan_free && TIER(ordinary_inputs)(own, inputs);
+    for (some = 1; some < CACHED_TOKENS && from + some < tokens; some++) {
+      if (linear->nan_free && TIER(ordinary_inputs)(own + some * inputs, inputs) != is_ordinary) {
+        break;
+      }
+    }
+    if (is_ordinary) {
+      ordinary(linear, own, some, first, count, to, out_stride);
+    } else if (type == ENGRAM_F8_E4M3) {
       typed(linear, ENGRAM_F8_E4M3, own, some, first, count, to, out_stride);
-    } else if (linear->type == ENGRAM_BF16) {
+    } else if (type == ENGRAM_BF16) {
       typed(linear, ENGRAM_BF16, own, some, first, count, to, out_stride);
     } else {
       typed(linear, ENGRAM_F32, own, some, first, count, to, out_stride);

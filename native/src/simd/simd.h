@@ -7,6 +7,8 @@
  *   f_power(n)      2^n of whole numbers in [-126, 127]
  *   f_load_bf16 f_load_half f_store_bf16 (nearest even, NaN stays NaN)
  *   f_e4m3_over_256 codes as floats divided by 256, whatever NaN codes give
+ *   f_e4m3_block    32 codes as floats that lack a factor: 2^CODE_SHIFT * CODE_REST
+ *   f_load_part     the i-th LANES of 32 floats, in the order of f_e4m3_block
  *   f_e4m3_nan      all ones where a code is NaN
  *   f_taps4         weights [LANES, 4] transposed into 4 vectors
  *   d_zero d_set d_add d_mul d_fma d_low d_high (halves of floats, widened) d_sum
@@ -37,6 +39,7 @@ void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int6
                   uint8_t *out, int out_type);
 void TIER(project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                    int count, float *out, int64_t out_stride);
+int TIER(nan_free)(const uint8_t *codes, int64_t count);
 void TIER(gate_sums)(const float *product, const float *key, const void *stream, int type,
                      int64_t hidden, double sums[3]);
 void TIER(gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,

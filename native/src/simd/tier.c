@@ -5,6 +5,7 @@ const struct engram_kernels TIER(kernels) = {
     .hash = TIER(hash),
     .gather = TIER(gather),
     .project = TIER(project),
+    .nan_free = TIER(nan_free),
     .gate_sums = TIER(gate_sums),
     .gate_apply = TIER(gate_apply),
     .conv_norm = TIER(conv_norm),

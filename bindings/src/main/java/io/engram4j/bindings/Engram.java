@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)3L;
+    private static final int ENGRAM_ABI = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 3
+     * #define ENGRAM_ABI 4
      * }
      */
     public static int ENGRAM_ABI() {
@@ -539,6 +539,67 @@ public class Engram extends Engram$shared {
                 traceDowncall("engram_project", tier, linear, in, tokens, first, count, out, out_stride);
             }
             return (int)mh$.invokeExact(tier, linear, in, tokens, first, count, out, out_stride);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_nan_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_INT,
+            Engram.C_INT,
+            Engram.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_nan_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int engram_nan_free(int tier, const struct engram_linear *linear)
+     * }
+     */
+    public static FunctionDescriptor engram_nan_free$descriptor() {
+        return engram_nan_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int engram_nan_free(int tier, const struct engram_linear *linear)
+     * }
+     */
+    public static MethodHandle engram_nan_free$handle() {
+        return engram_nan_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int engram_nan_free(int tier, const struct engram_linear *linear)
+     * }
+     */
+    public static MemorySegment engram_nan_free$address() {
+        return engram_nan_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int engram_nan_free(int tier, const struct engram_linear *linear)
+     * }
+     */
+    public static int engram_nan_free(int tier, MemorySegment linear) {
+        var mh$ = engram_nan_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_nan_free", tier, linear);
+            }
+            return (int)mh$.invokeExact(tier, linear);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

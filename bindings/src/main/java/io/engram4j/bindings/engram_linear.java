@@ -22,6 +22,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const void *weight;
  *     const void *scale;
  *     const float *bias;
+ *     long long weight_stride;
+ *     long long scale_stride;
+ *     int nan_free;
+ *     int reserved;
  * }
  * }
  */
@@ -38,7 +42,11 @@ public class engram_linear {
         Engram.C_INT.withName("inputs"),
         Engram.C_POINTER.withName("weight"),
         Engram.C_POINTER.withName("scale"),
-        Engram.C_POINTER.withName("bias")
+        Engram.C_POINTER.withName("bias"),
+        Engram.C_LONG_LONG.withName("weight_stride"),
+        Engram.C_LONG_LONG.withName("scale_stride"),
+        Engram.C_INT.withName("nan_free"),
+        Engram.C_INT.withName("reserved")
     ).withName("engram_linear");
 
     /**
@@ -354,6 +362,182 @@ public class engram_linear {
      */
     public static void bias(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(bias$LAYOUT, bias$OFFSET, fieldValue);
+    }
+
+    private static final OfLong weight_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("weight_stride"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static final OfLong weight_stride$layout() {
+        return weight_stride$LAYOUT;
+    }
+
+    private static final long weight_stride$OFFSET = $LAYOUT.byteOffset(groupElement("weight_stride"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static final long weight_stride$offset() {
+        return weight_stride$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static long weight_stride(MemorySegment struct) {
+        return struct.get(weight_stride$LAYOUT, weight_stride$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long weight_stride
+     * }
+     */
+    public static void weight_stride(MemorySegment struct, long fieldValue) {
+        struct.set(weight_stride$LAYOUT, weight_stride$OFFSET, fieldValue);
+    }
+
+    private static final OfLong scale_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("scale_stride"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static final OfLong scale_stride$layout() {
+        return scale_stride$LAYOUT;
+    }
+
+    private static final long scale_stride$OFFSET = $LAYOUT.byteOffset(groupElement("scale_stride"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static final long scale_stride$offset() {
+        return scale_stride$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static long scale_stride(MemorySegment struct) {
+        return struct.get(scale_stride$LAYOUT, scale_stride$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long scale_stride
+     * }
+     */
+    public static void scale_stride(MemorySegment struct, long fieldValue) {
+        struct.set(scale_stride$LAYOUT, scale_stride$OFFSET, fieldValue);
+    }
+
+    private static final OfInt nan_free$LAYOUT = (OfInt)$LAYOUT.select(groupElement("nan_free"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int nan_free
+     * }
+     */
+    public static final OfInt nan_free$layout() {
+        return nan_free$LAYOUT;
+    }
+
+    private static final long nan_free$OFFSET = $LAYOUT.byteOffset(groupElement("nan_free"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int nan_free
+     * }
+     */
+    public static final long nan_free$offset() {
+        return nan_free$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int nan_free
+     * }
+     */
+    public static int nan_free(MemorySegment struct) {
+        return struct.get(nan_free$LAYOUT, nan_free$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int nan_free
+     * }
+     */
+    public static void nan_free(MemorySegment struct, int fieldValue) {
+        struct.set(nan_free$LAYOUT, nan_free$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

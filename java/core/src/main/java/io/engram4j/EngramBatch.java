@@ -22,6 +22,7 @@ public final class EngramBatch {
   private final int maxNgram;
   private final int padId;
   private final Workspace workspace;
+  private final Projector projector;
   private @Nullable EngramSequence[] sequences = new EngramSequence[1];
   private int[] from = new int[1]; // per part, its first token's position in its sequence
   private int[] truncations = new int[1]; // per part, how often its sequence had been cut by then
@@ -37,6 +38,7 @@ public final class EngramBatch {
     this.maxNgram = model.config().maxNgram();
     this.padId = padId;
     this.workspace = new Workspace(model.config());
+    this.projector = model.newProjector();
     this.windows = allocate(4L * maxNgram * 16);
     this.mask = allocate(16);
   }
@@ -187,6 +189,10 @@ public final class EngramBatch {
 
   Workspace workspace() {
     return workspace;
+  }
+
+  Projector projector() {
+    return projector;
   }
 
   MemorySegment windowsFrom(int token) {

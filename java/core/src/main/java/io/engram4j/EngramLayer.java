@@ -161,7 +161,7 @@ public final class EngramLayer {
     StageChecks.project(weights().projection(), rows, tokens, kv);
     model.enter();
     try {
-      kernels().project().run(rows, tokens, kv);
+      kernels().project().run(rows, tokens, 0, weights().projection().outputs(), kv);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -334,7 +334,7 @@ public final class EngramLayer {
       start = tell(Stage.HASH, rowIds, 8L * layout.columns(), start);
       gather();
       start = tell(Stage.GATHER, space.rows(), 4L * weights.projection().inputs(), start);
-      kernels.project().run(space.rows(), tokens, space.kv());
+      project();
       start = tell(Stage.PROJECT, space.kv(), 4L * weights.projection().outputs(), start);
       Backend.Conv convolution = kernels.conv();
       ConvWeights conv = weights.conv();
@@ -369,6 +369,11 @@ public final class EngramLayer {
       }
       MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
       model.overlay().apply(id(), rowIds, rows, space.rows(), Dtype.F32);
+    }
+
+    private void project() {
+      int outputs = weights.projection().outputs();
+      batch.projector().run(kernels.project(), space.rows(), tokens, outputs, space.kv());
     }
 
     /** Convolves what this block holds of one sequence. */

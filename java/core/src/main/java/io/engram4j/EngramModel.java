@@ -37,6 +37,8 @@ public final class EngramModel implements AutoCloseable {
   private final List<EngramLayer> layers;
   private final boolean owner;
   private final RowOverlay overlay;
+  private final @Nullable Executor executor;
+  private final int threads;
 
   /**
    * The tables' memory, shared by all views of a model, and how many calls are using it. Calls may
@@ -121,7 +123,7 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       Backend backend,
       @Nullable AutoCloseable memory) {
-    this(config, map, backend, new Memory(memory), true, weights, null);
+    this(config, map, backend, new Memory(memory), true, weights, null, null, 1);
   }
 
   /**
@@ -131,7 +133,7 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the map does not fit the configuration
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
-    return new EngramModel(config, map, backend, new Memory(null), true, List.of(), null);
+    return new EngramModel(config, map, backend, new Memory(null), true, List.of(), null, null, 1);
   }
 
   private EngramModel(
@@ -141,7 +143,11 @@ public final class EngramModel implements AutoCloseable {
       Memory memory,
       boolean owner,
       List<LayerWeights> weights,
-      @Nullable RowOverlay shared) {
+      @Nullable RowOverlay shared,
+      @Nullable Executor executor,
+      int threads) {
+    this.executor = executor;
+    this.threads = threads;
     this.config = config;
     this.map = map;
     this.padId = map.get(config.padTokenId());
@@ -208,11 +214,35 @@ public final class EngramModel implements AutoCloseable {
 
   /** Returns a view of this model on another backend; it shares the tables and owns nothing. */
   public EngramModel withBackend(Backend other) {
+    return view(other, executor, threads);
+  }
+
+  /**
+   * Returns a view of this model whose layers project on several threads; it shares the tables and
+   * owns nothing. Each call of {@link EngramLayer#apply} works on the calling thread and asks the
+   * executor for the others; it waits for no thread that has not come, and nothing spins. Results
+   * are the same to the bit.
+   *
+   * @param threads how many a call may take, the calling one included
+   * @throws IllegalArgumentException if that is not positive
+   */
+  public EngramModel withExecutor(Executor other, int threads) {
+    if (threads < 1) {
+      throw new IllegalArgumentException("a call cannot take " + threads + " threads");
+    }
+    return view(backend, other, threads);
+  }
+
+  private EngramModel view(Backend other, @Nullable Executor workers, int count) {
     List<LayerWeights> weights =
         layers.getFirst().hasWeights()
             ? layers.stream().map(EngramLayer::weights).toList()
             : List.of();
-    return new EngramModel(config, map, other, memory, false, weights, overlay);
+    return new EngramModel(config, map, other, memory, false, weights, overlay, workers, count);
+  }
+
+  Projector newProjector() {
+    return new Projector(executor, threads);
   }
 
   /** Returns the rows that are replaced while the model serves; all views share them. */

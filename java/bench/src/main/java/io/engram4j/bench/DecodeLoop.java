@@ -198,7 +198,7 @@ public final class DecodeLoop {
         batch.prefetch(pool);
       }
       for (EngramLayer layer : run.model().layers()) {
-        stack.run(stackIn, 1, stackOut); // the model's other layers
+        stack.run(stackIn, 1, 0, 12_288, stackOut); // the model's other layers
         layer.apply(batch, hidden, listener);
       }
     }

@@ -71,6 +71,6 @@ public class ProjectBenchmark {
   /** One batch. */
   @Benchmark
   public void batch() {
-    kernel.run(rows, tokens, kv);
+    kernel.run(rows, tokens, 0, outputs, kv);
   }
 }

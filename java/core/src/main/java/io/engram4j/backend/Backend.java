@@ -72,12 +72,15 @@ public interface Backend {
   @FunctionalInterface
   interface Project {
     /**
-     * Writes keys and values.
+     * Writes some of the keys' and values' elements. An element's bits do not depend on what else
+     * is written, so threads can share the outputs between them.
      *
      * @param rows float32 [tokens, inputs]
-     * @param kv float32 [tokens, outputs], written
+     * @param first the first output that is written
+     * @param count how many are
+     * @param kv float32 [tokens, outputs]
      */
-    void run(MemorySegment rows, int tokens, MemorySegment kv);
+    void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv);
   }
 
   /** Stage gate: gates from keys and streams, and what they let through. */

@@ -43,7 +43,8 @@ public final class JavaBackend implements Backend {
 
   @Override
   public Project project(Projection projection) {
-    return (rows, tokens, kv) -> JavaProject.project(projection, rows, tokens, kv);
+    return (rows, tokens, first, count, kv) ->
+        JavaProject.project(projection, rows, tokens, first, count, kv);
   }
 
   @Override

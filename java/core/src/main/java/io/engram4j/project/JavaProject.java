@@ -26,13 +26,18 @@ public final class JavaProject {
   private JavaProject() {}
 
   /**
-   * Projects the rows of {@code tokens} tokens.
+   * Projects the rows of {@code tokens} tokens to the outputs from {@code from} on.
    *
    * @param rows float32 [tokens, inputs]
-   * @param kv float32 [tokens, outputs], written
+   * @param kv float32 [tokens, outputs], of which those outputs are written
    */
   public static void project(
-      Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
+      Projection projection,
+      MemorySegment rows,
+      int tokens,
+      int from,
+      int outputs,
+      MemorySegment kv) {
     int inputs = projection.inputs();
     int padded = Linear.tiles(inputs) * TILE;
     double[] x = new double[Math.multiplyExact(tokens, padded)]; // zeros fill a last, partial tile
@@ -43,13 +48,14 @@ public final class JavaProject {
     }
     int column = 0;
     for (Linear part : projection.parts()) {
-      for (int first = 0; first < part.outputs(); first += TILE) {
+      int begin = Math.max(0, from - column);
+      int end = Math.min(part.outputs(), from + outputs - column);
+      for (int first = begin / TILE * TILE; first < end; first += TILE) {
         double[] sums = tileRow(part, first, x, tokens, padded);
-        int count = Math.min(TILE, part.outputs() - first);
         for (int token = 0; token < tokens; token++) {
-          long at = 4L * ((long) token * projection.outputs() + column + first);
-          for (int o = 0; o < count; o++) {
-            float value = (float) (sums[token * TILE + o] + part.bias(first + o));
+          long at = 4L * ((long) token * projection.outputs() + column);
+          for (int o = Math.max(begin, first); o < Math.min(end, first + TILE); o++) {
+            float value = (float) (sums[token * TILE + o - first] + part.bias(o));
             kv.set(JAVA_FLOAT_UNALIGNED, at + 4L * o, value);
           }
         }
@@ -66,7 +72,7 @@ public final class JavaProject {
     MemorySegment scales = part.scale();
     for (int t = 0; t < tiles; t++) {
       decode(part, first, t * TILE, tile);
-      double scale = scale(scales, (long) (first / TILE) * tiles + t);
+      double scale = scale(scales, first / TILE * part.scaleStride() + t);
       for (int token = 0; token < tokens; token++) {
         multiply(tile, scale, x, token * padded + t * TILE, sums, token * TILE);
       }
@@ -110,7 +116,7 @@ public final class JavaProject {
     }
     MemorySegment weight = part.weight();
     for (int o = 0; o < outputs; o++) {
-      long at = (long) (firstOutput + o) * part.inputs() + firstInput;
+      long at = (firstOutput + o) * part.weightStride() + (long) firstInput * part.dtype().bytes();
       switch (part.dtype()) {
         case F8_E4M3 -> {
           for (int k = 0; k < inputs; k++) {
@@ -119,13 +125,13 @@ public final class JavaProject {
         }
         case BF16 -> {
           for (int k = 0; k < inputs; k++) {
-            short bits = weight.get(JAVA_SHORT_UNALIGNED, 2 * (at + k));
+            short bits = weight.get(JAVA_SHORT_UNALIGNED, at + 2L * k);
             tile[o * TILE + k] = Bfloat16.toFloat(bits);
           }
         }
         default -> {
           for (int k = 0; k < inputs; k++) {
-            tile[o * TILE + k] = weight.get(JAVA_FLOAT_UNALIGNED, 4 * (at + k));
+            tile[o * TILE + k] = weight.get(JAVA_FLOAT_UNALIGNED, at + 4L * k);
           }
         }
       }

@@ -18,6 +18,8 @@ public final class Linear {
   private final Dtype dtype;
   private final MemorySegment weight;
   private final @Nullable MemorySegment scale;
+  private final long weightStride;
+  private final long scaleStride;
   private final float @Nullable [] bias;
 
   /**
@@ -58,7 +60,40 @@ public final class Linear {
     this.dtype = dtype;
     this.weight = weight;
     this.scale = scale;
+    this.weightStride = (long) inputs * dtype.bytes();
+    this.scaleStride = tiles(inputs);
     this.bias = bias == null ? null : bias.clone();
+  }
+
+  private Linear(Linear whole, int first, int count) {
+    this.outputs = whole.outputs;
+    this.inputs = count;
+    this.dtype = whole.dtype;
+    this.weightStride = whole.weightStride;
+    this.scaleStride = whole.scaleStride;
+    this.bias = first == 0 ? whole.bias : null;
+    long bytes = (outputs - 1) * weightStride + (long) count * dtype.bytes();
+    this.weight = whole.weight.asSlice((long) first * dtype.bytes(), bytes);
+    MemorySegment scales = whole.scale;
+    this.scale =
+        scales == null
+            ? null
+            : scales.asSlice(first / TILE, (tiles(outputs) - 1) * scaleStride + tiles(count));
+  }
+
+  /**
+   * Returns what some of the inputs contribute, on the same memory: the outputs of maps whose
+   * inputs cover all of this one's add up to its own. The bias belongs to input 0.
+   *
+   * @param first a multiple of {@value #TILE}
+   * @throws IllegalArgumentException if it is not, or there are no such inputs
+   */
+  public Linear ofInputs(int first, int count) {
+    if (first % TILE != 0 || first < 0 || count < 1 || count > inputs - first) {
+      throw new IllegalArgumentException(
+          "inputs " + first + " to " + (first + count) + " of " + inputs + ", in tiles of " + TILE);
+    }
+    return new Linear(this, first, count);
   }
 
   private static void expect(String what, long actual, long expected) {
@@ -96,6 +131,16 @@ public final class Linear {
   /** Returns the tile scales of an fp8 weight, null for other types. */
   public @Nullable MemorySegment scale() {
     return scale;
+  }
+
+  /** Returns the bytes from one output's weights to those of the next. */
+  public long weightStride() {
+    return weightStride;
+  }
+
+  /** Returns the bytes from one row of tiles' scales to the next. */
+  public long scaleStride() {
+    return scaleStride;
   }
 
   /** Returns the bias of an output, 0 where there is none. */

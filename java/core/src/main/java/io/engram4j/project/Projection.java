@@ -34,6 +34,13 @@ public final class Projection {
     this.outputs = sum;
   }
 
+  /**
+   * Returns what some of the inputs contribute, on the same memory; see {@link Linear#ofInputs}.
+   */
+  public Projection ofInputs(int first, int count) {
+    return new Projection(parts.stream().map(part -> part.ofInputs(first, count)).toList());
+  }
+
   /** Returns the linear maps in the order of their outputs. */
   public List<Linear> parts() {
     return parts;

@@ -1,6 +1,7 @@
 package io.engram4j.table;
 
 import io.engram4j.table.ReadPlan.Source;
+import io.engram4j.work.SharedWork;
 import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -11,12 +12,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -107,10 +106,13 @@ final class PooledReads implements RowReads {
     for (int i = Math.min(plan.reads(), threads.size()); i > 0; i--) {
       tickets.add(job);
     }
-    IOException failure = job.await();
+    Throwable failure = job.await();
     idle.add(job);
-    if (failure != null) {
-      throw failure;
+    switch (failure) {
+      case null -> {}
+      case IOException e -> throw e;
+      default ->
+          throw new IOException("reading rows of " + table.name() + " failed: " + failure, failure);
     }
   }
 
@@ -168,67 +170,25 @@ final class PooledReads implements RowReads {
     }
   }
 
-  /** The reads of one caller, which threads claim one by one. Reused. */
-  private final class Job {
-    private final AtomicLong next = new AtomicLong(); // turn, and in the lower half the next read
-    private final AtomicInteger left = new AtomicInteger();
-    private volatile int turn;
-    private volatile int reads;
+  /** The reads of one caller. */
+  private final class Job extends SharedWork<ByteBuffer> {
     private volatile @Nullable ReadPlan plan;
-    private volatile @Nullable Thread waiter;
-    private volatile @Nullable IOException failure;
 
     void begin(ReadPlan wanted) {
-      int own = turn + 1;
-      turn = own; // whoever still holds a ticket of the turn before gets nothing of this one
-      failure = null;
       plan = wanted;
-      reads = wanted.reads();
-      left.set(wanted.reads());
-      waiter = Thread.currentThread();
-      next.set((long) own << 32);
+      begin(wanted.reads());
     }
 
-    /** Does reads until there are none left. */
-    void help(ByteBuffer buffer) {
-      for (; ; ) {
-        long claim = next.getAndIncrement();
-        int read = (int) claim;
-        ReadPlan ours = plan;
-        boolean none = read >= reads; // before the turn is looked at: it changes first
-        if (ours == null || none || (int) (claim >>> 32) != turn) {
-          return;
-        }
-        try {
-          if (failure == null) {
-            read(ours, read, buffer);
-          }
-        } catch (EOFException e) {
-          failure = e; // has all there is to say
-        } catch (IOException e) {
-          failure = ours.failed(read, String.valueOf(e.getMessage()));
-        } catch (RuntimeException | Error e) {
-          failure = new IOException("reading rows of " + table.name() + " failed: " + e, e);
-        } finally {
-          if (left.decrementAndGet() == 0) {
-            LockSupport.unpark(waiter);
-          }
-        }
+    @Override
+    protected void piece(int read, ByteBuffer buffer) throws IOException {
+      ReadPlan ours = Objects.requireNonNull(plan);
+      try {
+        read(ours, read, buffer);
+      } catch (EOFException e) {
+        throw e; // has all there is to say
+      } catch (IOException e) {
+        throw ours.failed(read, String.valueOf(e.getMessage()));
       }
-    }
-
-    /** Waits for all reads; an interrupt is kept for later, as they take no time worth breaking. */
-    @Nullable IOException await() {
-      boolean interrupted = false;
-      while (left.get() > 0) {
-        LockSupport.park(this);
-        interrupted |= Thread.interrupted();
-      }
-      waiter = null;
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-      return failure;
     }
   }
 }

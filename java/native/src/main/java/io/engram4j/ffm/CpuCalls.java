@@ -35,6 +35,7 @@ final class CpuCalls {
     Engram.engram_hash$handle();
     Engram.engram_gather$handle();
     Engram.engram_project$handle();
+    Engram.engram_nan_free$handle();
     Engram.engram_gate$handle();
     Engram.engram_conv$handle();
   }
@@ -87,12 +88,20 @@ final class CpuCalls {
       MemorySegment plan,
       MemorySegment rows,
       long tokens,
-      int outputs,
+      int first,
+      int count,
       MemorySegment out,
       long outStride) {
     check(
         "engram_project",
-        Engram.engram_project(tier.code(), plan, rows, tokens, 0, outputs, out, outStride));
+        Engram.engram_project(tier.code(), plan, rows, tokens, first, count, out, outStride));
+  }
+
+  /** Returns whether no weight is NaN; reads them all. */
+  static boolean nanFree(Tier tier, MemorySegment plan) {
+    int answer = Engram.engram_nan_free(tier.code(), plan);
+    check("engram_nan_free", Math.min(answer, 0));
+    return answer == 1;
   }
 
   static void gate(

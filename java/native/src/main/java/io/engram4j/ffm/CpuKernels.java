@@ -2,6 +2,7 @@ package io.engram4j.ffm;
 
 import io.engram4j.backend.Backend;
 import io.engram4j.bindings.Engram;
+import io.engram4j.bindings.engram_linear;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.GateWeights;
@@ -116,6 +117,7 @@ final class CpuKernels {
     private final Tier tier;
     private final Projection projection;
     private final List<MemorySegment> plans = new ArrayList<>();
+    private volatile boolean askedForNans;
 
     CpuProject(Tier tier, Projection projection) {
       this.tier = tier;
@@ -126,34 +128,58 @@ final class CpuKernels {
     }
 
     @Override
-    public void run(MemorySegment rows, int tokens, MemorySegment kv) {
+    public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
       for (Linear part : projection.parts()) {
         if (!part.weight().scope().isAlive()) {
           throw new IllegalStateException("the memory of a projection is closed");
         }
       }
-      if (tokens == 0) {
+      if (tokens == 0 || count == 0) {
         return;
       }
+      if (!askedForNans) {
+        askForNans();
+      }
       if (rows.isNative() && kv.isNative()) {
-        offHeap(rows, tokens, kv);
+        offHeap(rows, tokens, first, count, kv);
         return;
       }
       try (Arena arena = Arena.ofConfined()) {
         long bytes = 4L * tokens * projection.outputs();
         MemorySegment out = arena.allocate(bytes, 64);
-        offHeap(arena.allocate(rows.byteSize(), 64).copyFrom(rows), tokens, out);
+        MemorySegment.copy(kv, 0, out, 0, bytes);
+        offHeap(arena.allocate(rows.byteSize(), 64).copyFrom(rows), tokens, first, count, out);
         MemorySegment.copy(out, 0, kv, 0, bytes);
       }
     }
 
-    private void offHeap(MemorySegment rows, int tokens, MemorySegment kv) {
+    /**
+     * Not when the model is opened: this reads all weights, as the first projection does anyway.
+     */
+    private void askForNans() {
       try {
-        long column = 0;
+        for (MemorySegment plan : plans) {
+          engram_linear.nan_free(plan, CpuCalls.nanFree(tier, plan) ? 1 : 0);
+        }
+      } finally {
+        Reference.reachabilityFence(projection);
+      }
+      askedForNans = true; // threads that ask at once find the same
+    }
+
+    private void offHeap(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
+      try {
+        int column = 0;
         for (int i = 0; i < plans.size(); i++) {
           int outputs = projection.parts().get(i).outputs();
-          MemorySegment out = column == 0 ? kv : kv.asSlice(4 * column);
-          CpuCalls.project(tier, plans.get(i), rows, tokens, outputs, out, projection.outputs());
+          int begin = Math.max(0, first - column);
+          int end = Math.min(outputs, first + count - column);
+          if (begin < end) {
+            int at = column + begin;
+            MemorySegment out = at == 0 ? kv : kv.asSlice(4L * at);
+            CpuCalls.project(
+                tier, plans.get(i), rows, tokens, begin, end - begin, out, projection.outputs());
+          }
           column += outputs;
         }
       } finally {

@@ -76,6 +76,8 @@ final class Plans {
       bias.setAtIndex(ValueLayout.JAVA_FLOAT, output, linear.bias(output));
     }
     engram_linear.bias(plan, bias);
+    engram_linear.weight_stride(plan, linear.weightStride());
+    engram_linear.scale_stride(plan, linear.scaleStride());
     return plan;
   }
 

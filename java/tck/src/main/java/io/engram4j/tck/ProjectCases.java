@@ -31,14 +31,22 @@ final class ProjectCases extends Cases {
     try (Buffers buffers = buffers(random)) {
       List<Linear> parts = new ArrayList<>();
       for (int part = random.nextInt(1, 4); part > 0; part--) {
-        parts.add(linear(buffers, pick(SIZES, random), inputs, random));
+        // the inputs of a wider map, now and then
+        int before = Linear.TILE * Math.max(0, random.nextInt(-2, 3));
+        int behind = Math.max(0, random.nextInt(-20, 20));
+        Linear whole = linear(buffers, pick(SIZES, random), before + inputs + behind, random);
+        parts.add(whole.ofInputs(before, inputs));
       }
       Projection projection = new Projection(parts);
       MemorySegment rows = wildFloats(buffers, tokens * inputs, random);
       MemorySegment actual = buffers.allocate(4L * tokens * projection.outputs());
       MemorySegment expected = buffers.allocate(4L * tokens * projection.outputs());
-      backend.project(projection).run(rows, tokens, actual);
-      truth.project(projection).run(rows, tokens, expected);
+      int outputs = projection.outputs();
+      int first = random.nextInt(outputs); // in two parts, in whatever order
+      Backend.Project kernel = backend.project(projection);
+      kernel.run(rows, tokens, first, outputs - first, actual);
+      kernel.run(rows, tokens, 0, first, actual);
+      truth.project(projection).run(rows, tokens, 0, outputs, expected);
       double size = 0;
       for (Linear part : parts) {
         size += Terms.squares(part, toArray(rows), tokens);

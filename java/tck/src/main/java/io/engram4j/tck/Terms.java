@@ -19,16 +19,16 @@ final class Terms {
     double sum = 0;
     for (int output = 0; output < part.outputs(); output++) {
       for (int k = 0; k < part.inputs(); k++) {
-        long at = (long) output * part.inputs() + k;
+        long at = output * part.weightStride() + (long) k * part.dtype().bytes();
         double weight =
             switch (part.dtype()) {
               case F8_E4M3 -> E4m3.toFloat(part.weight().get(JAVA_BYTE, at));
-              case BF16 -> Bfloat16.toFloat(part.weight().getAtIndex(JAVA_SHORT_UNALIGNED, at));
-              default -> part.weight().getAtIndex(JAVA_FLOAT_UNALIGNED, at);
+              case BF16 -> Bfloat16.toFloat(part.weight().get(JAVA_SHORT_UNALIGNED, at));
+              default -> part.weight().get(JAVA_FLOAT_UNALIGNED, at);
             };
         MemorySegment scale = part.scale();
         if (scale != null) {
-          int tile = output / Linear.TILE * Linear.tiles(part.inputs()) + k / Linear.TILE;
+          long tile = output / Linear.TILE * part.scaleStride() + k / Linear.TILE;
           weight *= E8m0.toFloat(scale.get(JAVA_BYTE, tile));
         }
         for (int token = 0; token < tokens; token++) {

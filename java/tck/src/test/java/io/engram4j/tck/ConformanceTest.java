@@ -137,13 +137,19 @@ class ConformanceTest {
 
     @Override
     public Project project(Projection projection) {
-      return (rows, tokens, kv) -> project(projection, rows, tokens, kv);
+      return (rows, tokens, first, count, kv) -> {
+        right.project(projection).run(rows, tokens, first, count, kv);
+        spoil(projection, tokens, first, count, kv);
+      };
     }
 
-    private void project(Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {
-      right.project(projection).run(rows, tokens, kv);
+    private void spoil(Projection projection, int tokens, int first, int count, MemorySegment kv) {
       HiddenStream values = new HiddenStream(kv, Dtype.F32, 0, 0);
       for (int i = 0; i < tokens * projection.outputs(); i++) {
+        int output = i % projection.outputs();
+        if (output < first || output >= first + count) {
+          continue;
+        }
         if (fault == Fault.PROJECT_FORGETS_BIAS && i < projection.parts().getFirst().outputs()) {
           values.set(0, i, values.get(0, i) - projection.parts().getFirst().bias(i));
         } else if (fault == Fault.PROJECT_IMPRECISE) {

@@ -81,7 +81,7 @@ class BindingsTest {
     assertEquals(56, engram_table.sizeof());
     assertEquals(48, engram_table.scale_stride$offset());
     assertEquals(16, engram_table.rows$offset());
-    assertEquals(40, engram_linear.sizeof());
+    assertEquals(64, engram_linear.sizeof());
     assertEquals(32, engram_gate_weights.sizeof());
     assertEquals(24, engram_gate_weights.eps$offset());
     assertEquals(40, engram_conv_weights.sizeof());

@@ -1,0 +1,128 @@
+#include "project_fp8.h"
+
+/*
+ * The projection of fp8 weights where numbers are ordinary, as in every real model: inputs and
+ * scales so far from the ends of float that nothing overflows or loses digits. Powers of two are
+ * then exact wherever they are multiplied in, and the codes need no conversion: moved into place
+ * they are floats 2^-120 of their value. The inputs take the tile's scale and half of what is
+ * missing, which keeps sums in range, and the sums in double take the rest.
+ *
+ * Weights have no NaN codes here; looking for them would take 1 cycle of 6.
+ *
+ * Lanes add GROUP / LANES products in float and go on in double. A token's products are added in
+ * the same order, however many tokens and rows go together.
+ */
+#define VECTORS (ENGRAM_BLOCK / LANES)
+#define GROUP (8 * ENGRAM_BLOCK)
+
+/* Rows at a time with several tokens, whose sums would not find registers otherwise. */
+#define FEWER_ROWS 4
+
+/* 2^-30 to 2^50, and scales of 2^-30 to 2^17: products stay above 2^-69, sums below 2^90. */
+#define SMALLEST_INPUT 0x30800000u
+#define LARGEST_INPUT 0x58800000u
+#define SMALLEST_SCALE 97
+#define LARGEST_SCALE 144
+
+int TIER(ordinary_inputs)(const float *in, int64_t inputs) {
+  uint32_t strange = 0;
+  for (int64_t i = 0; i < inputs; i++) {
+    uint32_t size = engram_float_to_bits(engram_load_float(in + i)) & 0x7fffffffu;
+    strange |= size != 0 && size - SMALLEST_INPUT > LARGEST_INPUT - SMALLEST_INPUT;
+  }
+  return !strange;
+}
+
+int TIER(ordinary_scales)(const uint8_t *scales, int64_t tiles) {
+  unsigned strange = 0;
+  for (int64_t i = 0; i < tiles; i++) {
+    strange |= (uint8_t)(scales[i] - SMALLEST_SCALE) > LARGEST_SCALE - SMALLEST_SCALE;
+  }
+  return !strange;
+}
+
+/* A tile's scale and the first half of what the codes lack. */
+INLINE floats scale_of(uint8_t code) {
+  return f_set(engram_bits_to_float((uint32_t)(code + CODE_SHIFT) << 23));
+}
+
+INLINE void block(const struct engram_linear *linear, const float *in, const int tokens,
+                  const int rows, int output, float *out, int64_t out_stride) {
+  const int64_t inputs = linear->inputs;
+  const int64_t stride = linear->weight_stride;
+  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
+  const uint8_t *scales = (const uint8_t *)linear->scale;
+  scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  doubles sums[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
+  for (int row = 0; row < rows; row++) {
+    for (int token = 0; token < tokens; token++) {
+      sums[row][token] = d_zero();
+    }
+  }
+  for (int64_t from = 0; from < inputs; from += GROUP) {
+    int64_t end = from + GROUP < inputs ? from + GROUP : inputs;
+    floats sum[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
+    for (int row = 0; row < rows; row++) {
+      for (int token = 0; token < tokens; token++) {
+        sum[row][token] = f_zero();
+      }
+    }
+    for (int64_t k = from; k < end; k += ENGRAM_BLOCK) {
+      floats scale = f_set(engram_bits_to_float((uint32_t)(*scales++ + CODE_SHIFT) << 23));
+      floats x[ENGRAM_PROJECT_TOKENS][VECTORS];
+      for (int token = 0; token < tokens; token++) {
+        for (int i = 0; i < VECTORS; i++) {
+          x[token][i] = f_mul(f_load_part(in + token * inputs + k, i), scale);
+        }
+      }
+      for (int row = 0; row < rows; row++) {
+        const uint8_t *codes = weights + row * stride + k;
+        floats w[VECTORS];
+        /* the same place in the next rows: hardware prefetchers stop at every page */
+        __builtin_prefetch(codes + rows * stride, 0, 2);
+        f_e4m3_block(codes, w);
+        for (int token = 0; token < tokens; token++) {
+          for (int i = 0; i < VECTORS; i++) {
+            sum[row][token] = f_fma(w[i], x[token][i], sum[row][token]);
+          }
+        }
+      }
+    }
+    for (int row = 0; row < rows; row++) {
+      for (int token = 0; token < tokens; token++) {
+        sums[row][token] = d_fma(d_fold(sum[row][token]), d_set(CODE_REST), sums[row][token]);
+      }
+    }
+  }
+  for (int row = 0; row < rows; row++) {
+    double bias = linear->bias ? linear->bias[output + row] : 0;
+    for (int token = 0; token < tokens; token++) {
+      engram_store_float(out + token * out_stride + row, (float)(d_sum(sums[row][token]) + bias));
+    }
+  }
+}
+
+/* Constant counts, so that sums get registers. */
+void TIER(project_fp8)(const struct engram_linear *linear, const float *in, int tokens, int rows,
+                       int output, float *out, int64_t out_stride) {
+  if (rows == 1) {
+    for (int token = 0; token < tokens; token++) {
+      block(linear, in + (int64_t)token * linear->inputs, 1, 1, output, out + token * out_stride,
+            out_stride);
+    }
+    return;
+  }
+  if (tokens == 1) {
+    block(linear, in, 1, ENGRAM_PROJECT_ROWS, output, out, out_stride);
+    return;
+  }
+  for (int row = 0; row < ENGRAM_PROJECT_ROWS; row += FEWER_ROWS) {
+    if (tokens == 2) {
+      block(linear, in, 2, FEWER_ROWS, output + row, out + row, out_stride);
+    } else if (tokens == 3) {
+      block(linear, in, 3, FEWER_ROWS, output + row, out + row, out_stride);
+    } else {
+      block(linear, in, 4, FEWER_ROWS, output + row, out + row, out_stride);
+    }
+  }
+}
