@@ -6,5 +6,6 @@ module io.engram4j.bench {
   requires io.engram4j.core;
   requires com.github.benmanes.caffeine;
   requires jmh.core;
+  requires jtokkit;
   requires static org.jspecify;
 }

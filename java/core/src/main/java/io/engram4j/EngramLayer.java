@@ -12,6 +12,7 @@ import io.engram4j.gate.HiddenStream;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.LayerLayout;
+import io.engram4j.table.RowOverlay;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -31,6 +32,7 @@ public final class EngramLayer {
   private final @Nullable LayerWeights weights;
   private final Backend.Hash hash;
   private final @Nullable Kernels kernels;
+  private final @Nullable MemoProjector memo;
   private final LongAdder prefetches = new LongAdder();
   private final LongAdder stalls = new LongAdder();
   private final LongAdder begunLate = new LongAdder();
@@ -60,13 +62,23 @@ public final class EngramLayer {
     }
   }
 
-  EngramLayer(EngramModel model, int index, LayerLayout layout, @Nullable LayerWeights weights) {
+  /** A layer; with a memo of some bytes, or none if that is 0. */
+  EngramLayer(
+      EngramModel model,
+      int index,
+      LayerLayout layout,
+      @Nullable LayerWeights weights,
+      long memoBytes) {
     this.model = model;
     this.index = index;
     this.layout = layout;
     this.weights = weights;
     this.hash = model.backend().hash(layout);
     this.kernels = weights == null ? null : Kernels.of(model.backend(), weights);
+    this.memo =
+        weights == null || memoBytes == 0
+            ? null
+            : new MemoProjector(model.backend(), layout, weights.projection(), memoBytes);
   }
 
   /** Returns the model layer at whose start this runs, 0-based. */
@@ -142,7 +154,7 @@ public final class EngramLayer {
         staging.fetch(rowIds, count);
         staging.gather(model.backend(), 0, count, out, outType);
       }
-      model.overlay().apply(id(), rowIds, count, out, outType);
+      model.overlay().of(id()).apply(rowIds, count, out, outType);
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
@@ -278,7 +290,8 @@ public final class EngramLayer {
         stalls.sum(),
         begunLate.sum(),
         stalledNanos.sum(),
-        table.statistics());
+        table.statistics(),
+        memo == null ? LayerStatistics.MemoStatistics.NONE : memo.statistics());
   }
 
   private void requireOurs(EngramBatch batch) {
@@ -307,6 +320,7 @@ public final class EngramLayer {
     private final @Nullable StageListener listener;
     private final Workspace space;
     private final @Nullable Prefetch ahead;
+    private final RowOverlay.Rows replaced = model.overlay().of(id());
     private final Kernels kernels = kernels();
     private final LayerWeights weights = weights();
 
@@ -368,11 +382,17 @@ public final class EngramLayer {
         staging.gather(model.backend(), 0, rows, space.rows(), Dtype.F32);
       }
       MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
-      model.overlay().apply(id(), rowIds, rows, space.rows(), Dtype.F32);
+      replaced.apply(rowIds, rows, space.rows(), Dtype.F32);
     }
 
     private void project() {
       int outputs = weights.projection().outputs();
+      if (memo != null) {
+        MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
+        MemorySegment windows = batch.windowsFrom(first);
+        memo.run(batch, windows, rowIds, space.rows(), replaced, tokens, space.kv());
+        return;
+      }
       batch.projector().run(kernels.project(), space.rows(), tokens, outputs, space.kv());
     }
 

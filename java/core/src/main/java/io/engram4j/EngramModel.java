@@ -39,6 +39,7 @@ public final class EngramModel implements AutoCloseable {
   private final RowOverlay overlay;
   private final @Nullable Executor executor;
   private final int threads;
+  private final long memoBytes;
 
   /**
    * The tables' memory, shared by all views of a model, and how many calls are using it. Calls may
@@ -123,7 +124,7 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       Backend backend,
       @Nullable AutoCloseable memory) {
-    this(config, map, backend, new Memory(memory), true, weights, null, null, 1);
+    this(config, map, backend, new Memory(memory), true, weights, null, null, 1, 0);
   }
 
   /**
@@ -133,7 +134,8 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the map does not fit the configuration
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
-    return new EngramModel(config, map, backend, new Memory(null), true, List.of(), null, null, 1);
+    return new EngramModel(
+        config, map, backend, new Memory(null), true, List.of(), null, null, 1, 0);
   }
 
   private EngramModel(
@@ -145,7 +147,9 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       @Nullable RowOverlay shared,
       @Nullable Executor executor,
-      int threads) {
+      int threads,
+      long memoBytes) {
+    this.memoBytes = memoBytes;
     this.executor = executor;
     this.threads = threads;
     this.config = config;
@@ -164,10 +168,11 @@ public final class EngramModel implements AutoCloseable {
     List<EngramLayer> made = new ArrayList<>();
     for (int i = 0; i < layouts.size(); i++) {
       if (weights.isEmpty()) {
-        made.add(new EngramLayer(this, i, layouts.get(i), null));
+        made.add(new EngramLayer(this, i, layouts.get(i), null, 0));
       } else {
         check(layouts.get(i), weights.get(i), i);
-        made.add(new EngramLayer(this, i, layouts.get(i), weights.get(i)));
+        made.add(
+            new EngramLayer(this, i, layouts.get(i), weights.get(i), memoBytes / layouts.size()));
       }
     }
     this.layers = List.copyOf(made);
@@ -214,7 +219,7 @@ public final class EngramModel implements AutoCloseable {
 
   /** Returns a view of this model on another backend; it shares the tables and owns nothing. */
   public EngramModel withBackend(Backend other) {
-    return view(other, executor, threads);
+    return view(other, executor, threads, memoBytes);
   }
 
   /**
@@ -230,15 +235,33 @@ public final class EngramModel implements AutoCloseable {
     if (threads < 1) {
       throw new IllegalArgumentException("a call cannot take " + threads + " threads");
     }
-    return view(backend, other, threads);
+    return view(backend, other, threads, memoBytes);
   }
 
-  private EngramModel view(Backend other, @Nullable Executor workers, int count) {
+  /**
+   * Returns a view of this model that does not project an n-gram twice: what the rows of each order
+   * contribute to key and value depends on the ids alone and is remembered, for all sequences of
+   * the view, up to so many bytes; those wanted least are forgotten. It shares the tables and owns
+   * nothing; a view of the view remembers for itself. {@link #statistics} tells what it saved.
+   *
+   * <p>Key and value are then a sum of one float32 number per order, each within the bound of the
+   * projection. Rows of an {@link #overlay} are projected anew each time.
+   *
+   * @param bytes for all layers together; a V4.1 layer takes 102,400 per n-gram
+   * @throws IllegalArgumentException if that is too little, there is not so much memory, or an
+   *     order's rows are no multiple of 32 elements and weights are fp8
+   */
+  public EngramModel withMemo(long bytes) {
+    return view(backend, executor, threads, bytes);
+  }
+
+  private EngramModel view(Backend other, @Nullable Executor workers, int count, long memo) {
     List<LayerWeights> weights =
         layers.getFirst().hasWeights()
             ? layers.stream().map(EngramLayer::weights).toList()
             : List.of();
-    return new EngramModel(config, map, other, memory, false, weights, overlay, workers, count);
+    return new EngramModel(
+        config, map, other, memory, false, weights, overlay, workers, count, memo);
   }
 
   Projector newProjector() {

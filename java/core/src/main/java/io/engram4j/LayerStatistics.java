@@ -13,6 +13,7 @@ import io.engram4j.gather.RowReader;
  * @param begunLate of these, how often no thread had begun, so that {@code apply} fetched the rows
  * @param stalledNanos how long it waited in all
  * @param rows what was read from disk and found in the cache
+ * @param memo what was found among projections that are remembered
  */
 public record LayerStatistics(
     int layer,
@@ -21,4 +22,19 @@ public record LayerStatistics(
     long stalls,
     long begunLate,
     long stalledNanos,
-    RowReader.Statistics rows) {}
+    RowReader.Statistics rows,
+    MemoStatistics memo) {
+  /**
+   * What a memo of projections has done.
+   *
+   * @param hits n-grams whose contribution was there
+   * @param misses n-grams whose contribution was computed
+   * @param evictions contributions that gave way to others
+   * @param bytes bytes that are remembered
+   * @param mostBytes bytes that can be; 0 without a memo
+   */
+  public record MemoStatistics(long hits, long misses, long evictions, long bytes, long mostBytes) {
+    /** No memo. */
+    public static final MemoStatistics NONE = new MemoStatistics(0, 0, 0, 0, 0);
+  }
+}

@@ -85,13 +85,21 @@ public final class Linear {
    * Returns what some of the inputs contribute, on the same memory: the outputs of maps whose
    * inputs cover all of this one's add up to its own. The bias belongs to input 0.
    *
-   * @param first a multiple of {@value #TILE}
+   * @param first for fp8 a multiple of {@value #TILE}
    * @throws IllegalArgumentException if it is not, or there are no such inputs
    */
   public Linear ofInputs(int first, int count) {
-    if (first % TILE != 0 || first < 0 || count < 1 || count > inputs - first) {
+    boolean whole = dtype != Dtype.F8_E4M3 || first % TILE == 0;
+    if (!whole || first < 0 || count < 1 || count > inputs - first) {
       throw new IllegalArgumentException(
-          "inputs " + first + " to " + (first + count) + " of " + inputs + ", in tiles of " + TILE);
+          "inputs "
+              + first
+              + " to "
+              + (first + count)
+              + " of "
+              + inputs
+              + ", fp8 in tiles of "
+              + TILE);
     }
     return new Linear(this, first, count);
   }

@@ -26,7 +26,41 @@ public final class RowOverlay {
   private volatile State state = new State(List.of(), Map.of());
 
   /** What is on: never changed, only replaced. */
-  private record State(List<Applied> sets, Map<Integer, Map<Long, float[]>> rows) {}
+  private record State(List<Applied> sets, Map<Integer, Rows> rows) {}
+
+  /** The rows of one layer that are on at one moment. Immutable. */
+  public static final class Rows {
+    private static final Rows NONE = new Rows(Map.of());
+
+    private final Map<Long, float[]> values;
+
+    private Rows(Map<Long, float[]> values) {
+      this.values = values;
+    }
+
+    /** Returns whether a row is replaced. */
+    public boolean has(long rowId) {
+      return !values.isEmpty() && values.containsKey(rowId);
+    }
+
+    /**
+     * Puts rows that are on over gathered ones.
+     *
+     * @param rowIds int64 [count]
+     * @param out [count, headDim] of F32 or BF16, as gathered
+     */
+    public void apply(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+      if (values.isEmpty()) {
+        return;
+      }
+      for (long i = 0; i < count; i++) {
+        float[] row = values.get(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
+        if (row != null) {
+          write(row, out, i * row.length, outType);
+        }
+      }
+    }
+  }
 
   /**
    * A set that is on.
@@ -98,7 +132,9 @@ public final class RowOverlay {
         rows.computeIfAbsent(row.layerId(), id -> new HashMap<>()).put(row.rowId(), row.values());
       }
     }
-    state = new State(List.copyOf(sets), rows);
+    Map<Integer, Rows> replaced = new HashMap<>();
+    rows.forEach((layer, values) -> replaced.put(layer, new Rows(values)));
+    state = new State(List.copyOf(sets), replaced);
     return version.incrementAndGet();
   }
 
@@ -112,24 +148,9 @@ public final class RowOverlay {
     return version.get();
   }
 
-  /**
-   * Puts rows that are on over gathered ones.
-   *
-   * @param rowIds int64 [count]
-   * @param out [count, headDim] of F32 or BF16, as gathered
-   */
-  public void apply(
-      int layerId, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
-    Map<Long, float[]> rows = state.rows().get(layerId);
-    if (rows == null) {
-      return;
-    }
-    for (long i = 0; i < count; i++) {
-      float[] values = rows.get(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
-      if (values != null) {
-        write(values, out, i * values.length, outType);
-      }
-    }
+  /** Returns what is on over a layer's table just now. */
+  public Rows of(int layerId) {
+    return state.rows().getOrDefault(layerId, Rows.NONE);
   }
 
   private static void write(float[] values, MemorySegment out, long at, Dtype outType) {

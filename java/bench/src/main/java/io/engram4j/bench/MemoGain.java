@@ -1,0 +1,143 @@
+package io.engram4j.bench;
+
+import com.knuddels.jtokkit.Encodings;
+import com.knuddels.jtokkit.api.EncodingType;
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.LayerStatistics.MemoStatistics;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.HiddenStream;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/**
+ * What remembering projections gains on a text: one whole layer, streamed in chunks of 512 tokens,
+ * with a memo that the text before has warmed, and without, in turns; one thread. Warming takes all
+ * cores.
+ */
+final class MemoGain {
+  private static final int CHUNK = 512;
+
+  private final EngramModel plain;
+  private final EngramModel memo;
+  private final int[] ids;
+  private final HiddenStream hidden;
+
+  private MemoGain(EngramModel model, long bytes, int[] ids) {
+    this.plain = model;
+    this.memo = model.withMemo(bytes);
+    this.ids = ids;
+    int branches = model.config().branches();
+    int size = model.config().hiddenSize();
+    MemorySegment stream = Arena.ofAuto().allocate(4L * CHUNK * branches * size, 64);
+    this.hidden = HiddenStream.of(stream, Dtype.F32, branches, size);
+  }
+
+  /**
+   * Runs it.
+   *
+   * @param bytes of the memo, for one layer
+   * @param warm tokens that are run before
+   * @param rounds chunks that are measured each way
+   */
+  static void run(EngramModel model, Path text, long bytes, int warm, int rounds)
+      throws IOException {
+    String all = new String(Files.readAllBytes(text), StandardCharsets.UTF_8);
+    int[] tokens =
+        Encodings.newDefaultEncodingRegistry()
+            .getEncoding(EncodingType.CL100K_BASE)
+            .encodeOrdinary(all)
+            .toArray();
+    int size = model.map().size();
+    int[] ids =
+        Arrays.stream(tokens).limit(warm + (long) rounds * CHUNK).map(t -> t % size).toArray();
+    // one layer is measured, and has the whole memo
+    new MemoGain(model, bytes * model.layers().size(), ids).measure(warm);
+  }
+
+  private void measure(int warm) {
+    int cores = Runtime.getRuntime().availableProcessors();
+    try (ExecutorService pool = Executors.newFixedThreadPool(cores)) {
+      List<Thread> threads = new ArrayList<>();
+      for (int i = 0; i < cores; i++) {
+        int from = warm / cores * i;
+        threads.add(Thread.ofPlatform().start(() -> warm(from, warm / cores)));
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return;
+    }
+    MemoStatistics before = statistics();
+    List<Double> gains = new ArrayList<>();
+    List<Double> plainMillis = new ArrayList<>();
+    EngramSequence one = plain.newSequence();
+    EngramSequence other = memo.newSequence();
+    for (int from = warm; from + CHUNK <= ids.length; from += CHUNK) {
+      double without = chunk(plain, one, from);
+      double with = chunk(memo, other, from);
+      gains.add(without / with);
+      plainMillis.add(without / CHUNK);
+    }
+    MemoStatistics after = statistics();
+    long hits = after.hits() - before.hits();
+    long misses = after.misses() - before.misses();
+    System.out.printf(
+        Locale.ROOT,
+        "%,d tokens after %,d: %.2f ms/token without a memo; gain %.2f (%.2f to %.2f); "
+            + "%.1f %% of n-grams known, %.2f of %.2f GB used, %,d evicted%n",
+        ids.length - warm,
+        warm,
+        DecodeLoop.median(plainMillis),
+        DecodeLoop.median(gains),
+        Collections.min(gains),
+        Collections.max(gains),
+        100.0 * hits / (hits + misses),
+        after.bytes() / 1e9,
+        after.mostBytes() / 1e9,
+        after.evictions());
+  }
+
+  private MemoStatistics statistics() {
+    return memo.statistics().getFirst().memo();
+  }
+
+  private void warm(int from, int count) {
+    EngramSequence sequence = memo.newSequence();
+    EngramBatch batch = memo.newBatch();
+    int branches = memo.config().branches();
+    int size = memo.config().hiddenSize();
+    MemorySegment stream = Arena.ofAuto().allocate(4L * CHUNK * branches * size, 64);
+    HiddenStream own = HiddenStream.of(stream, Dtype.F32, branches, size);
+    for (int at = from; at + CHUNK <= from + count; at += CHUNK) {
+      sequence.append(Arrays.copyOfRange(ids, at, at + CHUNK));
+      batch.clear().add(sequence, sequence.length() - CHUNK, CHUNK);
+      memo.layers().getFirst().apply(batch, own);
+    }
+  }
+
+  /** Returns the milliseconds of one chunk through one layer. */
+  private double chunk(EngramModel model, EngramSequence sequence, int from) {
+    EngramLayer layer = model.layers().getFirst();
+    sequence.append(Arrays.copyOfRange(ids, from, from + CHUNK));
+    EngramBatch batch = model.newBatch().add(sequence, sequence.length() - CHUNK, CHUNK);
+    long start = System.nanoTime();
+    layer.apply(batch, hidden);
+    return (System.nanoTime() - start) / 1e6;
+  }
+}

@@ -1,0 +1,167 @@
+package io.engram4j;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.project.Projection;
+import io.engram4j.table.RowOverlay;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Projects n-gram order by order, and only what the memo does not have: key and value are the sum
+ * of what each order's rows contribute. Thread-safe; what a call needs is in its {@link Scratch}.
+ */
+final class MemoProjector {
+  private final LayerLayout layout;
+  private final ProjectMemo memo;
+  private final List<Backend.Project> kernels = new ArrayList<>(); // per order
+  private final int outputs;
+  private final int orderInputs;
+
+  /** What one batch needs, reused from block to block. */
+  static final class Scratch {
+    private MemorySegment rows = MemorySegment.NULL;
+    private MemorySegment contributions = MemorySegment.NULL;
+    private final int[] places = new int[Workspace.BLOCK];
+    private final int[] computed =
+        new int[Workspace.BLOCK]; // per token, where among those computed
+    private int capacity;
+
+    private void reserve(int tokens, int inputs, int outputs) {
+      if (tokens > capacity) {
+        capacity = tokens;
+        rows = EngramBatch.allocate(4L * tokens * inputs);
+        contributions = EngramBatch.allocate(4L * tokens * outputs);
+      }
+    }
+  }
+
+  MemoProjector(Backend backend, LayerLayout layout, Projection projection, long bytes) {
+    this.layout = layout;
+    this.outputs = projection.outputs();
+    this.orderInputs = projection.inputs() / (layout.maxNgram() - 1);
+    this.memo = new ProjectMemo(layout, outputs, bytes);
+    for (int from = 0; from < projection.inputs(); from += orderInputs) {
+      kernels.add(backend.project(projection.ofInputs(from, orderInputs)));
+    }
+  }
+
+  LayerStatistics.MemoStatistics statistics() {
+    return memo.statistics();
+  }
+
+  /**
+   * Projects one block.
+   *
+   * @param windows int32 [tokens, maxNgram]
+   * @param rowIds int64 [tokens, columns]
+   * @param rows float32 [tokens, inputs]
+   * @param replaced which rows are not the table's own, whose projections are not remembered
+   * @param kv float32 [tokens, outputs], written
+   */
+  void run(
+      EngramBatch batch,
+      MemorySegment windows,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      RowOverlay.Rows replaced,
+      int tokens,
+      MemorySegment kv) {
+    Scratch scratch = batch.memoScratch();
+    scratch.reserve(tokens, orderInputs, outputs);
+    for (int order = 0; order < kernels.size(); order++) {
+      int pinned = 0;
+      int count = 0;
+      boolean well = false;
+      try {
+        for (; pinned < tokens; pinned++) {
+          int place =
+              isReplaced(rowIds, pinned, order, replaced)
+                  ? ProjectMemo.PRIVATE
+                  : memo.pin(windows, pinned, 2 + order, scratch);
+          scratch.places[pinned] = place;
+          if (place < 0) {
+            copyInputs(rows, pinned, order, scratch.rows, count);
+            scratch.computed[pinned] = count++;
+          }
+        }
+        if (count > 0) {
+          Backend.Project kernel = kernels.get(order);
+          batch.projector().run(kernel, scratch.rows, count, outputs, scratch.contributions);
+        }
+        well = true;
+      } finally {
+        fill(scratch, pinned, well);
+        if (!well) {
+          unpin(scratch, pinned);
+        }
+      }
+      for (int token = 0; token < tokens; token++) {
+        add(scratch, token, order == 0, kv);
+      }
+      unpin(scratch, tokens);
+    }
+  }
+
+  private boolean isReplaced(MemorySegment rowIds, int token, int order, RowOverlay.Rows replaced) {
+    int heads = layout.headsPerNgram();
+    long first = (long) token * layout.columns() + (long) order * heads;
+    for (int head = 0; head < heads; head++) {
+      if (replaced.has(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, first + head))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void copyInputs(MemorySegment rows, int token, int order, MemorySegment to, int index) {
+    long bytes = 4L * orderInputs;
+    long from = bytes * ((long) token * kernels.size() + order);
+    MemorySegment.copy(rows, from, to, bytes * index, bytes);
+  }
+
+  private void fill(Scratch scratch, int tokens, boolean well) {
+    long bytes = 4L * outputs;
+    for (int token = 0; token < tokens; token++) {
+      int place = scratch.places[token];
+      if (place < 0 && place != ProjectMemo.PRIVATE) {
+        if (well) {
+          long from = bytes * scratch.computed[token];
+          MemorySegment.copy(scratch.contributions, from, memo.at(~place), 0, bytes);
+        }
+        memo.filled(~place, well);
+        scratch.places[token] = ~place;
+      }
+    }
+  }
+
+  private void unpin(Scratch scratch, int tokens) {
+    for (int token = 0; token < tokens; token++) {
+      if (scratch.places[token] != ProjectMemo.PRIVATE) {
+        memo.unpin(scratch.places[token]);
+      }
+    }
+  }
+
+  private void add(Scratch scratch, int token, boolean first, MemorySegment kv) {
+    int place = scratch.places[token];
+    long bytes = 4L * outputs;
+    MemorySegment from =
+        place == ProjectMemo.PRIVATE
+            ? scratch.contributions.asSlice(bytes * scratch.computed[token], bytes)
+            : memo.at(place);
+    MemorySegment to = kv.asSlice(bytes * token, bytes);
+    if (first) {
+      to.copyFrom(from);
+      return;
+    }
+    for (int i = 0; i < outputs; i++) {
+      float sum = to.getAtIndex(JAVA_FLOAT_UNALIGNED, i) + from.getAtIndex(JAVA_FLOAT_UNALIGNED, i);
+      to.setAtIndex(JAVA_FLOAT_UNALIGNED, i, sum);
+    }
+  }
+}

@@ -1,0 +1,142 @@
+package io.engram4j;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.LayerStatistics.MemoStatistics;
+import io.engram4j.table.RowSet;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** Remembered projections give what projecting anew gives, however little room there is. */
+class ProjectMemoTest {
+  private final EngramModel model = TestModels.v41();
+  private final int width = model.config().streamWidth();
+
+  @AfterEach
+  void close() {
+    model.close();
+  }
+
+  /** Ids of a text that repeats itself. */
+  private int[] text(int length, int words, long seed) {
+    return new SplittableRandom(seed).ints(length, 0, words).toArray();
+  }
+
+  private float[] run(EngramModel view, int[] ids, int step) {
+    SplittableRandom random = new SplittableRandom(8);
+    EngramSequence sequence = view.newSequence();
+    float[] all = new float[ids.length * width];
+    EngramBatch batch = view.newBatch();
+    for (int from = 0; from < ids.length; from += step) {
+      int count = Math.min(step, ids.length - from);
+      sequence.append(java.util.Arrays.copyOfRange(ids, from, from + count));
+      float[] hidden = new float[count * width];
+      for (int i = 0; i < hidden.length; i++) {
+        hidden[i] = (float) random.nextGaussian();
+      }
+      batch.clear().add(sequence, from, count);
+      for (EngramLayer layer : view.layers()) {
+        layer.apply(batch, hidden);
+      }
+      System.arraycopy(hidden, 0, all, from * width, hidden.length);
+    }
+    return all;
+  }
+
+  private static void close(float[] expected, float[] actual) {
+    double size = 0;
+    double off = 0;
+    for (int i = 0; i < expected.length; i++) {
+      size += (double) expected[i] * expected[i];
+      off += Math.pow((double) expected[i] - actual[i], 2);
+    }
+    assertTrue(Math.sqrt(off) <= 2e-6 * Math.sqrt(size), Math.sqrt(off / size) + " off");
+  }
+
+  private long entry() {
+    return 4L * model.layers().getFirst().weights().projection().outputs() + 100;
+  }
+
+  @Test
+  void rememberedIsTheSameAsAnew() {
+    int[] ids = text(400, 7, 1);
+    float[] plain = run(model, ids, 100);
+    for (int entries : new int[] {8, 40, 5000}) {
+      EngramModel view = model.withMemo(entries * entry() * model.layers().size());
+      float[] first = run(view, ids, 100);
+      close(plain, first);
+      // whatever is remembered by now, bits stay
+      assertArrayEquals(first, run(view, ids, 100), entries + " entries");
+      assertArrayEquals(first, run(view, ids, 1), "one by one");
+      MemoStatistics all = view.statistics().getFirst().memo();
+      assertEquals(3L * 400 * (model.config().maxNgram() - 1), all.hits() + all.misses());
+      assertTrue(all.bytes() <= all.mostBytes() && all.bytes() > 0, all.toString());
+      assertEquals(entries < 5000, all.evictions() > 0, all.toString());
+      if (entries == 5000) {
+        assertTrue(all.misses() < 7 + 49 + 343 + 2401 && all.hits() > 2000, all.toString());
+      }
+    }
+    assertEquals(MemoStatistics.NONE, model.statistics().getFirst().memo());
+    assertThrows(IllegalArgumentException.class, () -> model.withMemo(100));
+  }
+
+  @Test
+  void replacedRowsAreProjectedAnew() {
+    int[] ids = text(60, 5, 2);
+    EngramModel view = model.withMemo(500 * entry() * model.layers().size());
+    float[] before = run(view, ids, 60);
+    EngramLayer layer = model.layers().getFirst();
+    EngramSequence sequence = model.newSequence();
+    sequence.append(ids);
+    MemorySegment rowIds = EngramBatch.allocate(8L * layer.layout().columns() * ids.length);
+    layer.hash(model.newBatch().add(sequence, 0, ids.length), rowIds);
+    long row = rowIds.getAtIndex(java.lang.foreign.ValueLayout.JAVA_LONG, 30L * 3);
+    float[] values = new float[model.config().headDim()];
+    java.util.Arrays.fill(values, 3);
+    model.overlay().put(new RowSet("fact", List.of(new RowSet.Row(layer.id(), row, values))));
+    float[] during = run(view, ids, 60);
+    close(run(model, ids, 60), during);
+    assertTrue(!java.util.Arrays.equals(before, during), "the row matters");
+    model.overlay().remove("fact");
+    assertArrayEquals(before, run(view, ids, 60));
+  }
+
+  @Test
+  void threadsShareIt() throws InterruptedException {
+    EngramModel view = model.withMemo(64 * entry() * model.layers().size());
+    List<int[]> texts = new ArrayList<>();
+    List<float[]> expected = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      texts.add(text(200, 6, i));
+      expected.add(run(view, texts.get(i), 50));
+    }
+    AtomicReference<Throwable> failed = new AtomicReference<>();
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      int own = i;
+      threads.add(
+          Thread.ofPlatform()
+              .start(() -> {
+                try {
+                  for (int round = 0; round < 5; round++) {
+                    assertArrayEquals(expected.get(own), run(view, texts.get(own), 50));
+                  }
+                } catch (Throwable e) {
+                  failed.set(e);
+                }
+              }));
+    }
+    for (Thread thread : threads) {
+      thread.join();
+    }
+    assertEquals(null, failed.get());
+  }
+}
