@@ -29,6 +29,8 @@ final class MemoProjector {
     private final int[] places = new int[Workspace.BLOCK];
     private final int[] computed =
         new int[Workspace.BLOCK]; // per token, where among those computed
+    private float[] sum = {};
+    private float[] term = {};
     private int capacity;
 
     private void reserve(int tokens, int inputs, int outputs) {
@@ -36,6 +38,8 @@ final class MemoProjector {
         capacity = tokens;
         rows = EngramBatch.allocate(4L * tokens * inputs);
         contributions = EngramBatch.allocate(4L * tokens * outputs);
+        sum = new float[outputs];
+        term = new float[outputs];
       }
     }
   }
@@ -159,9 +163,15 @@ final class MemoProjector {
       to.copyFrom(from);
       return;
     }
-    for (int i = 0; i < outputs; i++) {
-      float sum = to.getAtIndex(JAVA_FLOAT_UNALIGNED, i) + from.getAtIndex(JAVA_FLOAT_UNALIGNED, i);
-      to.setAtIndex(JAVA_FLOAT_UNALIGNED, i, sum);
+    // through arrays: the compiler does not vectorise a loop over two segments, and that took
+    // longer
+    float[] sum = scratch.sum;
+    float[] term = scratch.term;
+    MemorySegment.copy(to, JAVA_FLOAT_UNALIGNED, 0, sum, 0, outputs);
+    MemorySegment.copy(from, JAVA_FLOAT_UNALIGNED, 0, term, 0, outputs);
+    for (int i = 0; i < sum.length; i++) {
+      sum[i] += term[i];
     }
+    MemorySegment.copy(sum, 0, to, JAVA_FLOAT_UNALIGNED, 0, outputs);
   }
 }

@@ -20,8 +20,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 
 /**
  * What remembering projections gains on a text: one whole layer, streamed in chunks of 512 tokens,
@@ -70,7 +68,7 @@ final class MemoGain {
 
   private void measure(int warm) {
     int cores = Runtime.getRuntime().availableProcessors();
-    try (ExecutorService pool = Executors.newFixedThreadPool(cores)) {
+    try {
       List<Thread> threads = new ArrayList<>();
       for (int i = 0; i < cores; i++) {
         int from = warm / cores * i;
