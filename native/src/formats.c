@@ -13,13 +13,6 @@ float engram_e4m3(uint8_t code) {
   return engram_bits_to_float(sign | ((magnitude << 20) + (120u << 23)));
 }
 
-float engram_e8m0(uint8_t code) {
-  if (code == 0) {
-    return 0x1p-127f;
-  }
-  return engram_bits_to_float(code == 255 ? 0x7fc00000u : (uint32_t)code << 23);
-}
-
 float engram_half(uint16_t bits) {
   uint32_t sign = (uint32_t)(bits & 0x8000) << 16;
   uint32_t exponent = bits >> 10 & 0x1f;

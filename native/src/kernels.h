@@ -45,7 +45,6 @@ const char *engram_detect(int tier);
 
 /* Scalar pieces that vector kernels fall back on for tails and rare values. */
 float engram_e4m3(uint8_t code);
-float engram_e8m0(uint8_t code);
 float engram_half(uint16_t bits);
 uint16_t engram_to_bf16(float value);
 double engram_exp(double x);
@@ -87,6 +86,11 @@ static inline uint32_t engram_float_to_bits(float value) {
 }
 
 /* 2^(code - 127), as a double: exact, and without the branch that a float's least value needs. */
+static inline float engram_e8m0(uint8_t code) {
+  uint32_t bits = code == 255 ? 0x7fc00000u : (uint32_t)code << 23;
+  return engram_bits_to_float(code == 0 ? 0x00400000u : bits); /* 2^-127 is no normal float */
+}
+
 static inline double engram_e8m0_double(uint8_t code) {
   union {
     uint64_t u;

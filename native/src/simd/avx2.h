@@ -97,16 +97,18 @@ INLINE void f_e4m3_block(const void *codes, floats w[4]) {
   w[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, high));
   w[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, high));
 }
+INLINE void f_in_order(floats w[4]) {
+  floats first = _mm256_permute2f128_ps(w[0], w[1], 0x20);
+  floats third = _mm256_permute2f128_ps(w[0], w[1], 0x31);
+  w[1] = _mm256_permute2f128_ps(w[2], w[3], 0x20);
+  w[3] = _mm256_permute2f128_ps(w[2], w[3], 0x31);
+  w[0] = first;
+  w[2] = third;
+}
 INLINE floats f_load_part(const float *block, int i) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(block + 4 * i)),
                               _mm_loadu_ps(block + 4 * i + 16), 1);
 }
-INLINE floats f_e4m3_nan(const void *codes) {
-  const __m256i nan = _mm256_set1_epi32(0x7f);
-  __m256i magnitude = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64(codes)), nan);
-  return _mm256_castsi256_ps(_mm256_cmpeq_epi32(magnitude, nan));
-}
-
 typedef __m256i marks;
 INLINE marks n_zero(void) {
   return _mm256_setzero_si256();

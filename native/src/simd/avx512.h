@@ -86,6 +86,14 @@ INLINE void f_e4m3_block(const void *codes, floats w[2]) {
   w[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), words));
   w[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), words));
 }
+INLINE void f_in_order(floats w[2]) {
+  const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+  const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  __m512d first = _mm512_castps_pd(w[0]);
+  __m512d second = _mm512_castps_pd(w[1]);
+  w[0] = _mm512_castpd_ps(_mm512_permutex2var_pd(first, low, second));
+  w[1] = _mm512_castpd_ps(_mm512_permutex2var_pd(first, high, second));
+}
 INLINE floats f_load_part(const float *block, int i) {
   const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
   __m512d first = _mm512_castps_pd(_mm512_loadu_ps(block));
@@ -93,12 +101,6 @@ INLINE floats f_load_part(const float *block, int i) {
   __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
   return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
 }
-INLINE floats f_e4m3_nan(const void *codes) {
-  const __m128i nan = _mm_set1_epi8(0x7f);
-  __mmask16 mask = _mm_cmpeq_epi8_mask(_mm_and_si128(_mm_loadu_si128(codes), nan), nan);
-  return _mm512_castsi512_ps(_mm512_movm_epi32(mask));
-}
-
 typedef __mmask32 marks;
 INLINE marks n_zero(void) {
   return 0;

@@ -40,14 +40,29 @@ INLINE void store(uint8_t *out, int out_type, int k, floats values) {
   }
 }
 
-static void fp8_row(const uint8_t *codes, const uint8_t *scales, int head_dim, uint8_t *out,
-                    int out_type) {
-  for (int k = 0; k + LANES <= head_dim; k += LANES) {
-    /* first back to the code's own value, then the scale: one rounding, as the reference has it */
-    floats value = f_mul(f_e4m3_over_256(codes + k), f_set(256));
-    floats scaled = f_mul(value, f_set(engram_e8m0(scales[k / ENGRAM_BLOCK])));
-    store(out, out_type, k, f_or(scaled, f_e4m3_nan(codes + k)));
+#define VECTORS (ENGRAM_BLOCK / LANES)
+
+/*
+ * Whole blocks of 32. Returns whether a NaN code was seen, whose elements are then wrong: looking
+ * at the codes of a block is a third of what it takes to mark each element.
+ */
+INLINE int fp8_blocks(const uint8_t *codes, const uint8_t *scales, int blocks, uint8_t *out,
+                      const int out_type) {
+  /* first back to the code's own value, then the scale: one rounding, as the reference has it */
+  const floats whole = f_mul(f_power(f_set(CODE_SHIFT)), f_set((float)CODE_REST));
+  marks nan = n_zero();
+  for (int block = 0; block < blocks; block++) {
+    const uint8_t *own = codes + ENGRAM_BLOCK * block;
+    floats scale = f_set(engram_e8m0(scales[block]));
+    floats w[VECTORS];
+    f_e4m3_block(own, w);
+    f_in_order(w);
+    nan = n_or_nan(nan, own);
+    for (int i = 0; i < VECTORS; i++) {
+      store(out, out_type, ENGRAM_BLOCK * block + LANES * i, f_mul(f_mul(w[i], whole), scale));
+    }
   }
+  return n_any(nan);
 }
 
 static void plain_row(const uint8_t *data, int type, int head_dim, uint8_t *out, int out_type) {
@@ -74,15 +89,20 @@ void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int6
       __builtin_memset(own, 0, (size_t)row_bytes);
       continue;
     }
-    if (head_dim % LANES != 0) { /* no published model has such rows */
-      engram_scalar_row(table, row, own, out_type);
-      continue;
-    }
     const uint8_t *from = weight + row * table->weight_stride;
-    if (table->type == ENGRAM_F8_E4M3) {
-      fp8_row(from, scale + row * table->scale_stride, head_dim, own, out_type);
+    int nan = 0;
+    if (head_dim % ENGRAM_BLOCK != 0) { /* no published model has such rows */
+      engram_scalar_row(table, row, own, out_type);
+    } else if (table->type == ENGRAM_F8_E4M3) {
+      const uint8_t *scales = scale + row * table->scale_stride;
+      int blocks = head_dim / ENGRAM_BLOCK;
+      nan = out_type == ENGRAM_F32 ? fp8_blocks(from, scales, blocks, own, ENGRAM_F32)
+                                   : fp8_blocks(from, scales, blocks, own, ENGRAM_BF16);
     } else {
       plain_row(from, table->type, head_dim, own, out_type);
+    }
+    if (nan) {
+      engram_scalar_row(table, row, own, out_type);
     }
   }
 }

@@ -8,8 +8,8 @@
  *   f_load_bf16 f_load_half f_store_bf16 (nearest even, NaN stays NaN)
  *   f_e4m3_over_256 codes as floats divided by 256, whatever NaN codes give
  *   f_e4m3_block    32 codes as floats that lack a factor: 2^CODE_SHIFT * CODE_REST
+ *   f_in_order      puts what f_e4m3_block gave into the order of the codes
  *   f_load_part     the i-th LANES of 32 floats, in the order of f_e4m3_block
- *   f_e4m3_nan      all ones where a code is NaN
  *   f_taps4         weights [LANES, 4] transposed into 4 vectors
  *   d_zero d_set d_add d_mul d_fma d_low d_high (halves of floats, widened) d_sum
  *   d_fold          the sum of both halves, widened

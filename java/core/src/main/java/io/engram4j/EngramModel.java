@@ -53,6 +53,7 @@ public final class EngramModel implements AutoCloseable {
     private final AtomicInteger users = new AtomicInteger();
     private final AtomicBoolean freed = new AtomicBoolean();
     private @Nullable ExecutorService threads;
+    private boolean ended;
 
     Memory(@Nullable AutoCloseable owner) {
       this.owner = owner;
@@ -72,6 +73,9 @@ public final class EngramModel implements AutoCloseable {
     }
 
     synchronized Executor threads(int count) {
+      if (ended) {
+        throw new IllegalStateException("the model is closed");
+      }
       if (threads == null) {
         threads =
             Executors.newFixedThreadPool(
@@ -81,6 +85,7 @@ public final class EngramModel implements AutoCloseable {
     }
 
     private synchronized void endThreads() {
+      ended = true;
       if (threads != null) {
         threads.shutdown(); // what is queued finds the model closed
       }
@@ -252,6 +257,10 @@ public final class EngramModel implements AutoCloseable {
    *     order's rows are no multiple of 32 elements and weights are fp8
    */
   public EngramModel withMemo(long bytes) {
+    if (bytes < layers.size()) {
+      throw new IllegalArgumentException(
+          "a memo of " + bytes + " bytes has no room for " + layers.size() + " layers");
+    }
     return view(backend, executor, threads, bytes);
   }
 

@@ -45,8 +45,8 @@ final class Prefetch implements Runnable {
     state.set(QUEUED);
     try {
       executor.execute(this);
-    } catch (RuntimeException e) {
-      state.set(IDLE);
+    } catch (RuntimeException | Error e) {
+      cancel(); // a task of an earlier start may have come meanwhile, and be at it
       throw e;
     }
     layer.countPrefetch();

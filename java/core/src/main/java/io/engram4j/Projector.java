@@ -46,20 +46,23 @@ final class Projector extends SharedWork<Integer> implements Runnable {
     int tiles = Linear.tiles(width);
     step = Linear.TILE * Math.max(1, (tiles + threads * PIECES - 1) / (threads * PIECES));
     begin((width + step - 1) / step);
+    Throwable refused = null;
     try {
       for (int i = 1; i < threads; i++) {
         helpers.execute(this);
       }
     } catch (RejectedExecutionException e) {
       // then those who came are enough
+    } catch (RuntimeException | Error e) {
+      refused = e; // not now: those who came are at work
     }
     help(0);
     Throwable failure = await();
-    switch (failure) {
+    switch (failure == null ? refused : failure) {
       case null -> {}
       case RuntimeException e -> throw e;
       case Error e -> throw e;
-      default -> throw new IllegalStateException(failure);
+      case Throwable e -> throw new IllegalStateException(e);
     }
   }
 

@@ -161,6 +161,11 @@ class PrefetchTest {
       threads = prefetchThreads();
       assertEquals(own.layers().size(), threads.size());
     }
+    EngramModel closed = TestModels.v41();
+    EngramSequence late = closed.newSequence();
+    late.append(new int[] {1});
+    closed.close();
+    assertThrows(IllegalStateException.class, () -> late.prefetch(1));
     for (Thread thread : threads) {
       assertTimeoutPreemptively(Duration.ofSeconds(20), () -> thread.join());
     }

@@ -86,6 +86,7 @@ class ProjectMemoTest {
     }
     assertEquals(MemoStatistics.NONE, model.statistics().getFirst().memo());
     assertThrows(IllegalArgumentException.class, () -> model.withMemo(100));
+    assertThrows(IllegalArgumentException.class, () -> model.withMemo(1));
   }
 
   @Test

@@ -53,6 +53,17 @@ class ProjectorTest {
       assertEquals(0, late.size() % 3);
       late.forEach(Runnable::run); // find nothing to do
       assertThrows(IllegalArgumentException.class, () -> model.withExecutor(pool, 0));
+      AtomicInteger calls = new AtomicInteger();
+      Executor breaks =
+          task -> {
+            if (calls.incrementAndGet() % 3 == 0) {
+              throw new IllegalStateException("broken executor");
+            }
+            pool.execute(task);
+          };
+      for (int i = 0; i < 20; i++) {
+        assertThrows(IllegalStateException.class, () -> run(model.withExecutor(breaks, 4)));
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -50,10 +51,11 @@ final class PooledReads implements RowReads {
     }
     int count = Math.min(depth, MOST_THREADS);
     int bytes = sources.stream().mapToInt(Source::mostBytes).max().orElseThrow();
+    int block = sources.stream().mapToInt(Source::block).max().orElseThrow();
     try {
       for (int i = 0; i < count; i++) {
         // here, not in the thread: one that died for want of a buffer would leave callers waiting
-        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes + 4096).alignedSlice(4096);
+        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes + block).alignedSlice(block);
         threads.add(
             Thread.ofPlatform().daemon().name("engram-stream-" + i).start(() -> serve(buffer)));
       }
@@ -68,6 +70,9 @@ final class PooledReads implements RowReads {
   /** Opens a file, past the page cache if its file system can. */
   private FileChannel open(Path file) throws IOException {
     try {
+      if (Files.getFileStore(file).getBlockSize() > StreamedRows.LARGEST_BLOCK) {
+        throw new IOException("the blocks of " + file + " are too large to read them whole");
+      }
       return FileChannel.open(file, StandardOpenOption.READ, pastCache());
     } catch (UnsupportedOperationException | IOException e) {
       direct = false;
@@ -134,13 +139,28 @@ final class PooledReads implements RowReads {
   private void read(ReadPlan plan, int read, ByteBuffer buffer) throws IOException {
     FileChannel channel = channels.get(plan.source(read));
     long start = plan.start(read);
+    int block = direct ? plan.block(read) : 1;
+    int from = 0;
+    int have = 0;
     buffer.clear().limit(plan.length(read));
-    while (buffer.position() < plan.needed(read)) {
-      if (channel.read(buffer, start + buffer.position()) <= 0) {
-        throw plan.ended(read, channel.size());
+    while (have < plan.needed(read)) {
+      int got = channel.read(buffer.position(from), start + from);
+      have = from + got;
+      int next = have / block * block; // past the page cache, reads go on at blocks
+      if (have >= plan.needed(read)) {
+        break;
       }
+      long size = channel.size();
+      if (got <= 0 || size < start + plan.needed(read)) {
+        throw plan.ended(read, size);
+      }
+      if (next == from) {
+        throw plan.failed(read, "only " + got + " bytes came");
+      }
+      from = next;
     }
-    plan.scatter(read, MemorySegment.ofBuffer(buffer.flip()));
+    buffer.limit(have).position(0);
+    plan.scatter(read, MemorySegment.ofBuffer(buffer));
   }
 
   @Override

@@ -5,15 +5,26 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 
 /** Reads through queues of the operating system: each caller has one, and needs no other thread. */
 final class QueuedReads implements RowReads {
+  /** Queues of a table: one is deep enough for a disk, and more callers than these wait in turn. */
+  private static final int MOST_QUEUES = 4;
+
+  private static final int INTERRUPTED = -4;
+  private static final int AGAIN = -11;
+
   private final AsyncFiles files;
   private final List<Source> sources;
   private final int depth;
   private final int bytes;
-  private final ConcurrentLinkedQueue<Slots> idle = new ConcurrentLinkedQueue<>();
+  private final BlockingQueue<Slots> idle = new LinkedBlockingQueue<>();
+  private final AtomicInteger made = new AtomicInteger();
 
   /** A queue, and what its slots are reading. */
   private static final class Slots {
@@ -42,6 +53,7 @@ final class QueuedReads implements RowReads {
     List<Path> paths = sources.stream().map(source -> source.region().file()).toList();
     this.files = system.openAsync(paths);
     try {
+      made.set(1);
       idle.add(slots()); // if there are no queues, then the first caller is not the one to find out
     } catch (IOException | RuntimeException e) {
       files.close();
@@ -65,15 +77,76 @@ final class QueuedReads implements RowReads {
 
   @Override
   public void run(ReadPlan plan) throws IOException {
-    Slots slots = idle.poll();
-    if (slots == null) {
-      slots = slots();
+    Slots slots = take();
+    boolean well = false;
+    try {
+      Exception failure = run(plan, slots);
+      well = true;
+      switch (failure) {
+        case null -> {}
+        case IOException e -> throw e;
+        case RuntimeException e -> throw e;
+        default -> throw new IOException(failure);
+      }
+    } finally {
+      if (well) {
+        idle.add(slots);
+      } else {
+        made.decrementAndGet(); // given up with its buffers, which the system may still write to
+      }
     }
+  }
+
+  /** Takes a queue that is idle, or a new one, or waits for one. */
+  private Slots take() throws IOException {
+    boolean interrupted = false;
+    try {
+      for (; ; ) {
+        Slots slots = idle.poll();
+        if (slots == null) {
+          slots = make();
+        }
+        try {
+          if (slots == null) {
+            slots = idle.poll(50, TimeUnit.MILLISECONDS); // looks again: queues may be given up
+          }
+        } catch (InterruptedException e) {
+          interrupted = true; // reads take no time worth breaking
+        }
+        if (slots != null) {
+          return slots;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** Makes another queue; returns null if there are enough, or the system gives no more. */
+  private @Nullable Slots make() throws IOException {
+    if (made.incrementAndGet() <= MOST_QUEUES) {
+      try {
+        return slots();
+      } catch (IOException | OutOfMemoryError e) {
+        if (made.decrementAndGet() == 0) {
+          throw e; // there is none to wait for
+        }
+        return null;
+      }
+    }
+    made.decrementAndGet();
+    return null;
+  }
+
+  /** Returns what went wrong, when nothing is under way any more. */
+  private @Nullable Exception run(ReadPlan plan, Slots slots) throws IOException {
     int free = depth;
     for (int i = 0; i < depth; i++) {
       slots.free[i] = i;
     }
-    IOException failure = null;
+    Exception failure = null;
     int begun = 0;
     while ((begun < plan.reads() && failure == null) || free < depth) {
       while (begun < plan.reads() && failure == null && free > 0) {
@@ -88,15 +161,12 @@ final class QueuedReads implements RowReads {
         if (ended(plan, slots, slot)) {
           slots.free[free++] = slot;
         }
-      } catch (IOException e) {
+      } catch (IOException | RuntimeException e) {
         failure = e;
         slots.free[free++] = slot;
       }
     }
-    idle.add(slots);
-    if (failure != null) {
-      throw failure;
-    }
+    return failure;
   }
 
   /** Takes what a read brought; returns whether that is all, or the rest is on its way. */
@@ -104,10 +174,14 @@ final class QueuedReads implements RowReads {
     int read = slots.read[slot];
     int source = plan.source(read);
     int result = slots.queue.result(slot);
-    if (result < 0) {
+    if (result == AGAIN || result == INTERRUPTED) {
+      result = 0; // older systems leave trying again to the caller
+    } else if (result == 0) {
+      throw plan.ended(read, files.size(source));
+    } else if (result < 0) {
       throw plan.failed(read, "errno " + -result);
     }
-    int block = sources.get(source).block();
+    int block = files.isDirect() ? sources.get(source).block() : 1;
     slots.got[slot] += result;
     int got = slots.got[slot];
     if (got >= plan.needed(read)) {
@@ -116,10 +190,13 @@ final class QueuedReads implements RowReads {
       return true;
     }
     long size = files.size(source);
-    if (result == 0 || size < plan.start(read) + plan.needed(read)) {
+    if (size < plan.start(read) + plan.needed(read)) {
       throw plan.ended(read, size);
     }
     int whole = got / block * block; // reads past the page cache begin at blocks
+    if (result > 0 && whole == got - result) {
+      throw plan.failed(read, "only " + result + " bytes came");
+    }
     slots.got[slot] = whole;
     slots.queue.begin(slot, source, plan.start(read) + whole, whole, plan.length(read) - whole);
     return false;

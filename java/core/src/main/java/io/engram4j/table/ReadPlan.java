@@ -132,6 +132,11 @@ final class ReadPlan {
     return sourceOf[read];
   }
 
+  /** Returns the bytes at whose multiples a read begins, and goes on if it came short. */
+  int block(int read) {
+    return sources.get(sourceOf[read]).block();
+  }
+
   /** Returns the first byte of a read in its file. */
   long start(int read) {
     return firstByte(sources.get(sourceOf[read]), first(read));

@@ -26,6 +26,8 @@ import org.slf4j.LoggerFactory;
 final class StreamedRows implements RowReader, Closeable {
   private static final Logger LOG = LoggerFactory.getLogger(StreamedRows.class);
 
+  static final int LARGEST_BLOCK = 65536;
+
   private final TableFile table;
   private final List<Source> sources;
   private final RowReads files;
@@ -59,7 +61,7 @@ final class StreamedRows implements RowReader, Closeable {
   }
 
   private static int block(Path file) throws IOException {
-    return (int) Math.max(512, Math.min(65536, Files.getFileStore(file).getBlockSize()));
+    return (int) Math.max(512, Math.min(LARGEST_BLOCK, Files.getFileStore(file).getBlockSize()));
   }
 
   private RowReads open(HostMemory system, int depth) throws IOException {

@@ -20,6 +20,8 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -27,18 +29,18 @@ import org.junit.jupiter.api.io.TempDir;
 class QueuedReadsTest {
   private static final int DEPTH = 6;
   private static final int IO_ERROR = 5;
+  private static final int AGAIN = 11;
 
   @TempDir Path directory;
 
   /** A system with a queue as bad as queues may be, and two nodes of memory. */
   private static final class Unruly implements HostMemory {
-    private final SplittableRandom random = new SplittableRandom(3);
     private final HostMemory plain = new JavaHostMemory();
     private boolean pieces;
     private boolean refuses;
     private int node;
     private long failsFrom = Long.MAX_VALUE;
-    private int open;
+    private final AtomicInteger open = new AtomicInteger();
     private int mostUnderWay;
 
     @Override
@@ -50,7 +52,7 @@ class QueuedReadsTest {
       for (Path path : paths) {
         channels.add(FileChannel.open(path));
       }
-      open += channels.size();
+      open.addAndGet(channels.size());
       return new AsyncFiles() {
         @Override
         public boolean isDirect() {
@@ -64,7 +66,7 @@ class QueuedReadsTest {
 
         @Override
         public Queue newQueue(int depth, int bytes) {
-          open++;
+          open.incrementAndGet();
           return new UnrulyQueue(channels, depth, bytes);
         }
 
@@ -73,7 +75,7 @@ class QueuedReadsTest {
           for (FileChannel channel : channels) {
             channel.close();
           }
-          open -= channels.size();
+          open.addAndGet(-channels.size());
         }
       };
     }
@@ -83,6 +85,7 @@ class QueuedReadsTest {
       private final MemorySegment[] buffers;
       private final int[] results;
       private final Deque<Integer> underWay = new ArrayDeque<>();
+      private final SplittableRandom random = new SplittableRandom(3);
 
       UnrulyQueue(List<FileChannel> channels, int depth, int bytes) {
         this.channels = channels;
@@ -106,11 +109,13 @@ class QueuedReadsTest {
           results[slot] =
               offset >= failsFrom
                   ? -IO_ERROR
-                  : Math.max(
-                      0,
-                      channels
-                          .get(file)
-                          .read(buffers[slot].asSlice(at, some).asByteBuffer(), offset));
+                  : pieces && random.nextInt(9) == 0
+                      ? -AGAIN
+                      : Math.max(
+                          0,
+                          channels
+                              .get(file)
+                              .read(buffers[slot].asSlice(at, some).asByteBuffer(), offset));
         } catch (IOException e) {
           throw new UncheckedIOException(e);
         }
@@ -135,7 +140,7 @@ class QueuedReadsTest {
       @Override
       public void close() {
         assertTrue(underWay.isEmpty());
-        open--;
+        open.decrementAndGet();
       }
     }
 
@@ -206,9 +211,52 @@ class QueuedReadsTest {
           assertTrue(rows.description().contains("io_uring, through"), rows.description());
         }
         assertEquals(DEPTH, system.mostUnderWay, "reads are under way at once");
-        assertEquals(0, system.open, "everything is closed");
+        assertEquals(0, system.open.get(), "everything is closed");
       }
     }
+  }
+
+  @Test
+  void manyCallersShareAFewQueues() throws Exception {
+    TableFile source = sources().getLast();
+    Unruly system = new Unruly();
+    try (Arena arena = Arena.ofShared();
+        StreamedRows rows = new StreamedRows(source, system, DEPTH)) {
+      Table truth = source.map(arena);
+      Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+      AtomicReference<Throwable> failed = new AtomicReference<>();
+      List<Thread> threads = new ArrayList<>();
+      for (int i = 0; i < 12; i++) {
+        SplittableRandom own = new SplittableRandom(i);
+        threads.add(
+            Thread.ofPlatform()
+                .start(() -> {
+                  try {
+                    for (int round = 0; round < 40; round++) {
+                      long[] ids = ids(own, 30);
+                      assertArrayEquals(read(truth, ids), read(table, ids));
+                    }
+                  } catch (Throwable e) {
+                    failed.set(e);
+                  }
+                }));
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+      assertEquals(null, failed.get());
+      assertTrue(system.open.get() <= 1 + 4, system.open.get() + " files and queues are open");
+      // a caller's mistake costs no queue
+      long[] ids = {1, 2, 3};
+      MemorySegment small = MemorySegment.ofArray(new byte[10]);
+      for (int i = 0; i < 10; i++) {
+        assertThrows(
+            IndexOutOfBoundsException.class,
+            () -> table.read(MemorySegment.ofArray(ids), ids.length, small));
+      }
+      assertEquals(3 * 264, read(table, ids).length);
+    }
+    assertEquals(0, system.open.get());
   }
 
   @Test
@@ -224,7 +272,7 @@ class QueuedReadsTest {
       assertTrue(String.valueOf(e.getMessage()).contains("packed.rows failed: errno 5"), "" + e);
       assertArrayEquals(read(source.map(arena), 1, 2, 3), read(table, 1, 2, 3));
     }
-    assertEquals(0, system.open);
+    assertEquals(0, system.open.get());
   }
 
   @Test

@@ -21,7 +21,7 @@ final class Libc {
   static final int READ_WRITE = 3;
   static final int SHARED = 1;
   static final int PRIVATE_ANONYMOUS = 0x22;
-  static final int HUGETLB = 0x40000;
+  static final int HUGETLB = 0x40000 | 21 << 26; // pages of 2 MiB, whatever the default is
 
   static final long PAGE;
 

@@ -13,7 +13,7 @@ import java.util.Locale;
 
 /** Linux: anonymous mappings in huge pages, locking, and advice on mapped files. */
 public final class LinuxHostMemory implements HostMemory {
-  private static final long HUGE = 2 << 20;
+  static final long HUGE = 2 << 20;
   private static final int RANDOM = 1;
   private static final int WILL_NEED = 3;
   private static final int HUGE_PAGE = 14;

@@ -84,7 +84,10 @@ final class Numa {
         }
       }
       long start = memory.address() & -Libc.PAGE;
-      long bytes = memory.address() + memory.byteSize() - start;
+      long end = memory.address() + memory.byteSize();
+      // whole huge pages: part of one cannot be placed, and the mapping goes on that far
+      long bytes =
+          (end - start + LinuxHostMemory.HUGE - 1) / LinuxHostMemory.HUGE * LinuxHostMemory.HUGE;
       int policy = node < 0 ? INTERLEAVE : BIND;
       // one bit more than there are: the kernel takes one off
       long errno = -Libc.system(MBIND, start, bytes, policy, mask.address(), MOST_NODES + 1, 0);
