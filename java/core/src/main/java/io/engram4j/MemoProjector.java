@@ -9,6 +9,7 @@ import io.engram4j.project.Projection;
 import io.engram4j.table.RowOverlay;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -27,8 +28,7 @@ final class MemoProjector {
     private MemorySegment rows = MemorySegment.NULL;
     private MemorySegment contributions = MemorySegment.NULL;
     private final int[] places = new int[Workspace.BLOCK];
-    private final int[] computed =
-        new int[Workspace.BLOCK]; // per token, where among those computed
+    private final int[] computed = new int[Workspace.BLOCK]; // where among those computed
     private float[] sum = {};
     private float[] term = {};
     private int capacity;
@@ -78,36 +78,47 @@ final class MemoProjector {
     Scratch scratch = batch.memoScratch();
     scratch.reserve(tokens, orderInputs, outputs);
     for (int order = 0; order < kernels.size(); order++) {
-      int pinned = 0;
-      int count = 0;
-      boolean well = false;
+      Arrays.fill(scratch.places, 0, tokens, ProjectMemo.PRIVATE); // nothing is pinned yet
       try {
-        for (; pinned < tokens; pinned++) {
-          int place =
-              isReplaced(rowIds, pinned, order, replaced)
-                  ? ProjectMemo.PRIVATE
-                  : memo.pin(windows, pinned, 2 + order, scratch);
-          scratch.places[pinned] = place;
-          if (place < 0) {
-            copyInputs(rows, pinned, order, scratch.rows, count);
-            scratch.computed[pinned] = count++;
-          }
+        contribute(batch, windows, rowIds, rows, replaced, tokens, order);
+        for (int token = 0; token < tokens; token++) {
+          add(scratch, token, order == 0, kv);
         }
-        if (count > 0) {
-          Backend.Project kernel = kernels.get(order);
-          batch.projector().run(kernel, scratch.rows, count, outputs, scratch.contributions);
-        }
-        well = true;
       } finally {
-        fill(scratch, pinned, well);
-        if (!well) {
-          unpin(scratch, pinned);
+        unpin(scratch, tokens);
+      }
+    }
+  }
+
+  /** Pins what the memo has of one order, and computes the rest. */
+  private void contribute(
+      EngramBatch batch,
+      MemorySegment windows,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      RowOverlay.Rows replaced,
+      int tokens,
+      int order) {
+    Scratch scratch = batch.memoScratch();
+    boolean well = false;
+    try {
+      int count = 0;
+      for (int token = 0; token < tokens; token++) {
+        if (!isReplaced(rowIds, token, order, replaced)) {
+          scratch.places[token] = memo.pin(windows, token, 2 + order, scratch);
+        }
+        if (scratch.places[token] < 0) {
+          copyInputs(rows, token, order, scratch.rows, count);
+          scratch.computed[token] = count++;
         }
       }
-      for (int token = 0; token < tokens; token++) {
-        add(scratch, token, order == 0, kv);
+      if (count > 0) {
+        Backend.Project kernel = kernels.get(order);
+        batch.projector().run(kernel, scratch.rows, count, outputs, scratch.contributions);
       }
-      unpin(scratch, tokens);
+      well = true;
+    } finally {
+      fill(scratch, tokens, well);
     }
   }
 
@@ -163,8 +174,7 @@ final class MemoProjector {
       to.copyFrom(from);
       return;
     }
-    // through arrays: the compiler does not vectorise a loop over two segments, and that took
-    // longer
+    // through arrays: the compiler does not vectorise a loop over two segments
     float[] sum = scratch.sum;
     float[] term = scratch.term;
     MemorySegment.copy(to, JAVA_FLOAT_UNALIGNED, 0, sum, 0, outputs);

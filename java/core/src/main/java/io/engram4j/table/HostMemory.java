@@ -11,8 +11,9 @@ import java.util.ServiceLoader;
 import org.slf4j.LoggerFactory;
 
 /**
- * What the operating system offers for large memory; found through {@link ServiceLoader}, with
- * plain Java in its place where there is none. Thread-safe.
+ * What the operating system offers for large memory and for files that are read at many places at
+ * once; found through {@link ServiceLoader}, with plain Java in its place where there is none.
+ * Thread-safe.
  */
 public interface HostMemory extends ReadAhead {
   /** Returns whether this can be used here. Must not throw. */

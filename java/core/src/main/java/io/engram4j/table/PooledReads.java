@@ -12,8 +12,10 @@ import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -34,7 +36,7 @@ final class PooledReads implements RowReads {
   private final ConcurrentLinkedQueue<Job> idle = new ConcurrentLinkedQueue<>();
   private final List<Thread> threads = new ArrayList<>();
   private final Job stop = new Job();
-  private boolean direct = true;
+  private final Set<FileChannel> direct = new HashSet<>(); // those opened past the page cache
 
   PooledReads(TableFile table, List<Source> sources, int depth) throws IOException {
     this.table = table;
@@ -73,9 +75,10 @@ final class PooledReads implements RowReads {
       if (Files.getFileStore(file).getBlockSize() > StreamedRows.LARGEST_BLOCK) {
         throw new IOException("the blocks of " + file + " are too large to read them whole");
       }
-      return FileChannel.open(file, StandardOpenOption.READ, pastCache());
+      FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, pastCache());
+      direct.add(channel);
+      return channel;
     } catch (UnsupportedOperationException | IOException e) {
-      direct = false;
       return FileChannel.open(file, StandardOpenOption.READ);
     }
   }
@@ -97,7 +100,7 @@ final class PooledReads implements RowReads {
 
   @Override
   public String description() {
-    String cache = direct ? "past" : "through";
+    String cache = direct.containsAll(channels) ? "past" : "through";
     return threads.size() + " reads at once by threads, " + cache + " the page cache";
   }
 
@@ -139,7 +142,7 @@ final class PooledReads implements RowReads {
   private void read(ReadPlan plan, int read, ByteBuffer buffer) throws IOException {
     FileChannel channel = channels.get(plan.source(read));
     long start = plan.start(read);
-    int block = direct ? plan.block(read) : 1;
+    int block = direct.contains(channel) ? plan.block(read) : 1;
     int from = 0;
     int have = 0;
     buffer.clear().limit(plan.length(read));
