@@ -6,6 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.LayerStatistics.MemoStatistics;
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.project.Projection;
 import io.engram4j.table.RowSet;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -139,5 +146,71 @@ class ProjectMemoTest {
       thread.join();
     }
     assertEquals(null, failed.get());
+  }
+
+  /** Plain Java whose projections fail for as long as they are told to. */
+  private static final class Failing implements Backend {
+    private final Backend java = new JavaBackend();
+    private boolean fails;
+
+    @Override
+    public String name() {
+      return "failing";
+    }
+
+    @Override
+    public String description() {
+      return "fails when told to";
+    }
+
+    @Override
+    public Hash hash(LayerLayout layout) {
+      return java.hash(layout);
+    }
+
+    @Override
+    public Gather gather(Table table) {
+      return java.gather(table);
+    }
+
+    @Override
+    public Project project(Projection projection) {
+      Project kernel = java.project(projection);
+      return (rows, tokens, first, count, kv) -> {
+        if (fails) {
+          throw new IllegalStateException("told to fail");
+        }
+        kernel.run(rows, tokens, first, count, kv);
+      };
+    }
+
+    @Override
+    public Gate gate(GateWeights weights) {
+      return java.gate(weights);
+    }
+
+    @Override
+    public Conv conv(ConvWeights weights) {
+      return java.conv(weights);
+    }
+  }
+
+  @Test
+  void whatFailedIsNotRemembered() {
+    int[] ids = text(100, 6, 3);
+    float[] expected = run(model.withMemo(500 * entry() * model.layers().size()), ids, 50);
+    Failing backend = new Failing();
+    for (int entries : new int[] {8, 500}) {
+      EngramModel view =
+          model.withBackend(backend).withMemo(entries * entry() * model.layers().size());
+      backend.fails = true;
+      for (int i = 0; i < 20; i++) { // pins that stayed would leave no place
+        assertThrows(IllegalStateException.class, () -> run(view, ids, 50));
+      }
+      assertEquals(0, view.statistics().getFirst().memo().bytes());
+      backend.fails = false;
+      assertArrayEquals(expected, run(view, ids, 50));
+      assertTrue(view.statistics().getFirst().memo().bytes() > 0);
+    }
   }
 }
