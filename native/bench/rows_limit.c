@@ -86,7 +86,7 @@ static void gather(long long rows, int advice, const char *name, int rounds) {
   unsigned char *data = pages(bytes, advice);
   unsigned long long state = 7;
   for (size_t i = 0; i + 8 <= bytes; i += 8) {
-    unsigned long long word = next(&state) & 0x6f6f6f6f6f6f6f6fULL; /* no NaN, scales up to 2^-16 */
+    unsigned long long word = next(&state) & 0x6f6f6f6f6f6f6f6fULL; /* no NaN */
     memcpy(data + i, &word, sizeof word);
   }
   struct engram_table table = {sizeof table, ENGRAM_F8_E4M3,  HEAD_DIM, 0,  rows,

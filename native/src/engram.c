@@ -134,6 +134,7 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
     return ENGRAM_ERROR_ARGUMENT;
   }
   int64_t row_bytes = (int64_t)table->head_dim * engram_type_bytes(out_type);
+  int stream = count > ENGRAM_STREAM_BYTES / row_bytes;
   for (int64_t first = 0; first < count; first += ENGRAM_BURST) {
     int64_t burst = count - first < ENGRAM_BURST ? count - first : ENGRAM_BURST;
     for (int64_t i = first; i < first + burst; i++) {
@@ -143,7 +144,7 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
       }
     }
     k->gather(table, (const int64_t *)row_ids + first, burst, (uint8_t *)out + first * row_bytes,
-              out_type);
+              out_type, stream);
   }
   return ENGRAM_OK;
 }

@@ -10,13 +10,17 @@
 /* Rows whose misses are issued together: those of one V4.1 token. */
 #define ENGRAM_BURST 24
 
+/* Output of one call that leaves the second cache is stored past it: read for writing it would take
+   a fifth more time. */
+#define ENGRAM_STREAM_BYTES (4 << 20)
+
 /* One implementation of all stages; a tier overrides what it can do better. */
 struct engram_kernels {
   void (*hash)(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                int64_t *row_ids);
-  /* ids have been checked; count is at most ENGRAM_BURST */
+  /* ids have been checked; count is at most ENGRAM_BURST; stream asks for stores past the caches */
   void (*gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                 uint8_t *out, int out_type);
+                 uint8_t *out, int out_type, int stream);
   void (*project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                   int count, float *out, int64_t out_stride);
   /* whether none of count e4m3 codes is NaN */
@@ -56,7 +60,7 @@ void engram_scalar_hash_columns(const struct engram_layout *layout, int64_t roll
 void engram_scalar_hash(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                         int64_t *row_ids);
 void engram_scalar_gather(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                          uint8_t *out, int out_type);
+                          uint8_t *out, int out_type, int stream);
 void engram_scalar_project(const struct engram_linear *linear, const float *in, int64_t tokens,
                            int first, int count, float *out, int64_t out_stride);
 int engram_scalar_nan_free(const uint8_t *codes, int64_t count);

@@ -81,11 +81,12 @@ void gather_case(int tier) {
 
 /* Rows of V4.1's width and the paper's, of every type. */
 void gather_mass(int tier, long long rows) {
-  for (long long done = 0; done < rows; done += 4000) {
-    int type = (int)(done / 4000 % 4);
-    int head_dim = done / 16000 % 2 ? 256 : 32;
+  const long long some = 4200; /* as floats more than is stored into the caches */
+  for (long long done = 0; done < rows; done += some) {
+    int type = (int)(done / some % 4);
+    int head_dim = done / some / 4 % 2 ? 256 : 32;
     struct engram_table table = random_table(type, head_dim, 500);
-    compare(tier, &table, random_ids(500, 4000), 4000, (int)(next() & 1));
+    compare(tier, &table, random_ids(500, some), some, (int)(next() & 1));
     release();
   }
 }
@@ -105,6 +106,11 @@ void gather_codes(int tier) {
     __builtin_memcpy(ids + row, &id, sizeof id);
   }
   struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 256, weight, scale, 256, 8};
+  compare(tier, &table, ids, 256, ENGRAM_F32);
+  compare(tier, &table, ids, 256, ENGRAM_BF16);
+  for (int row = 0; row < 256; row++) { /* rows with a NaN go another way than those without */
+    weight[row * 256 + 0x7f] = weight[row * 256 + 0xff] = (unsigned char)row & 0x77;
+  }
   compare(tier, &table, ids, 256, ENGRAM_F32);
   compare(tier, &table, ids, 256, ENGRAM_BF16);
   /* every half and every bf16 there is: 65,536 codes in 256 rows of 256 */

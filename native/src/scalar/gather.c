@@ -29,7 +29,8 @@ void engram_scalar_row(const struct engram_table *table, int64_t row, uint8_t *o
 }
 
 void engram_scalar_gather(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                          uint8_t *out, int out_type) {
+                          uint8_t *out, int out_type, int stream) {
+  (void)stream;
   int64_t row_bytes = (int64_t)table->head_dim * engram_type_bytes(out_type);
   for (int64_t i = 0; i < count; i++) {
     engram_scalar_row(table, engram_load64(row_ids + i), out + i * row_bytes, out_type);

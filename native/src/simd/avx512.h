@@ -23,6 +23,12 @@ INLINE floats f_load(const void *from) {
 INLINE void f_store(void *to, floats x) {
   _mm512_storeu_ps(to, x);
 }
+INLINE void f_stream(void *to, floats x) {
+  _mm512_stream_ps(to, x);
+}
+INLINE void f_stream_end(void) {
+  _mm_sfence();
+}
 INLINE floats f_add(floats a, floats b) {
   return _mm512_add_ps(a, b);
 }
@@ -78,21 +84,21 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   return _mm512_cvtph_ps(half);
 }
 /* As in the AVX2 tier. */
-#define CODE_SHIFT 60
-#define CODE_REST 0x1p60
+#define CODE_MISSING 120
 INLINE void f_e4m3_block(const void *codes, floats w[2]) {
   __m512i wide = _mm512_slli_epi16(_mm512_cvtepi8_epi16(_mm256_loadu_si256(codes)), 4);
   __m512i words = _mm512_and_si512(wide, _mm512_set1_epi16((short)0x87F0));
   w[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), words));
   w[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), words));
 }
-INLINE void f_in_order(floats w[2]) {
-  const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-  const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-  __m512d first = _mm512_castps_pd(w[0]);
-  __m512d second = _mm512_castps_pd(w[1]);
-  w[0] = _mm512_castpd_ps(_mm512_permutex2var_pd(first, low, second));
-  w[1] = _mm512_castpd_ps(_mm512_permutex2var_pd(first, high, second));
+/* Widening to 32 bits at once costs the projection more, but here it saves putting into order. */
+INLINE void f_e4m3_ordered(const void *codes, floats w[2]) {
+  for (int i = 0; i < 2; i++) {
+    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)codes + i));
+    __m512i bits =
+        _mm512_and_si512(_mm512_slli_epi32(wide, 20), _mm512_set1_epi32((int)0x87F00000));
+    w[i] = _mm512_castsi512_ps(bits);
+  }
 }
 INLINE floats f_load_part(const float *block, int i) {
   const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
@@ -101,17 +107,16 @@ INLINE floats f_load_part(const float *block, int i) {
   __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
   return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
 }
-typedef __mmask32 marks;
+typedef __m256i marks;
 INLINE marks n_zero(void) {
-  return 0;
+  return _mm256_setzero_si256();
 }
 INLINE marks n_or_nan(marks seen, const void *codes) {
-  const __m256i nan = _mm256_set1_epi8(0x7f);
-  __m256i magnitude = _mm256_and_si256(_mm256_loadu_si256(codes), nan);
-  return seen | _mm256_cmpeq_epi8_mask(magnitude, nan);
+  __m256i magnitude = _mm256_and_si256(_mm256_loadu_si256(codes), _mm256_set1_epi8(0x7f));
+  return _mm256_max_epu8(seen, magnitude);
 }
 INLINE int n_any(marks seen) {
-  return seen != 0;
+  return _mm256_cmpeq_epi8_mask(seen, _mm256_set1_epi8(0x7f)) != 0;
 }
 
 INLINE void f_taps4(const float *taps, floats w[4]) {
@@ -168,8 +173,7 @@ INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
   __m512d sum = _mm512_fmadd_pd(x, _mm512_loadu_pd(inverse), _mm512_set1_pd(0x1.8p52));
   __m512i n = _mm512_castpd_si512(sum);
   __m512i r = _mm512_sub_epi64(_mm512_set1_epi64(roll), _mm512_mul_epu32(n, p));
-  /* the remainder is in the low 32 bits, signed: widened, then one prime up where negative */
-  r = _mm512_srai_epi64(_mm512_slli_epi64(r, 32), 32);
-  r = _mm512_mask_add_epi64(r, _mm512_movepi64_mask(r), r, p);
+  /* low 32 bits: a negative remainder is large without its sign, and p more is the smaller one */
+  r = _mm512_maskz_min_epu32(0x5555, r, _mm512_add_epi32(r, p));
   _mm512_storeu_si512(out, _mm512_add_epi64(r, _mm512_loadu_si512(offset)));
 }

@@ -1,87 +1,138 @@
 #include "simd.h"
 
 #define LINE 64
+#define AHEAD 8
 
-static void touch(const uint8_t *from, int64_t bytes, uint32_t *sink) {
+/*
+ * The misses of a whole token are issued together, by loads, before any row is decoded: decoding
+ * fills the reorder buffer, so with one row at a time only one row's misses would be under way.
+ * Rows that are asked for a little before save another twentieth; asking instead of loading, or
+ * decoding in between, is slower on every machine that was tried.
+ */
+INLINE void ask(const uint8_t *from, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += LINE) {
+    __builtin_prefetch(from + at);
+  }
+  __builtin_prefetch(from + bytes - 1);
+}
+
+INLINE void touch(const uint8_t *from, int64_t bytes, uint32_t *sink) {
   for (int64_t at = 0; at < bytes; at += LINE) {
     *sink ^= from[at];
   }
   *sink ^= from[bytes - 1];
 }
 
-/*
- * The misses of a whole token are issued together, by loads, before any row is decoded: decoding
- * fills the reorder buffer, so with one row at a time only one row's misses would be under way.
- */
-static void issue_misses(const struct engram_table *table, const int64_t *row_ids, int64_t count) {
-  const uint8_t *weight = table->weight;
-  const uint8_t *scale = table->scale;
-  int64_t bytes = (int64_t)table->head_dim * engram_type_bytes(table->type);
-  int64_t scales = engram_blocks(table->head_dim);
+/* Rows of bytes each, some of them -1. */
+INLINE void issue(const uint8_t *data, int64_t stride, int64_t bytes, const int64_t *row_ids,
+                  int64_t count) {
   uint32_t sink = 0;
   for (int64_t i = 0; i < count; i++) {
+    int64_t ahead = engram_load64(row_ids + (i + AHEAD < count ? i + AHEAD : count - 1));
     int64_t row = engram_load64(row_ids + i);
-    if (row < 0) {
-      continue;
+    if (ahead >= 0) {
+      ask(data + ahead * stride, bytes);
     }
-    touch(weight + row * table->weight_stride, bytes, &sink);
-    if (scale) {
-      touch(scale + row * table->scale_stride, scales, &sink);
+    if (row >= 0) {
+      touch(data + row * stride, bytes, &sink);
     }
   }
   __asm__ volatile("" : : "r"(sink)); /* the loads must not be dropped */
 }
 
-INLINE void store(uint8_t *out, int out_type, int k, floats values) {
-  if (out_type == ENGRAM_F32) {
+static void issue_misses(const struct engram_table *table, const int64_t *row_ids, int64_t count) {
+  const uint8_t *weight = table->weight;
+  const uint8_t *scale = table->scale;
+  int64_t bytes = (int64_t)table->head_dim * engram_type_bytes(table->type);
+  int64_t scales = scale ? engram_blocks(table->head_dim) : 0;
+  if (scale == weight + bytes && bytes == 256 && scales == 8) { /* a packed row of V4.1 */
+    issue(weight, table->weight_stride, 264, row_ids, count);
+  } else if (scale == weight + bytes) {
+    issue(weight, table->weight_stride, bytes + scales, row_ids, count);
+  } else {
+    issue(weight, table->weight_stride, bytes, row_ids, count);
+    if (scale) {
+      issue(scale, table->scale_stride, scales, row_ids, count);
+    }
+  }
+}
+
+/* How a row is stored: as floats, as floats past the caches, as bf16. */
+enum { FLOATS, STREAMED, WORDS };
+
+INLINE void store(uint8_t *out, const int how, int k, floats values) {
+  if (how == FLOATS) {
     f_store(out + 4 * (int64_t)k, values);
+  } else if (how == STREAMED) {
+    f_stream(out + 4 * (int64_t)k, values);
   } else {
     f_store_bf16(out + 2 * (int64_t)k, values);
   }
 }
 
 #define VECTORS (ENGRAM_BLOCK / LANES)
+#define SCALES 8
 
 /*
- * Whole blocks of 32. Returns whether a NaN code was seen, whose elements are then wrong: looking
- * at the codes of a block is a third of what it takes to mark each element.
+ * Up to SCALES whole blocks of 32. Returns whether a NaN code or a scale above 2^7 was seen, where
+ * elements are then wrong: looking for them once costs a third of what it takes in every element.
  */
-INLINE int fp8_blocks(const uint8_t *codes, const uint8_t *scales, int blocks, uint8_t *out,
-                      const int out_type) {
-  /* first back to the code's own value, then the scale: one rounding, as the reference has it */
-  const floats whole = f_mul(f_power(f_set(CODE_SHIFT)), f_set((float)CODE_REST));
+INLINE int fp8_blocks(const uint8_t *codes, const uint8_t *scales, const int blocks, uint8_t *out,
+                      const int how) {
+  uint32_t factors[SCALES]; /* what the codes lack, in one number with the scale */
+  uint32_t strange = 0;
+  for (int block = 0; block < blocks; block++) {
+    factors[block] = (uint32_t)(scales[block] + CODE_MISSING) << 23;
+    strange |= scales[block] > 254 - CODE_MISSING;
+  }
   marks nan = n_zero();
   for (int block = 0; block < blocks; block++) {
     const uint8_t *own = codes + ENGRAM_BLOCK * block;
-    floats scale = f_set(engram_e8m0(scales[block]));
+    floats factor =
+        f_set(engram_bits_to_float(factors[block])); /* one rounding, as the reference */
     floats w[VECTORS];
-    f_e4m3_block(own, w);
-    f_in_order(w);
+    f_e4m3_ordered(own, w);
     nan = n_or_nan(nan, own);
     for (int i = 0; i < VECTORS; i++) {
-      store(out, out_type, ENGRAM_BLOCK * block + LANES * i, f_mul(f_mul(w[i], whole), scale));
+      store(out, how, ENGRAM_BLOCK * block + LANES * i, f_mul(w[i], factor));
     }
   }
-  return n_any(nan);
+  return n_any(nan) || strange;
 }
 
-static void plain_row(const uint8_t *data, int type, int head_dim, uint8_t *out, int out_type) {
+INLINE int fp8_row(const uint8_t *codes, const uint8_t *scales, int blocks, uint8_t *out,
+                   const int how) {
+  int strange = 0;
+  int block = 0;
+  for (; block + SCALES <= blocks; block += SCALES) {
+    const uint8_t *own = codes + ENGRAM_BLOCK * block;
+    uint8_t *to = out + (how == WORDS ? 2 : 4) * (int64_t)ENGRAM_BLOCK * block;
+    strange |= fp8_blocks(own, scales + block, SCALES, to, how);
+  }
+  for (; block < blocks; block++) {
+    const uint8_t *own = codes + ENGRAM_BLOCK * block;
+    uint8_t *to = out + (how == WORDS ? 2 : 4) * (int64_t)ENGRAM_BLOCK * block;
+    strange |= fp8_blocks(own, scales + block, 1, to, how);
+  }
+  return strange;
+}
+
+static void plain_row(const uint8_t *data, int type, int head_dim, uint8_t *out, const int how) {
   for (int k = 0; k + LANES <= head_dim; k += LANES) {
     const uint8_t *from = data + (int64_t)k * engram_type_bytes(type);
-    store(out, out_type, k,
+    store(out, how, k,
           type == ENGRAM_F32    ? f_load(from)
           : type == ENGRAM_BF16 ? f_load_bf16(from)
                                 : f_load_half(from));
   }
 }
 
-void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                  uint8_t *out, int out_type) {
+INLINE void rows(const struct engram_table *table, const int64_t *row_ids, int64_t count,
+                 uint8_t *out, int out_type, const int how) {
   int head_dim = table->head_dim;
   int64_t row_bytes = (int64_t)head_dim * engram_type_bytes(out_type);
   const uint8_t *weight = table->weight;
   const uint8_t *scale = table->scale;
-  issue_misses(table, row_ids, count);
   for (int64_t i = 0; i < count; i++) {
     int64_t row = engram_load64(row_ids + i);
     uint8_t *own = out + i * row_bytes;
@@ -90,19 +141,28 @@ void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int6
       continue;
     }
     const uint8_t *from = weight + row * table->weight_stride;
-    int nan = 0;
-    if (head_dim % ENGRAM_BLOCK != 0) { /* no published model has such rows */
-      engram_scalar_row(table, row, own, out_type);
-    } else if (table->type == ENGRAM_F8_E4M3) {
-      const uint8_t *scales = scale + row * table->scale_stride;
-      int blocks = head_dim / ENGRAM_BLOCK;
-      nan = out_type == ENGRAM_F32 ? fp8_blocks(from, scales, blocks, own, ENGRAM_F32)
-                                   : fp8_blocks(from, scales, blocks, own, ENGRAM_BF16);
-    } else {
-      plain_row(from, table->type, head_dim, own, out_type);
-    }
-    if (nan) {
+    if (table->type != ENGRAM_F8_E4M3) {
+      plain_row(from, table->type, head_dim, own, how);
+    } else if (fp8_row(from, scale + row * table->scale_stride, head_dim / ENGRAM_BLOCK, own,
+                       how)) {
       engram_scalar_row(table, row, own, out_type);
     }
+  }
+}
+
+void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
+                  uint8_t *out, int out_type, int stream) {
+  if (table->head_dim % ENGRAM_BLOCK != 0) { /* no published model has such rows */
+    engram_scalar_gather(table, row_ids, count, out, out_type, stream);
+    return;
+  }
+  issue_misses(table, row_ids, count);
+  if (out_type == ENGRAM_BF16) {
+    rows(table, row_ids, count, out, out_type, WORDS);
+  } else if (stream && (uintptr_t)out % LINE == 0) { /* rows are multiples of a line then */
+    rows(table, row_ids, count, out, out_type, STREAMED);
+    f_stream_end();
+  } else {
+    rows(table, row_ids, count, out, out_type, FLOATS);
   }
 }

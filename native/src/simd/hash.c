@@ -15,13 +15,14 @@
 
 #define COLUMNS (LANES / 2)
 
+/* Without branches, so that compilers make vectors of it: one token's columns take as long. */
 static int fits(const struct engram_layout *layout, int columns) {
+  int strange = layout->heads < COLUMNS;
   for (int column = 0; column < columns; column++) {
-    if (layout->primes[column] < SMALLEST_PRIME || layout->primes[column] > LARGEST_PRIME) {
-      return 0;
-    }
+    uint64_t above = (uint64_t)layout->primes[column] - SMALLEST_PRIME;
+    strange |= above > LARGEST_PRIME - SMALLEST_PRIME;
   }
-  return layout->heads >= COLUMNS;
+  return !strange;
 }
 
 void TIER(hash)(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,

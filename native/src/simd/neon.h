@@ -33,6 +33,11 @@ INLINE void f_store(void *to, floats x) {
   vst1q_u8(data, vreinterpretq_u8_f32(x.a));
   vst1q_u8(data + 16, vreinterpretq_u8_f32(x.b));
 }
+INLINE void f_stream(void *to, floats x) {
+  f_store(to, x); /* stores past the caches are a hint only, and not worth one here */
+}
+INLINE void f_stream_end(void) {
+}
 INLINE floats f_add(floats x, floats y) {
   return BOTH(floats, vaddq_f32(x.a, y.a), vaddq_f32(x.b, y.b));
 }
@@ -104,15 +109,14 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   uint16x8_t half = vreinterpretq_u16_s16(vshrq_n_s16(high, 1));
   return from_halves(vandq_u16(half, vdupq_n_u16(0xBF80)));
 }
-#define CODE_SHIFT 8
-#define CODE_REST 1
+#define CODE_MISSING 8
 INLINE void f_e4m3_block(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
   for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
     w[i] = f_e4m3_over_256((const uint8_t *)codes + LANES * i);
   }
 }
-INLINE void f_in_order(floats w[ENGRAM_BLOCK / LANES]) {
-  (void)w; /* they are */
+INLINE void f_e4m3_ordered(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
+  f_e4m3_block(codes, w);
 }
 INLINE floats f_load_part(const float *block, int i) {
   return f_load(block + LANES * i);
@@ -124,12 +128,12 @@ INLINE marks n_zero(void) {
 INLINE marks n_or_nan(marks seen, const void *codes) {
   const uint8x16_t nan = vdupq_n_u8(0x7f);
   const uint8_t *data = codes;
-  uint8x16_t first = vceqq_u8(vandq_u8(vld1q_u8(data), nan), nan);
-  uint8x16_t second = vceqq_u8(vandq_u8(vld1q_u8(data + 16), nan), nan);
-  return vorrq_u8(seen, vorrq_u8(first, second));
+  uint8x16_t first = vandq_u8(vld1q_u8(data), nan);
+  uint8x16_t second = vandq_u8(vld1q_u8(data + 16), nan);
+  return vmaxq_u8(seen, vmaxq_u8(first, second));
 }
 INLINE int n_any(marks seen) {
-  return vmaxvq_u8(seen) != 0;
+  return vmaxvq_u8(seen) == 0x7f;
 }
 
 INLINE void f_taps4(const float *taps, floats w[4]) {

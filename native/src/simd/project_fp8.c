@@ -13,6 +13,8 @@
  * the same order, however many tokens and rows go together.
  */
 #define VECTORS (ENGRAM_BLOCK / LANES)
+/* What the codes lack: half of it in the scales, and the rest later. */
+#define CODE_SHIFT (CODE_MISSING / 2)
 #define GROUP (8 * ENGRAM_BLOCK)
 
 /* Rows at a time with several tokens, whose sums would not find registers otherwise. */
@@ -53,6 +55,7 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
   const uint8_t *scales = (const uint8_t *)linear->scale;
   scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  const doubles rest = d_set((double)(1LL << (CODE_MISSING - CODE_SHIFT)));
   doubles sums[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
@@ -90,7 +93,7 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
     }
     for (int row = 0; row < rows; row++) {
       for (int token = 0; token < tokens; token++) {
-        sums[row][token] = d_fma(d_fold(sum[row][token]), d_set(CODE_REST), sums[row][token]);
+        sums[row][token] = d_fma(d_fold(sum[row][token]), rest, sums[row][token]);
       }
     }
   }

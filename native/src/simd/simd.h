@@ -5,10 +5,11 @@
  *   f_zero f_set f_load f_store f_add f_sub f_mul f_div f_min f_max f_or
  *   f_fma(a, b, c) = a * b + c       f_fnma(a, b, c) = c - a * b
  *   f_power(n)      2^n of whole numbers in [-126, 127]
+ *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
  *   f_load_bf16 f_load_half f_store_bf16 (nearest even, NaN stays NaN)
  *   f_e4m3_over_256 codes as floats divided by 256, whatever NaN codes give
- *   f_e4m3_block    32 codes as floats that lack a factor: 2^CODE_SHIFT * CODE_REST
- *   f_in_order      puts what f_e4m3_block gave into the order of the codes
+ *   f_e4m3_block    32 codes as floats that lack a factor, 2^CODE_MISSING, in an order of its own
+ *   f_e4m3_ordered  the same in the order of the codes
  *   f_load_part     the i-th LANES of 32 floats, in the order of f_e4m3_block
  *   f_taps4         weights [LANES, 4] transposed into 4 vectors
  *   d_zero d_set d_add d_mul d_fma d_low d_high (halves of floats, widened) d_sum
@@ -36,7 +37,7 @@
 void TIER(hash)(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                 int64_t *row_ids);
 void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                  uint8_t *out, int out_type);
+                  uint8_t *out, int out_type, int stream);
 void TIER(project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                    int count, float *out, int64_t out_stride);
 int TIER(nan_free)(const uint8_t *codes, int64_t count);
