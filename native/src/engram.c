@@ -247,11 +247,13 @@ int engram_gate(int tier, const struct engram_gate_weights *gate, const float *k
       float result = 0;
       if (mask[token]) {
         uint8_t *at = (uint8_t *)stream + token * token_stride + branch * branch_stride;
+        const float *key = keys + branch * hidden;
+        int last = branch + 1 == branches; /* the value lies before the next token's keys */
+        const float *next = !last ? key + hidden : token + 1 < tokens ? value + hidden : key;
         double sums[3];
-        k->gate_sums(gate->product + branch * hidden, keys + branch * hidden, at, type, hidden,
-                     sums);
+        k->gate_sums(gate->product + branch * hidden, key, at, type, hidden, sums);
         result = gate_of(gate, sums);
-        k->gate_apply(result, value, at, type, hidden, branch_gated);
+        k->gate_apply(result, value, at, type, hidden, branch_gated, next);
       } else if (branch_gated) {
         __builtin_memset(branch_gated, 0, (size_t)hidden * sizeof(float));
       }

@@ -28,10 +28,10 @@ struct engram_kernels {
   /* one token and branch; returns the sums of squares of stream and key, and their dot product */
   void (*gate_sums)(const float *product, const float *key, const void *stream, int type,
                     int64_t hidden, double sums[3]);
-  /* out = (residual ? stream : 0) + gate * value; out has the stream's type if residual, else F32
-   */
+  /* stream += gate * value, or gated = gate * value if that is given; next_key is what the next
+     sums take, and may be asked for meanwhile */
   void (*gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,
-                     float *gated);
+                     float *gated, const float *next_key);
   void (*conv_norm)(const float *gated, const float *norm, float eps, int64_t hidden, float *out);
   void (*conv_taps)(const struct engram_conv_weights *conv, const float *gated, const float *window,
                     int64_t channels, float *delta);
@@ -67,7 +67,7 @@ int engram_scalar_nan_free(const uint8_t *codes, int64_t count);
 void engram_scalar_gate_sums(const float *product, const float *key, const void *stream, int type,
                              int64_t hidden, double sums[3]);
 void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,
-                              int64_t hidden, float *gated);
+                              int64_t hidden, float *gated, const float *next_key);
 void engram_scalar_conv_norm(const float *gated, const float *norm, float eps, int64_t hidden,
                              float *out);
 void engram_scalar_conv_taps(const struct engram_conv_weights *conv, const float *gated,

@@ -24,7 +24,8 @@ void engram_scalar_gate_sums(const float *product, const float *key, const void 
 }
 
 void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,
-                              int64_t hidden, float *gated) {
+                              int64_t hidden, float *gated, const float *next_key) {
+  (void)next_key;
   uint8_t *data = stream;
   for (int64_t i = 0; i < hidden; i++) {
     float product = gate * engram_load_float(value + i);

@@ -1,19 +1,17 @@
 #include "simd.h"
 
-INLINE floats load(const uint8_t *stream, int type, int64_t i) {
+INLINE floats load(const uint8_t *stream, const int type, int64_t i) {
   return type == ENGRAM_F32 ? f_load(stream + 4 * i) : f_load_bf16(stream + 2 * i);
 }
 
-/* In double, as the truth has it: streams of 1e20 do not overflow, and memory is the limit. */
-void TIER(gate_sums)(const float *product, const float *key, const void *stream, int type,
-                     int64_t hidden, double sums[3]) {
-  const uint8_t *data = stream;
+/* In double, as the truth has it: nothing overflows or vanishes. */
+static void careful_sums(const float *product, const float *key, const uint8_t *stream, int type,
+                         int64_t hidden, double sums[3]) {
   doubles streams[2] = {d_zero(), d_zero()};
   doubles keys[2] = {d_zero(), d_zero()};
   doubles dots[2] = {d_zero(), d_zero()};
-  int64_t i = 0;
-  for (; i + LANES <= hidden; i += LANES) {
-    floats x = load(data, type, i);
+  for (int64_t i = 0; i < hidden; i += LANES) {
+    floats x = load(stream, type, i);
     floats k = f_load(key + i);
     floats w = f_load(product + i);
     doubles x0 = d_low(x);
@@ -27,31 +25,133 @@ void TIER(gate_sums)(const float *product, const float *key, const void *stream,
     dots[0] = d_fma(d_mul(x0, d_low(w)), k0, dots[0]);
     dots[1] = d_fma(d_mul(x1, d_high(w)), k1, dots[1]);
   }
-  engram_scalar_gate_sums(product + i, key + i, data + i * engram_type_bytes(type), type,
-                          hidden - i, sums);
-  sums[0] += d_sum(d_add(streams[0], streams[1]));
-  sums[1] += d_sum(d_add(keys[0], keys[1]));
-  sums[2] += d_sum(d_add(dots[0], dots[1]));
+  sums[0] = d_sum(d_add(streams[0], streams[1]));
+  sums[1] = d_sum(d_add(keys[0], keys[1]));
+  sums[2] = d_sum(d_add(dots[0], dots[1]));
+}
+
+/* Elements of a lane that are added in float before they go on in double. */
+#define GROUP 16
+
+/*
+ * Hardware prefetchers stop at every page and begin anew with every row, and the second pass, which
+ * finds its stream in the cache, leaves memory idle. So the sums ask for the stream ahead, and the
+ * second pass for the keys of the next branch: 512 tokens went from 16 to 11 us a token in float32
+ * and from 16 to 9 in bf16. What lies behind the last row does not matter to a hint.
+ */
+#define AHEAD 12288
+#define LINE 64
+
+INLINE void ask(const void *from, int64_t ahead) {
+  __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)ahead), 0, 2);
+}
+
+INLINE void float_sums(const float *product, const float *key, const uint8_t *stream,
+                       const int type, int64_t hidden, double sums[3]) {
+  doubles all[3] = {d_zero(), d_zero(), d_zero()};
+  int64_t end;
+  for (int64_t from = 0; from < hidden; from = end) {
+    end = from + GROUP * LANES < hidden ? from + GROUP * LANES : hidden;
+    floats part[3][2] = {{f_zero(), f_zero()}, {f_zero(), f_zero()}, {f_zero(), f_zero()}};
+    int64_t i = from;
+    for (; i + 2 * LANES <= end; i += 2 * LANES) {
+      for (int at = 0; at < 2 * LANES * (type == ENGRAM_F32 ? 4 : 2); at += LINE) {
+        ask(stream + i * (type == ENGRAM_F32 ? 4 : 2), AHEAD + at);
+      }
+      for (int half = 0; half < 2; half++) { /* two of each, as one would wait for itself */
+        int64_t at = i + half * LANES;
+        floats x = load(stream, type, at);
+        floats k = f_load(key + at);
+        part[0][half] = f_fma(x, x, part[0][half]);
+        part[1][half] = f_fma(k, k, part[1][half]);
+        part[2][half] = f_fma(f_mul(x, f_load(product + at)), k, part[2][half]);
+      }
+    }
+    if (i < end) {
+      floats x = load(stream, type, i);
+      floats k = f_load(key + i);
+      part[0][0] = f_fma(x, x, part[0][0]);
+      part[1][0] = f_fma(k, k, part[1][0]);
+      part[2][0] = f_fma(f_mul(x, f_load(product + i)), k, part[2][0]);
+    }
+    for (int sum = 0; sum < 3; sum++) {
+      all[sum] = d_add(all[sum], d_fold(f_add(part[sum][0], part[sum][1])));
+    }
+  }
+  for (int sum = 0; sum < 3; sum++) {
+    sums[sum] = d_sum(all[sum]);
+  }
+}
+
+/* A dot product of normed streams and keys below which float sums are not good enough. */
+#define SMALL_DOT 0.01
+
+/*
+ * Whether float sums will do: no NaN, no infinity, no squares that vanish. And no dot product near
+ * zero: the gate takes a root of it, so that an error of 1e-7 of the norms would grow to 1e-5,
+ * where it stays at 1e-7 otherwise. About one gate in a hundred is near enough.
+ */
+static int good_enough(const double sums[3], int64_t hidden) {
+  return sums[0] >= 0x1p-60 && sums[0] <= 0x1p120 && sums[1] >= 0x1p-60 && sums[1] <= 0x1p120 &&
+         sums[2] * sums[2] * (double)hidden > SMALL_DOT * SMALL_DOT * sums[0] * sums[1] &&
+         sums[2] >= -0x1p120 && sums[2] <= 0x1p120;
+}
+
+static void add(double sums[3], const double rest[3]) {
+  for (int sum = 0; sum < 3; sum++) {
+    sums[sum] += rest[sum];
+  }
+}
+
+/* GROUP products of a lane are added in float: a third of the instructions that doubles take. */
+void TIER(gate_sums)(const float *product, const float *key, const void *stream, int type,
+                     int64_t hidden, double sums[3]) {
+  const uint8_t *data = stream;
+  const int64_t whole = hidden / LANES * LANES;
+  double rest[3];
+  if (type == ENGRAM_F32) {
+    float_sums(product, key, data, ENGRAM_F32, whole, sums);
+  } else {
+    float_sums(product, key, data, ENGRAM_BF16, whole, sums);
+  }
+  engram_scalar_gate_sums(product + whole, key + whole, data + whole * engram_type_bytes(type),
+                          type, hidden - whole, rest);
+  add(sums, rest);
+  if (!good_enough(sums, hidden)) {
+    careful_sums(product, key, data, type, whole, sums);
+    add(sums, rest);
+  }
+}
+
+INLINE void update(float gate, const float *value, uint8_t *stream, const int type, int64_t hidden,
+                   const float *next_key) {
+  const floats g = f_set(gate);
+  for (int64_t i = 0; i < hidden; i += LANES) {
+    if (i * 4 % LINE == 0) {
+      ask(next_key + i, 0);
+    }
+    floats updated = f_add(load(stream, type, i), f_mul(g, f_load(value + i)));
+    if (type == ENGRAM_F32) {
+      f_store(stream + 4 * i, updated);
+    } else {
+      f_store_bf16(stream + 2 * i, updated);
+    }
+  }
 }
 
 void TIER(gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,
-                      float *gated) {
-  floats g = f_set(gate);
+                      float *gated, const float *next_key) {
   uint8_t *data = stream;
-  int64_t i = 0;
-  for (; i + LANES <= hidden; i += LANES) {
-    floats product = f_mul(g, f_load(value + i));
-    if (gated) {
-      f_store(gated + i, product);
-      continue;
+  const int64_t whole = hidden / LANES * LANES;
+  if (gated) {
+    for (int64_t i = 0; i < whole; i += LANES) {
+      f_store(gated + i, f_mul(f_set(gate), f_load(value + i)));
     }
-    floats updated = f_add(load(data, type, i), product);
-    if (type == ENGRAM_F32) {
-      f_store(data + 4 * i, updated);
-    } else {
-      f_store_bf16(data + 2 * i, updated);
-    }
+  } else if (type == ENGRAM_F32) {
+    update(gate, value, data, ENGRAM_F32, whole, next_key);
+  } else {
+    update(gate, value, data, ENGRAM_BF16, whole, next_key);
   }
-  engram_scalar_gate_apply(gate, value + i, data + i * engram_type_bytes(type), type, hidden - i,
-                           gated ? gated + i : gated);
+  engram_scalar_gate_apply(gate, value + whole, data + whole * engram_type_bytes(type), type,
+                           hidden - whole, gated ? gated + whole : gated, next_key);
 }
