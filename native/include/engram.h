@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 4
+#define ENGRAM_ABI 5
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -147,6 +147,17 @@ ENGRAM_API int engram_hash(int tier, const struct engram_layout *layout, const i
  */
 ENGRAM_API int engram_gather(int tier, const struct engram_table *table, const long long *row_ids,
                              long long count, void *out, int out_type);
+
+/*
+ * The stages hash and gather of all layers of a model in one call, for one step.
+ *   layouts, tables  [layers]; the layouts' windows are equally long
+ *   windows [tokens, max_ngram] int32, as for engram_hash
+ *   row_ids int64, written: per layer [tokens, columns]
+ *   rows    of out_type, written: per layer [tokens, columns, head_dim]
+ */
+ENGRAM_API int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts,
+                             const struct engram_table *const *tables, const int *windows,
+                             long long tokens, long long *row_ids, void *rows, int out_type);
 
 /*
  * Stage project: out = in * weight^T + bias, for outputs [first, first + count).

@@ -93,6 +93,10 @@ static const struct engram_kernels *kernels(int tier) {
   }
 }
 
+static int64_t columns(const struct engram_layout *layout) {
+  return (int64_t)(layout->max_ngram - 1) * layout->heads;
+}
+
 int engram_hash(int tier, const struct engram_layout *layout, const int *windows, long long tokens,
                 long long *row_ids) {
   const struct engram_kernels *k = kernels(tier);
@@ -145,6 +149,39 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
     }
     k->gather(table, (const int64_t *)row_ids + first, burst, (uint8_t *)out + first * row_bytes,
               out_type, stream);
+  }
+  return ENGRAM_OK;
+}
+
+int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts,
+                  const struct engram_table *const *tables, const int *windows, long long tokens,
+                  long long *row_ids, void *rows, int out_type) {
+  if (layers < 1 || !layouts || !tables || !row_ids || !rows) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  for (int layer = 0; layer < layers; layer++) {
+    if (!layouts[layer] || !tables[layer] || layouts[layer]->max_ngram != layouts[0]->max_ngram) {
+      return ENGRAM_ERROR_ARGUMENT;
+    }
+  }
+  long long *ids = row_ids;
+  for (int layer = 0; layer < layers; layer++) {
+    int status = engram_hash(tier, layouts[layer], windows, tokens, ids);
+    if (status != ENGRAM_OK) {
+      return status;
+    }
+    ids += tokens * columns(layouts[layer]);
+  }
+  ids = row_ids;
+  uint8_t *out = rows;
+  for (int layer = 0; layer < layers; layer++) {
+    int64_t count = tokens * columns(layouts[layer]);
+    int status = engram_gather(tier, tables[layer], ids, count, out, out_type);
+    if (status != ENGRAM_OK) {
+      return status;
+    }
+    ids += count;
+    out += count * tables[layer]->head_dim * engram_type_bytes(out_type);
   }
   return ENGRAM_OK;
 }

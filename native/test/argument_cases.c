@@ -58,6 +58,53 @@ static void gather_arguments(int tier) {
   expect(engram_gather(tier, &bad, ids, 1, out, ENGRAM_F32) == ARGUMENT, "rows", 0);
 }
 
+/* Two layers at once, against the stages; and what is refused. */
+static void lookup_arguments(int tier) {
+  float data[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  long long multipliers[2] = {3, 5};
+  long long primes[1] = {3};
+  long long offsets[1] = {0};
+  double inverses[1] = {1.0 / 3};
+  struct engram_layout layout = {sizeof layout, 2, 1, 0, multipliers, primes, offsets, inverses};
+  struct engram_table table = {sizeof table, ENGRAM_F32, 4, 0, 3, data, NULL, 16, 0};
+  const struct engram_layout *layouts[2] = {&layout, &layout};
+  const struct engram_table *tables[2] = {&table, &table};
+  int windows[4] = {1, 2, 3, 4};
+  long long ids[4] = {-9, -9, -9, -9};
+  long long expected[2];
+  float out[16];
+  int f32 = ENGRAM_F32;
+  expect(engram_lookup(tier, 2, layouts, tables, windows, 2, ids, out, f32) == ENGRAM_OK, "two", 0);
+  engram_hash(tier, &layout, windows, 2, expected);
+  for (int i = 0; i < 16; i++) {
+    long long id = expected[i / 4 % 2];
+    expect(ids[i / 4] == id && out[i] == data[id * 4 + i % 4], "lookup", i);
+  }
+  expect(engram_lookup(99, 2, layouts, tables, windows, 2, ids, out, f32) == ENGRAM_ERROR_TIER,
+         "tier", 99);
+  expect(engram_lookup(tier, 0, layouts, tables, windows, 2, ids, out, f32) == ARGUMENT, "none", 0);
+  expect(engram_lookup(tier, 2, NULL, tables, windows, 2, ids, out, f32) == ARGUMENT, "null", 0);
+  expect(engram_lookup(tier, 2, layouts, NULL, windows, 2, ids, out, f32) == ARGUMENT, "null", 1);
+  expect(engram_lookup(tier, 2, layouts, tables, NULL, 2, ids, out, f32) == ARGUMENT, "null", 2);
+  expect(engram_lookup(tier, 2, layouts, tables, windows, -1, ids, out, f32) == ARGUMENT, "tokens",
+         -1);
+  expect(engram_lookup(tier, 2, layouts, tables, windows, 2, ids, out, 9) == ARGUMENT, "type", 9);
+  struct engram_layout longer = layout;
+  longer.max_ngram = 3;
+  layouts[1] = &longer;
+  expect(engram_lookup(tier, 2, layouts, tables, windows, 2, ids, out, f32) == ARGUMENT, "window",
+         3);
+  layouts[1] = NULL;
+  expect(engram_lookup(tier, 2, layouts, tables, windows, 2, ids, out, f32) == ARGUMENT, "null", 3);
+  layouts[1] = &layout;
+  struct engram_table shorter = table;
+  shorter.rows = 1;
+  tables[1] = &shorter;
+  int status = engram_lookup(tier, 2, layouts, tables, windows, 2, ids, out, f32);
+  int outside = expected[0] > 0 || expected[1] > 0;
+  expect(status == (outside ? ENGRAM_ERROR_ROW : ENGRAM_OK), "row", status);
+}
+
 static void project_arguments(int tier) {
   float data[4] = {1, 2, 3, 4};
   float out[4];
@@ -141,6 +188,7 @@ void arguments(int tier) {
   }
   hash_arguments(tier);
   gather_arguments(tier);
+  lookup_arguments(tier);
   project_arguments(tier);
   gate_arguments(tier);
   conv_arguments(tier);

@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)4L;
+    private static final int ENGRAM_ABI = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 4
+     * #define ENGRAM_ABI 5
      * }
      */
     public static int ENGRAM_ABI() {
@@ -472,6 +472,74 @@ public class Engram extends Engram$shared {
                 traceDowncall("engram_gather", tier, table, row_ids, count, out, out_type);
             }
             return (int)mh$.invokeExact(tier, table, row_ids, count, out, out_type);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_lookup {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_INT,
+            Engram.C_INT,
+            Engram.C_INT,
+            Engram.C_POINTER,
+            Engram.C_POINTER,
+            Engram.C_POINTER,
+            Engram.C_LONG_LONG,
+            Engram.C_POINTER,
+            Engram.C_POINTER,
+            Engram.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_lookup");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts, const struct engram_table *const *tables, const int *windows, long long tokens, long long *row_ids, void *rows, int out_type)
+     * }
+     */
+    public static FunctionDescriptor engram_lookup$descriptor() {
+        return engram_lookup.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts, const struct engram_table *const *tables, const int *windows, long long tokens, long long *row_ids, void *rows, int out_type)
+     * }
+     */
+    public static MethodHandle engram_lookup$handle() {
+        return engram_lookup.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts, const struct engram_table *const *tables, const int *windows, long long tokens, long long *row_ids, void *rows, int out_type)
+     * }
+     */
+    public static MemorySegment engram_lookup$address() {
+        return engram_lookup.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts, const struct engram_table *const *tables, const int *windows, long long tokens, long long *row_ids, void *rows, int out_type)
+     * }
+     */
+    public static int engram_lookup(int tier, int layers, MemorySegment layouts, MemorySegment tables, MemorySegment windows, long tokens, MemorySegment row_ids, MemorySegment rows, int out_type) {
+        var mh$ = engram_lookup.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_lookup", tier, layers, layouts, tables, windows, tokens, row_ids, rows, out_type);
+            }
+            return (int)mh$.invokeExact(tier, layers, layouts, tables, windows, tokens, row_ids, rows, out_type);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

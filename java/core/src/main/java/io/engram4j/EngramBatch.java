@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.conv.ConvState;
+import io.engram4j.gate.HiddenStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -33,6 +34,7 @@ public final class EngramBatch {
   private MemorySegment mask;
   private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
   private Staging[] stagings = {}; // per layer, where tables are not in memory
+  private final @Nullable LayerStep[] steps; // per layer, from its first apply on
 
   EngramBatch(EngramModel model, int padId) {
     this.model = model;
@@ -40,6 +42,7 @@ public final class EngramBatch {
     this.padId = padId;
     this.workspace = new Workspace(model.config());
     this.projector = model.newProjector();
+    this.steps = new LayerStep[model.layers().size()];
     this.windows = allocate(4L * maxNgram * 16);
     this.mask = allocate(16);
   }
@@ -141,6 +144,16 @@ public final class EngramBatch {
               .toArray(Staging[]::new);
     }
     return stagings[layer];
+  }
+
+  /** Returns what runs a layer on this batch; views of a model have layers of their own. */
+  LayerStep step(EngramLayer layer, HiddenStream hidden) {
+    LayerStep step = steps[layer.index()];
+    if (step == null || !step.isOf(layer)) {
+      step = new LayerStep(this, layer, hidden);
+      steps[layer.index()] = step;
+    }
+    return step;
   }
 
   private void reserve(int tokens) {

@@ -1,18 +1,13 @@
 package io.engram4j;
 
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.StageChecks;
-import io.engram4j.conv.ConvState;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.LayerLayout;
-import io.engram4j.table.RowOverlay;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -39,7 +34,7 @@ public final class EngramLayer {
   private final LongAdder stalledNanos = new LongAdder();
 
   /** The kernels of the stages that need tensors. */
-  private record Kernels(
+  record Kernels(
       Table table,
       List<Backend.Gather> gathers, // one per copy of the table; none if it is not in memory
       Backend.Project project,
@@ -108,7 +103,7 @@ public final class EngramLayer {
     return weights;
   }
 
-  private Kernels kernels() {
+  Kernels kernels() {
     if (kernels == null) {
       throw withoutTensors();
     }
@@ -247,15 +242,33 @@ public final class EngramLayer {
       if (ahead != null) {
         ahead.await();
       }
+      LayerStep step = batch.step(this, hidden);
       for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
         int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
-        new Block(batch, first, tokens, hidden.from(first), listener).run();
+        step.run(first, tokens, hidden.from(first), listener);
       }
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
       model.exit();
     }
+  }
+
+  /** Computes row ids, for one who has checked. */
+  void hash(MemorySegment windows, int tokens, MemorySegment rowIds) {
+    hash.run(windows, tokens, rowIds);
+  }
+
+  EngramModel model() {
+    return model;
+  }
+
+  int index() {
+    return index;
+  }
+
+  @Nullable MemoProjector memo() {
+    return memo;
   }
 
   /** Computes a batch's row ids and fetches their rows, for a {@link Prefetch}. */
@@ -294,14 +307,14 @@ public final class EngramLayer {
         memo == null ? LayerStatistics.MemoStatistics.NONE : memo.statistics());
   }
 
-  private void requireOurs(EngramBatch batch) {
+  void requireOurs(EngramBatch batch) {
     if (!batch.model().sharesWeights(model)) {
       throw new IllegalArgumentException("the batch belongs to another model");
     }
   }
 
   /** HotSpot turns the SIGBUS of a mapped page that is gone into an InternalError. */
-  private UncheckedIOException shrunk(InternalError cause) {
+  UncheckedIOException shrunk(InternalError cause) {
     String message =
         "reading "
             + weights().table().name()
@@ -309,144 +322,5 @@ public final class EngramLayer {
             + id()
             + " failed: the file under the mapping has shrunk or its disk has failed";
     return new UncheckedIOException(new IOException(message, cause));
-  }
-
-  /** One block of tokens on its way through the stages. */
-  private final class Block {
-    private final EngramBatch batch;
-    private final int first;
-    private final int tokens;
-    private final HiddenStream hidden;
-    private final @Nullable StageListener listener;
-    private final Workspace space;
-    private final @Nullable Prefetch ahead;
-    private final RowOverlay.Rows replaced = model.overlay().of(id());
-    private final Kernels kernels = kernels();
-    private final LayerWeights weights = weights();
-
-    Block(
-        EngramBatch batch,
-        int first,
-        int tokens,
-        HiddenStream hidden,
-        @Nullable StageListener listener) {
-      this.batch = batch;
-      this.first = first;
-      this.tokens = tokens;
-      this.hidden = hidden;
-      this.listener = listener;
-      this.space = batch.workspace();
-      this.ahead = batch.prefetched(index);
-    }
-
-    void run() {
-      long start = clock();
-      MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
-      if (ahead == null) {
-        hash.run(batch.windowsFrom(first), tokens, rowIds);
-      }
-      start = tell(Stage.HASH, rowIds, 8L * layout.columns(), start);
-      gather();
-      start = tell(Stage.GATHER, space.rows(), 4L * weights.projection().inputs(), start);
-      project();
-      start = tell(Stage.PROJECT, space.kv(), 4L * weights.projection().outputs(), start);
-      Backend.Conv convolution = kernels.conv();
-      ConvWeights conv = weights.conv();
-      MemorySegment mask = batch.maskFrom(first);
-      long gateBytes = 4L * weights.gate().branches();
-      if (conv == null || convolution == null) {
-        kernels.gate().update(space.kv(), hidden, mask, tokens, space.gates());
-        tell(Stage.GATE, space.gates(), gateBytes, start);
-      } else {
-        kernels.gate().values(space.kv(), hidden, mask, tokens, space.gates(), space.gated());
-        start = tell(Stage.GATE, space.gates(), gateBytes, start);
-        for (int part = 0; part < batch.parts(); part++) {
-          convolve(conv, convolution, part);
-        }
-        add(conv, mask);
-        tell(Stage.CONV, space.delta(), 4L * conv.channels(), start);
-      }
-    }
-
-    private void gather() {
-      long rows = (long) tokens * layout.columns();
-      Backend.Gather gather = kernels.gather();
-      if (ahead != null) {
-        long from = (long) first * layout.columns();
-        ahead.staging().gather(model.backend(), from, rows, space.rows(), Dtype.F32);
-      } else if (gather != null) {
-        gather.run(space.rowIds(), rows, space.rows(), Dtype.F32);
-      } else {
-        Staging staging = batch.staging(index);
-        staging.fetch(space.rowIds(), rows);
-        staging.gather(model.backend(), 0, rows, space.rows(), Dtype.F32);
-      }
-      MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
-      replaced.apply(rowIds, rows, space.rows(), Dtype.F32);
-    }
-
-    private void project() {
-      int outputs = weights.projection().outputs();
-      if (memo != null) {
-        MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
-        MemorySegment windows = batch.windowsFrom(first);
-        memo.run(batch, windows, rowIds, space.rows(), replaced, tokens, space.kv());
-        return;
-      }
-      batch.projector().run(kernels.project(), space.rows(), tokens, outputs, space.kv());
-    }
-
-    /** Convolves what this block holds of one sequence. */
-    private void convolve(ConvWeights conv, Backend.Conv convolution, int part) {
-      int from = Math.max(first, batch.start(part));
-      int count = Math.min(first + tokens, batch.end(part)) - from;
-      if (count <= 0) {
-        return;
-      }
-      ConvState state = batch.sequence(part).convState(index);
-      int position = batch.position(part, from);
-      long offset = 4L * conv.channels() * (from - first);
-      long bytes = 4L * conv.channels() * count;
-      MemorySegment window = space.window();
-      state.load(position, window);
-      convolution.run(
-          space.gated().asSlice(offset, bytes),
-          window,
-          count,
-          space.delta().asSlice(offset, bytes));
-      state.store(position, count, window);
-    }
-
-    private void add(ConvWeights conv, MemorySegment mask) {
-      MemorySegment delta = space.delta();
-      for (int token = 0; token < tokens; token++) {
-        if (mask.get(JAVA_BYTE, token) == 0) {
-          delta.asSlice(4L * token * conv.channels(), 4L * conv.channels()).fill((byte) 0);
-          continue; // a dead token's stream keeps its bits
-        }
-        for (int branch = 0; branch < conv.branches(); branch++) {
-          long at = hidden.at(token, branch);
-          long from = (long) token * conv.channels() + (long) branch * conv.hiddenSize();
-          for (int i = 0; i < conv.hiddenSize(); i++) {
-            float added = delta.getAtIndex(JAVA_FLOAT_UNALIGNED, from + i);
-            hidden.set(at, i, hidden.get(at, i) + added);
-          }
-        }
-      }
-    }
-
-    private long clock() {
-      return listener == null ? 0 : System.nanoTime();
-    }
-
-    private long tell(Stage stage, MemorySegment data, long tokenBytes, long start) {
-      if (listener == null) {
-        return 0;
-      }
-      long nanos = System.nanoTime() - start;
-      MemorySegment made = data.asSlice(0, tokens * tokenBytes).asReadOnly();
-      listener.after(stage, first, tokens, made, nanos);
-      return System.nanoTime();
-    }
   }
 }

@@ -2,12 +2,14 @@ package io.engram4j;
 
 import io.engram4j.backend.Backend;
 import io.engram4j.conv.ConvWeights;
+import io.engram4j.format.Dtype;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramLayout;
 import io.engram4j.layout.LayerLayout;
 import io.engram4j.map.TokenMap;
 import io.engram4j.table.RowOverlay;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -35,6 +37,7 @@ public final class EngramModel implements AutoCloseable {
   private final Backend backend;
   private final Memory memory;
   private final List<EngramLayer> layers;
+  private final ModelLookup lookup;
   private final boolean owner;
   private final RowOverlay overlay;
   private final @Nullable Executor executor;
@@ -181,6 +184,7 @@ public final class EngramModel implements AutoCloseable {
       }
     }
     this.layers = List.copyOf(made);
+    this.lookup = new ModelLookup(this, layers);
     this.overlay = shared == null ? new RowOverlay(tables(made)) : shared;
   }
 
@@ -329,6 +333,22 @@ public final class EngramModel implements AutoCloseable {
     }
     throw new NoSuchElementException(
         "layer " + id + " has no Engram; those that have are " + config.layerIds());
+  }
+
+  /**
+   * Computes the row ids of a batch and fetches their rows, for all layers: for engines that
+   * project the rows themselves. With tables in memory and C kernels this is one call down, which
+   * allocates nothing.
+   *
+   * @param rowIds int64 [layers, tokens, columns], written
+   * @param rows [layers, tokens, columns * headDim], written
+   * @param outType F32, or BF16 rounded to nearest even
+   * @throws IllegalArgumentException if the batch belongs to another model or memory is too small
+   * @throws IllegalStateException if the model is closed or was opened for hashing only
+   * @throws java.io.UncheckedIOException if a table's file cannot be read, or has shrunk
+   */
+  public void lookup(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
+    lookup.run(batch, rowIds, rows, outType);
   }
 
   /** Begins an empty sequence. */

@@ -8,6 +8,7 @@ import io.engram4j.gather.Table;
 import io.engram4j.layout.LayerLayout;
 import io.engram4j.project.Projection;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The kernels of one implementation, one kind per stage. A kernel is made once for the weights of a
@@ -32,6 +33,17 @@ public interface Backend {
 
   /** Makes the gather kernel of a table. */
   Gather gather(Table table);
+
+  /**
+   * Makes the kernel that hashes and gathers for all layers of a model in one call. The default
+   * runs the stages one by one; a backend whose calls cost something does better.
+   *
+   * @param layouts one per layer
+   * @param tables one per layer, in memory
+   */
+  default Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
+    return new StagewiseLookup(this, layouts, tables);
+  }
 
   /** Makes the projection kernel of a layer. */
   Project project(Projection projection);
@@ -66,6 +78,25 @@ public interface Backend {
      * @throws IndexOutOfBoundsException if another id is outside the table
      */
     void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType);
+  }
+
+  /** The stages hash and gather of all layers at once, as a step needs them. */
+  @FunctionalInterface
+  interface Lookup {
+    /**
+     * Writes row ids and rows, one layer's after the other's.
+     *
+     * @param windows int32 [tokens, maxNgram], as for {@link Hash}
+     * @param rowIds int64 [layers, tokens, columns], written
+     * @param rows [layers, tokens, columns * headDim] of {@code outType}, written
+     * @param outType F32 or BF16
+     */
+    void run(
+        MemorySegment windows,
+        long tokens,
+        MemorySegment rowIds,
+        MemorySegment rows,
+        Dtype outType);
   }
 
   /** Stage project: key per branch and value from rows. */

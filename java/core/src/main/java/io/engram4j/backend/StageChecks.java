@@ -33,6 +33,25 @@ public final class StageChecks {
     writable("rows", out, outType.bytes(), count, table.headDim());
   }
 
+  /** Checks the arguments of {@link Backend.Lookup#run}, for layers that are alike. */
+  public static void lookup(
+      LayerLayout layout,
+      int headDim,
+      int layers,
+      MemorySegment windows,
+      long tokens,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      Dtype outType) {
+    if (outType != Dtype.F32 && outType != Dtype.BF16) {
+      throw new IllegalArgumentException("rows come as F32 or BF16, not " + outType);
+    }
+    holds("windows", windows, 4, tokens, layout.maxNgram());
+    long all = Math.multiplyExact(tokens, (long) layers);
+    writable("row ids", rowIds, 8, all, layout.columns());
+    writable("rows", rows, outType.bytes(), all, (long) layout.columns() * headDim);
+  }
+
   /** Checks the arguments of {@link Backend.Project#run}. */
   public static void project(
       Projection projection, MemorySegment rows, int tokens, MemorySegment kv) {

@@ -148,6 +148,11 @@ public final class RowOverlay {
     return version.get();
   }
 
+  /** Returns whether no set is on. */
+  public boolean isEmpty() {
+    return state.rows().isEmpty();
+  }
+
   /** Returns what is on over a layer's table just now. */
   public Rows of(int layerId) {
     return state.rows().getOrDefault(layerId, Rows.NONE);

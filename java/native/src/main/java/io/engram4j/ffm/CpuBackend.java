@@ -1,12 +1,14 @@
 package io.engram4j.ffm;
 
 import io.engram4j.backend.Backend;
+import io.engram4j.backend.StagewiseLookup;
 import io.engram4j.bindings.Engram;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.LayerLayout;
 import io.engram4j.project.Projection;
+import java.util.List;
 
 /** The C kernels at one instruction-set tier. */
 final class CpuBackend implements Backend {
@@ -43,6 +45,11 @@ final class CpuBackend implements Backend {
   @Override
   public Gather gather(Table table) {
     return new CpuKernels.CpuGather(tier, table);
+  }
+
+  @Override
+  public Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
+    return new CpuLookup(tier, layouts, tables, new StagewiseLookup(this, layouts, tables));
   }
 
   @Override

@@ -34,6 +34,7 @@ final class CpuCalls {
     Engram.engram_tier_problem$handle();
     Engram.engram_hash$handle();
     Engram.engram_gather$handle();
+    Engram.engram_lookup$handle();
     Engram.engram_project$handle();
     Engram.engram_nan_free$handle();
     Engram.engram_gate$handle();
@@ -81,6 +82,21 @@ final class CpuCalls {
     } catch (Throwable e) {
       throw unexpected(e);
     }
+  }
+
+  /** Off-heap memory only. Returns the status, as {@link #gather} does. */
+  static int lookup(
+      Tier tier,
+      int layers,
+      MemorySegment layouts,
+      MemorySegment tables,
+      MemorySegment windows,
+      long tokens,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      int outType) {
+    return Engram.engram_lookup(
+        tier.code(), layers, layouts, tables, windows, tokens, rowIds, rows, outType);
   }
 
   static void project(

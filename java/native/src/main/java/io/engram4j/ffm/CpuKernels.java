@@ -129,8 +129,9 @@ final class CpuKernels {
 
     @Override
     public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
-      for (Linear part : projection.parts()) {
-        if (!part.weight().scope().isAlive()) {
+      List<Linear> parts = projection.parts();
+      for (int i = 0; i < parts.size(); i++) { // an iterator would be an object per call
+        if (!parts.get(i).weight().scope().isAlive()) {
           throw new IllegalStateException("the memory of a projection is closed");
         }
       }

@@ -132,7 +132,8 @@ public final class Conformance {
     stages.put(Stage.PROJECT, new ProjectCases(backend, memory));
     stages.put(Stage.GATE, new GateCases(backend, memory));
     stages.put(Stage.CONV, new ConvCases(backend, memory));
-    stages.forEach((stage, group) -> counts.put(name(stage), random(group, stage, failures)));
+    stages.forEach((s, group) -> counts.put(name(s), random(group, name(s), failures)));
+    counts.put("lookup", random(new LookupCases(backend, memory), "lookup", failures));
     counts.put("row ids", many(hash, Stage.HASH, failures));
     counts.put("rows", many(gather, Stage.GATHER, failures));
     counts.put("golden", golden(failures));
@@ -143,14 +144,14 @@ public final class Conformance {
     return stage.name().toLowerCase(Locale.ROOT);
   }
 
-  private int random(Cases group, Stage stage, List<String> failures) {
+  private int random(Cases group, String name, List<String> failures) {
     for (int i = 0; i < cases; i++) {
       // each case has a seed of its own, so that one can be repeated without the others
-      long own = seed * 31 + name(stage).hashCode() * 1_000_003L + i;
+      long own = seed * 31 + name.hashCode() * 1_000_003L + i;
       try {
         group.one(new SplittableRandom(own));
       } catch (Cases.Mismatch | RuntimeException e) {
-        failures.add(name(stage) + " case " + i + ": " + e);
+        failures.add(name + " case " + i + ": " + e);
       }
     }
     return cases;

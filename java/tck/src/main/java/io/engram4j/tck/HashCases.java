@@ -55,12 +55,18 @@ final class HashCases extends Cases implements Cases.Exact {
 
   private static LayerLayout layout(
       SplittableRandom random, List<Long> starts, int heads, int compressed) {
+    List<Integer> layer = List.of(random.nextInt(0, 100));
+    return layouts(random, layer, starts, heads, compressed).getFirst();
+  }
+
+  static List<LayerLayout> layouts(
+      SplittableRandom random, List<Integer> layers, List<Long> starts, int heads, int compressed) {
     EngramConfig config =
         new EngramConfig(
             Variant.V41,
             8,
             1,
-            List.of(random.nextInt(0, 100)),
+            layers,
             starts.size() + 1,
             starts,
             heads,
@@ -72,7 +78,7 @@ final class HashCases extends Cases implements Cases.Exact {
             OptionalInt.empty(),
             OptionalInt.empty(),
             List.of());
-    return EngramLayout.of(config, compressed).getFirst();
+    return EngramLayout.of(config, compressed);
   }
 
   private void compare(LayerLayout layout, int compressed, int tokens, SplittableRandom random)

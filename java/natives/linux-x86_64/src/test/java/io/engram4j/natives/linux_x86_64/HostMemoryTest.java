@@ -12,6 +12,7 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.backend.Backends;
 import io.engram4j.ffm.LinuxHostMemory;
+import io.engram4j.format.Dtype;
 import io.engram4j.hf.DirectoryPacker;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.table.HostMemory;
@@ -126,6 +127,7 @@ class HostMemoryTest {
     }
     try (var pool = Executors.newFixedThreadPool(2)) {
       EngramBatch batch = model.newBatch().add(sequence, 0, ids.length);
+      requireLookup(model, batch);
       if (ahead) {
         batch.prefetch(pool);
       }
@@ -134,6 +136,24 @@ class HostMemoryTest {
       }
     }
     return hidden;
+  }
+
+  /** All layers' rows at once are those of each layer. */
+  private static void requireLookup(EngramModel model, EngramBatch batch) {
+    long count = (long) batch.tokens() * model.config().columns();
+    long bytes = 2 * count * model.config().headDim();
+    int layers = model.layers().size();
+    MemorySegment rowIds = Arena.ofAuto().allocate(8 * count * layers);
+    MemorySegment rows = Arena.ofAuto().allocate(bytes * layers);
+    model.lookup(batch, rowIds, rows, Dtype.BF16);
+    for (int i = 0; i < layers; i++) {
+      MemorySegment ids = Arena.ofAuto().allocate(8 * count);
+      MemorySegment own = Arena.ofAuto().allocate(bytes);
+      model.layers().get(i).hash(batch, ids);
+      model.layers().get(i).gather(ids, count, own, Dtype.BF16);
+      assertEquals(-1, ids.mismatch(rowIds.asSlice(8 * count * i, 8 * count)));
+      assertEquals(-1, own.mismatch(rows.asSlice(bytes * i, bytes)));
+    }
   }
 
   @Test

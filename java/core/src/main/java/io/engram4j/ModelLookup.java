@@ -1,0 +1,91 @@
+package io.engram4j;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.StageChecks;
+import io.engram4j.format.Dtype;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.EngramConfig;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** {@link EngramModel#lookup}: by one kernel where all tables lie in memory, else by layers. */
+final class ModelLookup {
+  private final EngramModel model;
+  private final List<EngramLayer> layers;
+  private final Backend.@Nullable Lookup kernel;
+
+  ModelLookup(EngramModel model, List<EngramLayer> layers) {
+    this.model = model;
+    this.layers = layers;
+    this.kernel = layers.stream().allMatch(ModelLookup::isInMemory) ? kernel(model, layers) : null;
+  }
+
+  /** With copies of a table on several nodes, each lookup chooses one: the layers do that. */
+  private static boolean isInMemory(EngramLayer layer) {
+    return layer.hasWeights()
+        && layer.weights().table().isInMemory()
+        && layer.weights().table().copies().size() == 1;
+  }
+
+  private static Backend.Lookup kernel(EngramModel model, List<EngramLayer> layers) {
+    List<Table> tables = layers.stream().map(l -> l.weights().table().copies().getFirst()).toList();
+    return model.backend().lookup(layers.stream().map(EngramLayer::layout).toList(), tables);
+  }
+
+  void run(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
+    EngramConfig config = model.config();
+    EngramLayer first = layers.getFirst();
+    first.requireOurs(batch);
+    first.weights(); // throws if there are none
+    MemorySegment windows = batch.windowsFrom(0);
+    StageChecks.lookup(
+        first.layout(),
+        config.headDim(),
+        layers.size(),
+        windows,
+        batch.tokens(),
+        rowIds,
+        rows,
+        outType);
+    if (kernel == null) {
+      byLayers(batch, rowIds, rows, outType);
+      return;
+    }
+    model.enter();
+    try {
+      kernel.run(windows, batch.tokens(), rowIds, rows, outType);
+      if (!model.overlay().isEmpty()) {
+        replace(batch, rowIds, rows, outType);
+      }
+    } catch (InternalError e) {
+      throw first.shrunk(e);
+    } finally {
+      model.exit();
+    }
+  }
+
+  private void byLayers(
+      EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
+    long count = (long) batch.tokens() * model.config().columns();
+    for (int i = 0; i < layers.size(); i++) {
+      MemorySegment ids = rowIds.asSlice(8 * count * i, 8 * count);
+      layers.get(i).hash(batch, ids);
+      layers.get(i).gather(ids, count, rowsOf(rows, count, i, outType), outType);
+    }
+  }
+
+  private void replace(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
+    long count = (long) batch.tokens() * model.config().columns();
+    for (int i = 0; i < layers.size(); i++) {
+      MemorySegment ids = rowIds.asSlice(8 * count * i, 8 * count);
+      MemorySegment own = rowsOf(rows, count, i, outType);
+      model.overlay().of(layers.get(i).id()).apply(ids, count, own, outType);
+    }
+  }
+
+  private MemorySegment rowsOf(MemorySegment rows, long count, int layer, Dtype outType) {
+    long bytes = count * model.config().headDim() * outType.bytes();
+    return rows.asSlice(bytes * layer, bytes);
+  }
+}
