@@ -105,7 +105,13 @@ public final class JavaGate {
     }
   }
 
-  private static float compute(
+  /**
+   * Returns the gate of one token and branch.
+   *
+   * @param keyAt the byte in {@code kv} at which the branch's key begins
+   * @param hiddenAt the byte at which the branch's stream begins
+   */
+  public static float compute(
       GateWeights weights,
       int branch,
       MemorySegment kv,
@@ -123,6 +129,19 @@ public final class JavaGate {
       keySquares += key * key;
       dot += x * weights.product(branch, i) * key;
     }
+    return fromSums(weights, streamSquares, keySquares, dot);
+  }
+
+  /**
+   * Returns the gate from its sums over the elements of a branch.
+   *
+   * @param streamSquares of the stream's squares
+   * @param keySquares of the key's squares
+   * @param dot of the products of stream, key and weights
+   */
+  public static float fromSums(
+      GateWeights weights, double streamSquares, double keySquares, double dot) {
+    int size = weights.hiddenSize();
     double eps = weights.eps();
     // two roots, not one of the product: both means can be as small as eps, 1e-20
     double norms = Math.sqrt(streamSquares / size + eps) * Math.sqrt(keySquares / size + eps);

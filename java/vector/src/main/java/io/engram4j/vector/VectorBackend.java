@@ -1,0 +1,52 @@
+package io.engram4j.vector;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.conv.ConvWeights;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gather.Table;
+import io.engram4j.layout.LayerLayout;
+import io.engram4j.project.Projection;
+
+/** Gather, project and gate on the Vector API; hash and convolution are plain Java's. */
+final class VectorBackend implements Backend {
+  private final JavaBackend plain = new JavaBackend();
+
+  @Override
+  public String name() {
+    return "vector";
+  }
+
+  @Override
+  public String description() {
+    return "Vector API, "
+        + Vectors.F.vectorBitSize()
+        + " bits, on "
+        + System.getProperty("java.vm.version");
+  }
+
+  @Override
+  public Hash hash(LayerLayout layout) {
+    return plain.hash(layout);
+  }
+
+  @Override
+  public Gather gather(Table table) {
+    return VectorGather.fits(table) ? new VectorGather(table, plain) : plain.gather(table);
+  }
+
+  @Override
+  public Project project(Projection projection) {
+    return new VectorProject(projection, plain);
+  }
+
+  @Override
+  public Gate gate(GateWeights weights) {
+    return new VectorGate(weights, plain);
+  }
+
+  @Override
+  public Conv conv(ConvWeights weights) {
+    return plain.conv(weights);
+  }
+}
