@@ -120,7 +120,7 @@ public final class DecodeLoop {
           files.add(DecodeWeights.table(directory, layout));
         }
         EngramModel model = loop.model(files, Placement.MAPPED);
-        MemoGain.run(model, Path.of(args[5]), 4_000_000_000L, tokens, rounds);
+        MemoGain.gains(model, Files.readString(Path.of(args[5])), 4_000_000_000L, tokens, rounds);
       }
       default ->
           throw new IllegalArgumentException(args[0] + " is not decode, prefill, rows or memo");

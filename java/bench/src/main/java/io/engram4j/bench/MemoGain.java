@@ -9,12 +9,8 @@ import io.engram4j.EngramSequence;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -26,7 +22,7 @@ import java.util.Locale;
  * with a memo that the text before has warmed, and without, in turns; one thread. Warming takes all
  * cores.
  */
-final class MemoGain {
+public final class MemoGain {
   private static final int CHUNK = 512;
 
   private final EngramModel plain;
@@ -45,28 +41,30 @@ final class MemoGain {
   }
 
   /**
-   * Runs it.
+   * Returns how many times faster each measured chunk is with the memo.
    *
    * @param bytes of the memo, for one layer
    * @param warm tokens that are run before
    * @param rounds chunks that are measured each way
    */
-  static void run(EngramModel model, Path text, long bytes, int warm, int rounds)
-      throws IOException {
-    String all = new String(Files.readAllBytes(text), StandardCharsets.UTF_8);
+  public static double[] gains(EngramModel model, String text, long bytes, int warm, int rounds) {
     int[] tokens =
         Encodings.newDefaultEncodingRegistry()
             .getEncoding(EncodingType.CL100K_BASE)
-            .encodeOrdinary(all)
+            .encodeOrdinary(text)
             .toArray();
     int size = model.map().size();
-    int[] ids =
-        Arrays.stream(tokens).limit(warm + (long) rounds * CHUNK).map(t -> t % size).toArray();
+    long wanted = warm + (long) rounds * CHUNK;
+    if (tokens.length < wanted) {
+      throw new IllegalArgumentException(
+          "the text has " + tokens.length + " tokens, but " + wanted + " are wanted");
+    }
+    int[] ids = Arrays.stream(tokens).limit(wanted).map(t -> t % size).toArray();
     // one layer is measured, and has the whole memo
-    new MemoGain(model, bytes * model.layers().size(), ids).measure(warm);
+    return new MemoGain(model, bytes * model.layers().size(), ids).measure(warm);
   }
 
-  private void measure(int warm) {
+  private double[] measure(int warm) {
     int cores = Runtime.getRuntime().availableProcessors();
     try {
       List<Thread> threads = new ArrayList<>();
@@ -79,7 +77,7 @@ final class MemoGain {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return;
+      throw new IllegalStateException(e);
     }
     MemoStatistics before = statistics();
     List<Double> gains = new ArrayList<>();
@@ -95,7 +93,7 @@ final class MemoGain {
     MemoStatistics after = statistics();
     long hits = after.hits() - before.hits();
     long misses = after.misses() - before.misses();
-    System.out.printf(
+    System.err.printf(
         Locale.ROOT,
         "%,d tokens after %,d: %.2f ms/token without a memo; gain %.2f (%.2f to %.2f); "
             + "%.1f %% of n-grams known, %.2f of %.2f GB used, %,d evicted%n",
@@ -109,6 +107,7 @@ final class MemoGain {
         after.bytes() / 1e9,
         after.mostBytes() / 1e9,
         after.evictions());
+    return gains.stream().mapToDouble(gain -> gain).toArray();
   }
 
   private MemoStatistics statistics() {

@@ -1,0 +1,163 @@
+package io.engram4j.bench.ratio;
+
+import static io.engram4j.bench.ratio.Shapes.INPUTS;
+import static io.engram4j.bench.ratio.Shapes.OUTPUTS;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.format.E4m3;
+import io.engram4j.project.Linear;
+import io.engram4j.project.Projection;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.BiConsumer;
+
+/** The projection against reading its weights once, and against the rivals' in float32. */
+final class ProjectRaces {
+  private static final int MOST_TOKENS = 64;
+
+  private final Report report;
+  private final int rounds;
+  private final Map<String, Backend> backends;
+  private final String best;
+  private final Projection projection = Shapes.projection();
+  private final MemorySegment in = Shapes.floats((long) MOST_TOKENS * INPUTS);
+  private final MemorySegment out = Shapes.allocate(4L * MOST_TOKENS * OUTPUTS);
+
+  ProjectRaces(Report report, int rounds, Map<String, Backend> backends, String best) {
+    this.report = report;
+    this.rounds = rounds;
+    this.backends = backends;
+    this.best = best;
+  }
+
+  /** One token, on one thread and on two. */
+  void againstReading() {
+    MemorySegment weight = projection.parts().getFirst().weight();
+    Race.Times one =
+        race(
+            race -> race.add("reading the weights", 1, () -> Limits.read(weight)),
+            (kernel, race) -> kernel.run(in, 1, 0, OUTPUTS, out));
+    report.times("project, 1 token, 1 thread", "token", one);
+    report.atLeast(
+        "gemv_vs_stream_1t",
+        "fp8 GEMV / reading its weights, 1 thread",
+        one.faster(best, "reading the weights"),
+        0.6,
+        0.8);
+    try (ExecutorService pool = Executors.newFixedThreadPool(1)) {
+      long half = weight.byteSize() / 2;
+      MemorySegment first = weight.asSlice(0, half);
+      MemorySegment second = weight.asSlice(half);
+      Race.Times two =
+          race(
+              race ->
+                  race.add(
+                      "reading the weights",
+                      1,
+                      () -> both(pool, () -> Limits.read(first), () -> Limits.read(second))),
+              (kernel, race) ->
+                  both(
+                      pool,
+                      () -> kernel.run(in, 1, 0, OUTPUTS / 2, out),
+                      () -> kernel.run(in, 1, OUTPUTS / 2, OUTPUTS / 2, out)));
+      report.times("project, 1 token, 2 threads", "token", two);
+      report.atLeast(
+          "gemv_vs_stream_2t",
+          "fp8 GEMV / reading its weights, 2 threads",
+          two.faster(best, "reading the weights"),
+          0.8,
+          0.95);
+    }
+  }
+
+  private Race.Times race(
+      java.util.function.Consumer<Race> limit, BiConsumer<Backend.Project, Race> body) {
+    Race race = new Race(rounds);
+    limit.accept(race);
+    backends.forEach((name, backend) -> {
+      if (!name.equals("java")) {
+        Backend.Project kernel = backend.project(projection);
+        race.add(name, 1, () -> body.accept(kernel, race));
+      }
+    });
+    return race.run();
+  }
+
+  private static void both(ExecutorService pool, Runnable one, Runnable other) {
+    Future<?> done = pool.submit(other);
+    one.run();
+    try {
+      done.get();
+    } catch (InterruptedException | java.util.concurrent.ExecutionException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Against those who multiply in float32, batch 1, 8 and 64, one thread. */
+  void againstRivals(List<Rival> rivals) {
+    MemorySegment wide = widen();
+    MemorySegment theirs = Shapes.allocate(4L * MOST_TOKENS * OUTPUTS);
+    double[][] wanted = {{1, 2, 3}, {8, 2, 3}, {64, 1.1, 1.5}};
+    for (double[] row : wanted) {
+      int tokens = (int) row[0];
+      Race race = new Race(tokens == 1 ? rounds : Math.min(rounds, 9));
+      for (String name : List.of("avx2", "avx512")) {
+        Backend backend = backends.get(name);
+        if (backend != null) {
+          Backend.Project kernel = backend.project(projection);
+          race.add(name, tokens, () -> kernel.run(in, tokens, 0, OUTPUTS, out));
+        }
+      }
+      for (Rival rival : rivals) {
+        Rival.Project project = new Rival.Project(tokens, OUTPUTS, INPUTS, wide, in, theirs);
+        Optional<Runnable> run = rival.project(project);
+        run.ifPresent(body -> race.add(rival.name(), tokens, body));
+      }
+      Race.Times times = race.run();
+      report.times("project, " + tokens + " tokens, 1 thread", "token", times);
+      for (Rival rival : rivals) {
+        if (times.nanos().containsKey(rival.name()) && rival.name().startsWith("OpenBLAS")) {
+          requireAlike(theirs, tokens);
+          report.atLeast(
+              "project_vs_openblas_" + tokens,
+              "projection / OpenBLAS float32, batch " + tokens,
+              times.faster(best, rival.name()),
+              row[1],
+              row[2]);
+        }
+      }
+    }
+    Limits.free(wide);
+    Limits.free(theirs);
+  }
+
+  /** A race between two that compute different things would be worth nothing. */
+  private void requireAlike(MemorySegment theirs, int tokens) {
+    double difference = 0;
+    double size = 0;
+    for (long i = 0; i < (long) tokens * OUTPUTS; i++) {
+      double ours = out.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      difference += Math.pow(theirs.getAtIndex(ValueLayout.JAVA_FLOAT, i) - ours, 2);
+      size += ours * ours;
+    }
+    if (!(Math.sqrt(difference / size) < 1e-5)) {
+      throw new IllegalStateException("the rival's projection is another: " + difference / size);
+    }
+  }
+
+  private MemorySegment widen() {
+    Linear linear = projection.parts().getFirst();
+    MemorySegment wide = Shapes.allocate(4L * OUTPUTS * INPUTS);
+    for (long i = 0; i < (long) OUTPUTS * INPUTS; i++) {
+      float code = E4m3.toFloat(linear.weight().get(ValueLayout.JAVA_BYTE, i));
+      wide.setAtIndex(ValueLayout.JAVA_FLOAT, i, code * 0x1p-14f); // the scale of all tiles
+    }
+    return wide;
+  }
+}

@@ -1,0 +1,274 @@
+package io.engram4j.bench.ratio;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.layout.LayerLayout;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.concurrent.Callable;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code engram bench}. */
+@Command(
+    name = "engram bench",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Measures every stage beside its physical limit and beside what you could take instead:"
+          + " touching the same rows, copying the same bytes, reading the same weights; plain Java,"
+          + " the Vector API, OpenBLAS, PyTorch.",
+      "All take turns, round by round; medians, smallest and largest are told. Takes about"
+          + " 15 minutes and 14 GB of memory, or 2 minutes and 4 GB with"
+          + " --quick."
+    })
+public final class RatioBench implements Callable<Integer> {
+  @Option(
+      names = "--quick",
+      description = "A smaller table and fewer rounds, to see that it works.")
+  private boolean quick;
+
+  @Option(names = "--json", paramLabel = "FILE", description = "Write all numbers there.")
+  private @Nullable Path json;
+
+  @Option(names = "--svg", paramLabel = "FILE", description = "Draw the roofline there.")
+  private @Nullable Path svg;
+
+  @Option(
+      names = "--text",
+      paramLabel = "FILE",
+      description = "Prose, such as a novel, for the gain of the memo.")
+  private @Nullable Path text;
+
+  @Option(
+      names = "--code",
+      paramLabel = "ZIP",
+      description = "Sources for the gain of the memo; by default java.util of the JDK's src.zip.")
+  private Path code = Path.of(System.getProperty("java.home"), "lib", "src.zip");
+
+  @Option(
+      names = "--only",
+      paramLabel = "PART",
+      split = ",",
+      description = "Some of rows, gate, project, layer, memo, vector.")
+  private List<String> only = List.of("rows", "gate", "project", "layer", "memo", "vector");
+
+  private final Report report = new Report();
+
+  /** Made by picocli. */
+  public RatioBench() {}
+
+  /** Runs the command. */
+  public static void main(String[] args) {
+    System.exit(new CommandLine(new RatioBench()).execute(args));
+  }
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    double gigabytes = quick ? 1 : 8.45;
+    int rounds = quick ? 5 : 15;
+    List<Rival> rivals = new ArrayList<>();
+    ServiceLoader.load(Rival.class).forEach(rivals::add);
+    Map<String, Backend> backends = backends();
+    String best = backends.keySet().iterator().next();
+    LayerLayout layout = Shapes.layout(gigabytes);
+    describe(gigabytes, layout, rounds, rivals);
+    try {
+      onTheTable(gigabytes, layout, rounds, backends, best, rivals);
+      if (only.contains("gate")) {
+        step("gate");
+        new GateRaces(report, rounds, backends, best).run();
+      }
+      if (only.contains("project")) {
+        step("project");
+        ProjectRaces project = new ProjectRaces(report, rounds, backends, best);
+        project.againstReading();
+        project.againstRivals(rivals);
+      }
+      if (only.contains("vector")) {
+        step("vector, in five JVMs");
+        VectorStarts.run(report, gigabytes, quick ? 5 : 9, 5);
+      }
+    } finally {
+      rivals.forEach(Rival::close);
+    }
+    report.print();
+    write(backends.keySet());
+    return report.ratios.stream().allMatch(Report.Ratio::holds) ? 0 : 1;
+  }
+
+  private void onTheTable(
+      double gigabytes,
+      LayerLayout layout,
+      int rounds,
+      Map<String, Backend> backends,
+      String best,
+      List<Rival> rivals)
+      throws IOException {
+    RowRaces rows = new RowRaces(report, rounds, backends, best);
+    if (only.contains("rows")) {
+      step("hash and gather");
+      rows.hash(layout);
+      rows.gatherOfTheDemo();
+      MemorySegment ordinary = Shapes.rows(layout.rows(), Shapes.HEAD_DIM, false);
+      rows.gather(layout.rows(), ordinary, false);
+      Limits.free(ordinary);
+    }
+    if (only.stream().noneMatch(List.of("rows", "layer", "memo")::contains)) {
+      return;
+    }
+    MemorySegment huge = Shapes.rows(layout.rows(), Shapes.HEAD_DIM, true);
+    if (only.contains("rows")) {
+      rows.gather(layout.rows(), huge, true);
+    }
+    if (only.contains("layer")) {
+      step("layer without projection");
+      LayerRaces layers = new LayerRaces(report, rounds, backends, best, layout, huge);
+      layers.callShare();
+      layers.againstRivals(rivals);
+    }
+    if (only.contains("memo")) {
+      step("whole layer");
+      memo(new WholeLayer(report, gigabytes, layout, huge, Shapes.cpu(best)));
+    }
+    Limits.free(huge);
+  }
+
+  private void memo(WholeLayer layer) throws IOException {
+    layer.allocation(quick ? 1000 : 4000);
+    long bytes = quick ? 1_000_000_000L : 4_000_000_000L;
+    int warm = quick ? 6 * 1024 : 60 * 1024;
+    int chunks = quick ? 5 : 15;
+    if (text == null) {
+      report.leave("memo_gain_prose: give a novel with --text");
+    } else {
+      String prose = Files.readString(text);
+      layer.memo("memo_gain_prose", "memo, prose", prose, bytes, warm, chunks, 1.15, 1.3);
+    }
+    if (Files.exists(code)) {
+      layer.memo("memo_gain_code", "memo, source code", sources(), bytes, warm, chunks, 2.5, 4);
+    } else {
+      report.leave("memo_gain_code: there is no " + code + "; name one with --code");
+    }
+  }
+
+  private String sources() throws IOException {
+    StringBuilder all = new StringBuilder();
+    try (ZipInputStream zip = new ZipInputStream(Files.newInputStream(code))) {
+      for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+        if (entry.getName().matches("java.base/java/util/[A-Z]\\w*\\.java")) {
+          all.append(new String(zip.readAllBytes(), StandardCharsets.UTF_8));
+        }
+      }
+    }
+    return all.toString();
+  }
+
+  /** The default way first; every tier of the C kernels that this CPU has; the others. */
+  private static Map<String, Backend> backends() {
+    Map<String, Backend> backends = new LinkedHashMap<>();
+    for (String tier : List.of("avx512", "avx2", "neon")) {
+      Backend backend = Shapes.cpu(tier);
+      if (backend.description().contains("tier " + tier)) {
+        backends.put(tier, backend);
+      }
+    }
+    backends.put("vector", Backends.named("vector"));
+    backends.put("java", Backends.named("java"));
+    return backends;
+  }
+
+  private void describe(double gigabytes, LayerLayout layout, int rounds, List<Rival> rivals)
+      throws IOException {
+    report.machine.put("CPU", cpu());
+    report.machine.put("cores", Integer.toString(Runtime.getRuntime().availableProcessors()));
+    report.machine.put("Java", System.getProperty("java.vm.version"));
+    report.machine.put("C kernels", Backends.named("cpu").description().replaceAll(", /.*", ""));
+    report.machine.put("rivals", rivals.stream().map(Rival::name).toList().toString());
+    String table = String.format(Locale.ROOT, "%,d rows, %.2f GB", layout.rows(), gigabytes);
+    report.machine.put("table", table);
+    report.machine.put("rounds", Integer.toString(rounds));
+    if (rivals.isEmpty()) {
+      report.leave("the rivals: build with -Privals");
+    }
+  }
+
+  private static String cpu() throws IOException {
+    Path info = Path.of("/proc/cpuinfo");
+    if (!Files.exists(info)) {
+      return System.getProperty("os.arch");
+    }
+    return Files.readAllLines(info).stream()
+        .filter(line -> line.startsWith("model name"))
+        .map(line -> line.substring(line.indexOf(':') + 1).trim())
+        .findFirst()
+        .orElse(System.getProperty("os.arch"));
+  }
+
+  private static void step(String name) {
+    System.err.println(name);
+  }
+
+  private void write(Iterable<String> names) throws IOException {
+    if (json != null) {
+      Map<String, Object> all = new LinkedHashMap<>();
+      all.put("machine", report.machine);
+      Map<String, Object> ratios = new LinkedHashMap<>();
+      report.ratios.forEach(ratio -> ratios.put(ratio.key(), ratio));
+      all.put("ratios", ratios);
+      all.put("times", report.times);
+      all.put("notMeasured", report.left);
+      ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+      mapper.writeValue(json.toFile(), all);
+    }
+    if (svg != null) {
+      Files.writeString(svg, roofline(names.iterator().next()).svg());
+    }
+  }
+
+  private Roofline roofline(String best) {
+    double weights = (double) Shapes.OUTPUTS * Shapes.INPUTS;
+    double reading = nanos("project, 1 token, 1 thread, reading the weights");
+    double blas = 0;
+    for (Report.Time time : report.times) {
+      if (time.name().startsWith("project, 64 tokens, 1 thread, OpenBLAS")) {
+        blas = 2 * weights / time.nanos();
+      }
+    }
+    Roofline picture = new Roofline(weights / reading, blas);
+    for (int tokens : new int[] {1, 8, 64}) {
+      double nanos = nanos("project, " + tokens + " tokens, 1 thread, " + best);
+      String name = "project, T = " + tokens;
+      picture.add(name, 2 * weights * tokens, weights, nanos * tokens);
+    }
+    double elements = (double) Shapes.BRANCHES * Shapes.HIDDEN;
+    double gateBytes = 4 * (2 * elements + Shapes.OUTPUTS);
+    String gate = "gate, V4.1 width, F32, 512 tokens, " + best;
+    picture.add("gate, T = 512", 9 * elements, gateBytes, nanos(gate));
+    String gather = "gather, huge pages, 1 tokens a call, " + best;
+    picture.add("gather", Shapes.HEAD_DIM, Shapes.ROW_BYTES, nanos(gather));
+    return picture;
+  }
+
+  private double nanos(String name) {
+    return report.times.stream()
+        .filter(time -> time.name().equals(name))
+        .mapToDouble(Report.Time::nanos)
+        .findFirst()
+        .orElse(Double.NaN);
+  }
+}
