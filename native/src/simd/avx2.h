@@ -172,8 +172,15 @@ INLINE doubles d_fold(floats x) {
   return _mm256_cvtps_pd(_mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
 }
 INLINE double d_sum(doubles x) {
-  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  __m256d pairs = _mm256_hadd_pd(x, x);
+  return _mm_cvtsd_f64(_mm_add_sd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1)));
+}
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  __m256d first = _mm256_hadd_pd(x[0], x[1]);
+  __m256d second = _mm256_hadd_pd(x[2], x[3]);
+  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
+  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
+  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 
 INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,

@@ -160,10 +160,20 @@ INLINE doubles d_high(floats x) {
 INLINE doubles d_fold(floats x) {
   return _mm512_cvtps_pd(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)));
 }
+INLINE __m256d fold256(doubles x) {
+  return _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));
+}
 INLINE double d_sum(doubles x) {
-  __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));
-  __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  __m256d four = fold256(x);
+  __m256d pairs = _mm256_hadd_pd(four, four);
+  return _mm_cvtsd_f64(_mm_add_sd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1)));
+}
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  __m256d first = _mm256_hadd_pd(fold256(x[0]), fold256(x[1]));
+  __m256d second = _mm256_hadd_pd(fold256(x[2]), fold256(x[3]));
+  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
+  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
+  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 
 INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,

@@ -172,6 +172,11 @@ INLINE doubles d_fold(floats x) {
 INLINE double d_sum(doubles x) {
   return vaddvq_f64(vaddq_f64(x.a, x.b));
 }
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  for (int i = 0; i < 4; i++) {
+    engram_store_float(to + i, (float)(d_sum(x[i]) + bias[i]));
+  }
+}
 
 /* Two columns. */
 INLINE int64x2_t h_two(int64_t roll, const double *inverse, const long long *prime,

@@ -97,10 +97,19 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
       }
     }
   }
+  double bias[ENGRAM_PROJECT_ROWS];
   for (int row = 0; row < rows; row++) {
-    double bias = linear->bias ? linear->bias[output + row] : 0;
-    for (int token = 0; token < tokens; token++) {
-      engram_store_float(out + token * out_stride + row, (float)(d_sum(sums[row][token]) + bias));
+    bias[row] = linear->bias ? linear->bias[output + row] : 0;
+  }
+  for (int token = 0; token < tokens; token++) {
+    float *to = out + token * out_stride;
+    for (int row = 0; row + 4 <= rows; row += 4) {
+      doubles four[4] = {sums[row][token], sums[row + 1][token], sums[row + 2][token],
+                         sums[row + 3][token]};
+      d_store4(to + row, four, bias + row);
+    }
+    for (int row = rows / 4 * 4; row < rows; row++) {
+      engram_store_float(to + row, (float)(d_sum(sums[row][token]) + bias[row]));
     }
   }
 }

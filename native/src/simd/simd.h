@@ -14,6 +14,7 @@
  *   f_taps4         weights [LANES, 4] transposed into 4 vectors
  *   d_zero d_set d_add d_mul d_fma d_low d_high (halves of floats, widened) d_sum
  *   d_fold          the sum of both halves, widened
+ *   d_store4        the sums of four, added as d_sum does, and a bias each, as floats
  *   n_zero n_or_nan n_any  whether a NaN code was among blocks of 32
  *   h_rows          LANES / 2 columns of the hash
  */

@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.conv.ConvState;
-import io.engram4j.gate.HiddenStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -147,10 +146,10 @@ public final class EngramBatch {
   }
 
   /** Returns what runs a layer on this batch; views of a model have layers of their own. */
-  LayerStep step(EngramLayer layer, HiddenStream hidden) {
+  LayerStep step(EngramLayer layer) {
     LayerStep step = steps[layer.index()];
     if (step == null || !step.isOf(layer)) {
-      step = new LayerStep(this, layer, hidden);
+      step = new LayerStep(this, layer);
       steps[layer.index()] = step;
     }
     return step;

@@ -242,7 +242,7 @@ public final class EngramLayer {
       if (ahead != null) {
         ahead.await();
       }
-      LayerStep step = batch.step(this, hidden);
+      LayerStep step = batch.step(this);
       for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
         int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
         step.run(first, tokens, hidden.from(first), listener);
@@ -269,6 +269,19 @@ public final class EngramLayer {
 
   @Nullable MemoProjector memo() {
     return memo;
+  }
+
+  /** Puts what a batch's n-grams contribute into the memo; the batch is of one block at most. */
+  void remember(EngramBatch batch) {
+    batch.workspace().reserve(batch.tokens());
+    model.enter();
+    try {
+      batch.step(this).remember(0, batch.tokens());
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit();
+    }
   }
 
   /** Computes a batch's row ids and fetches their rows, for a {@link Prefetch}. */

@@ -268,6 +268,30 @@ public final class EngramModel implements AutoCloseable {
     return view(backend, executor, threads, bytes);
   }
 
+  /**
+   * Seeds the memos of all layers with a text, such as what the model is mostly used for: its
+   * n-grams are projected now and need not be when they come. Takes as long as running the text
+   * through the layers; later text may push it out again. On the threads of {@link #withExecutor}.
+   *
+   * @param tokenIds as for {@link EngramSequence#append}
+   * @throws IllegalStateException if this is no view {@link #withMemo}, or the model is closed
+   */
+  public void remember(int[] tokenIds) {
+    if (memoBytes == 0) {
+      throw new IllegalStateException("this model has no memo; take a view withMemo(bytes)");
+    }
+    EngramSequence sequence = newSequence();
+    sequence.append(tokenIds);
+    EngramBatch batch = newBatch();
+    for (int first = 0; first < tokenIds.length; first += Workspace.BLOCK) {
+      int count = Math.min(Workspace.BLOCK, tokenIds.length - first);
+      batch.clear().add(sequence, first, count);
+      for (EngramLayer layer : layers) {
+        layer.remember(batch);
+      }
+    }
+  }
+
   private EngramModel view(Backend other, @Nullable Executor workers, int count, long memo) {
     List<LayerWeights> weights =
         layers.getFirst().hasWeights()

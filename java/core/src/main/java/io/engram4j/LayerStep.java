@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  * step to step, so that decoding allocates nothing; used by one thread at a time.
  */
 final class LayerStep {
+  private static final HiddenStream NONE = HiddenStream.of(new float[0], 1, 1);
+
   private final EngramBatch batch;
   private final EngramLayer layer;
   private final EngramModel model;
@@ -29,12 +31,12 @@ final class LayerStep {
   // of the block under way
   private int first;
   private int tokens;
-  private HiddenStream hidden;
+  private HiddenStream hidden = NONE;
   private @Nullable StageListener listener;
   private @Nullable Prefetch ahead;
   private RowOverlay.Rows replaced;
 
-  LayerStep(EngramBatch batch, EngramLayer layer, HiddenStream hidden) {
+  LayerStep(EngramBatch batch, EngramLayer layer) {
     this.batch = batch;
     this.layer = layer;
     this.model = layer.model();
@@ -43,7 +45,6 @@ final class LayerStep {
     this.weights = layer.weights();
     this.memo = layer.memo();
     this.space = batch.workspace();
-    this.hidden = hidden;
     this.replaced = model.overlay().of(layer.id());
   }
 
@@ -51,14 +52,27 @@ final class LayerStep {
     return layer == other;
   }
 
-  /** Runs all stages on {@code tokens} tokens of the batch, from {@code first} on. */
-  void run(int first, int tokens, HiddenStream hidden, @Nullable StageListener listener) {
-    this.first = first;
-    this.tokens = tokens;
-    this.hidden = hidden;
-    this.listener = listener;
+  private void begin(int newFirst, int newTokens) {
+    this.first = newFirst;
+    this.tokens = newTokens;
     this.ahead = batch.prefetched(layer.index());
     this.replaced = model.overlay().of(layer.id());
+  }
+
+  /** Projects some tokens and lets the result go: a memo keeps it. */
+  void remember(int newFirst, int newTokens) {
+    begin(newFirst, newTokens);
+    layer.hash(batch.windowsFrom(first), tokens, space.rowIds());
+    gather();
+    project();
+  }
+
+  /** Runs all stages on some tokens of the batch. */
+  void run(
+      int newFirst, int newTokens, HiddenStream newHidden, @Nullable StageListener newListener) {
+    begin(newFirst, newTokens);
+    this.hidden = newHidden;
+    this.listener = newListener;
     long start = clock();
     MemorySegment rowIds = ahead == null ? space.rowIds() : ahead.rowIdsFrom(first);
     if (ahead == null) {

@@ -37,6 +37,25 @@ class ProjectMemoTest {
     return new SplittableRandom(seed).ints(length, 0, words).toArray();
   }
 
+  /** A text that was remembered is known when it comes, and gives the same. */
+  @Test
+  void canBeSeeded() {
+    int[] ids = text(150, 90, 3);
+    float[] expected = run(model.withMemo(1 << 22), ids, 7);
+    EngramModel view = model.withMemo(1 << 22);
+    view.remember(ids);
+    List<MemoStatistics> before = view.statistics().stream().map(s -> s.memo()).toList();
+    assertArrayEquals(expected, run(view, ids, 7));
+    for (int i = 0; i < before.size(); i++) {
+      MemoStatistics after = view.statistics().get(i).memo();
+      assertEquals(before.get(i).misses(), after.misses(), "n-grams projected again");
+      assertTrue(after.hits() > before.get(i).hits());
+    }
+    String message =
+        assertThrows(IllegalStateException.class, () -> model.remember(ids)).getMessage();
+    assertTrue(message.contains("withMemo"), message);
+  }
+
   private float[] run(EngramModel view, int[] ids, int step) {
     SplittableRandom random = new SplittableRandom(8);
     EngramSequence sequence = view.newSequence();

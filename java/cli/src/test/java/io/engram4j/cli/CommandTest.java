@@ -172,6 +172,7 @@ class CommandTest {
 
   static Stream<Arguments> wrong() {
     return Stream.of(
+        Arguments.of("no sources", List.of("bench", "--quick"), "source tree"),
         Arguments.of("no DIR", List.of("inspect"), "Missing required parameter: 'DIR'"),
         Arguments.of("unknown command", List.of("frobnicate"), "frobnicate"),
         Arguments.of("unknown option", List.of("doctor", "--frob"), "--frob"),

@@ -32,18 +32,35 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
 /**
- * Hash, gather and gate as a TorchScript module, through DJL, on one thread: what somebody writes
- * who knows PyTorch well, in few operations and without copies of the table. DJL knows no fp8, so
- * codes are looked up.
+ * Hash, gather and gate as a TorchScript module, through DJL, on one thread, without copies of the
+ * table: once with the gate as the specification writes it, once with as few temporaries as
+ * somebody finds who knows PyTorch well. DJL knows no fp8, so codes are looked up.
  */
-public final class PyTorch implements Rival {
+public abstract class PyTorch implements Rival {
+  /** As the specification writes it. */
+  public static final class Plain extends PyTorch {
+    /** Made by the service loader. */
+    public Plain() {
+      super("plain.py", "");
+    }
+  }
+
+  /** With few temporaries. */
+  public static final class Tuned extends PyTorch {
+    /** Made by the service loader. */
+    public Tuned() {
+      super("tuned.py", ", tuned");
+    }
+  }
+
+  private final String variant;
   private final Model model;
   private final PtNDManager manager;
   private final NDArray codes;
   private final NDArray scales;
 
-  /** Made by the service loader. */
-  public PyTorch() {
+  private PyTorch(String source, String variant) {
+    this.variant = variant;
     System.setProperty("ai.djl.pytorch.num_threads", "1");
     System.setProperty("ai.djl.pytorch.num_interop_threads", "1");
     this.model = Model.newInstance("forward", "PyTorch");
@@ -51,7 +68,7 @@ public final class PyTorch implements Rival {
       Path directory = Files.createTempDirectory("engram-pytorch");
       Path file = directory.resolve("forward.pt");
       try (OutputStream out = Files.newOutputStream(file)) {
-        archive(out);
+        archive(out, source);
       }
       model.load(directory, "forward");
       Files.delete(file);
@@ -74,14 +91,13 @@ public final class PyTorch implements Rival {
 
   @Override
   public String name() {
-    return "PyTorch " + Engine.getEngine("PyTorch").getVersion();
+    return "PyTorch " + Engine.getEngine("PyTorch").getVersion() + variant;
   }
 
   /** What {@code torch.jit.save} writes, for a module without parameters. */
-  private static void archive(OutputStream out) throws IOException {
+  private static void archive(OutputStream out, String source) throws IOException {
     try (ZipOutputStream zip = new ZipOutputStream(out);
-        InputStream code =
-            Objects.requireNonNull(PyTorch.class.getResourceAsStream("forward.py"))) {
+        InputStream code = Objects.requireNonNull(PyTorch.class.getResourceAsStream(source))) {
       // pickled: an object of __torch__.Forward with {training: False}, and an empty tuple
       String object = "\u0080\u0002c__torch__\nForward\n)\u0081}(X\b\0\0\0training\u0089ub.";
       entry(zip, "data.pkl", object.getBytes(StandardCharsets.ISO_8859_1));

@@ -13,6 +13,8 @@ import java.util.Map;
 final class Race {
   private static final long LEAST_NANOS = 2_000_000;
   private static final long WARM_NANOS = 150_000_000;
+  private static final long MOST_WARM_NANOS = 8_000_000_000L;
+  private static final int WARM_UNITS = 20_000;
 
   private final int rounds;
   private final List<Contender> contenders = new ArrayList<>();
@@ -78,16 +80,26 @@ final class Race {
     return new Times(times);
   }
 
-  /** Until it is compiled, and its repeats are known. */
+  /**
+   * Until it is compiled, and its repeats are known. Calls count, not only time: the Vector API is
+   * a thousand times slower until its methods are compiled.
+   */
   private static void warm(Contender contender) {
-    long end = System.nanoTime() + WARM_NANOS;
-    double nanos;
+    long start = System.nanoTime();
+    long elapsed;
+    double units = 0;
     do {
-      nanos = contender.nanos();
+      double nanos = contender.nanos();
+      units += contender.repeats * contender.units;
       if (nanos < LEAST_NANOS) {
         contender.repeats *= 2;
       }
-    } while (System.nanoTime() < end || nanos < LEAST_NANOS);
+      elapsed = System.nanoTime() - start;
+    } while (elapsed < WARM_NANOS || (units < WARM_UNITS && elapsed < MOST_WARM_NANOS));
+    contender.repeats = 1; // those of code that was not compiled yet do not count
+    while (contender.nanos() < LEAST_NANOS) {
+      contender.repeats *= 2;
+    }
   }
 
   /** Nanoseconds a unit, per contender and round. */

@@ -16,6 +16,9 @@ import java.util.Map;
 final class RowRaces {
   private static final int TOKENS = 512;
 
+  /** Tokens of a round: so many that it needs no repeating, which would find its rows cached. */
+  private static final int GATHERED = 2048;
+
   private final Report report;
   private final int rounds;
   private final Map<String, Backend> backends;
@@ -68,9 +71,9 @@ final class RowRaces {
   void gather(long rows, MemorySegment data, boolean huge) {
     String pages = huge ? "huge pages" : "4 KiB pages";
     Table table = Shapes.table(rows, HEAD_DIM, data);
-    long count = (long) TOKENS * COLUMNS;
+    long count = (long) GATHERED * COLUMNS;
     MemorySegment ids = Shapes.allocate(8 * count);
-    MemorySegment out = Shapes.allocate(4 * count * HEAD_DIM);
+    MemorySegment out = Shapes.allocate(4L * TOKENS * COLUMNS * HEAD_DIM);
     Runnable fresh = () -> Shapes.fillIds(ids, count, rows);
     for (int tokens : new int[] {1, 8, 64, TOKENS}) {
       Race race = new Race(rounds);
@@ -126,7 +129,7 @@ final class RowRaces {
   private static void inCalls(
       Backend.Gather gather, int tokens, MemorySegment ids, MemorySegment out) {
     long count = (long) tokens * COLUMNS;
-    for (int first = 0; first < TOKENS; first += tokens) {
+    for (int first = 0; first < GATHERED; first += tokens) {
       gather.run(ids.asSlice(8L * COLUMNS * first), count, out, Dtype.F32);
     }
   }

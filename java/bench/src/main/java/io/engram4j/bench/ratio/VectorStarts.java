@@ -31,7 +31,8 @@ public final class VectorStarts {
     for (int tokens : new int[] {1, 512}) {
       LayerRaces.Step step = races.new Step(tokens);
       Race race = new Race(rounds);
-      backends.forEach((name, backend) -> race.add(name, tokens, step::fresh, step.on(backend)));
+      backends.forEach((name, backend) ->
+          race.add(name, step.units(), step::fresh, step.round(step.on(backend))));
       double slower = Race.Times.median(race.run().faster("cpu", "vector"));
       System.out.printf(Locale.ROOT, "slowdown %d %f%n", tokens, slower);
     }

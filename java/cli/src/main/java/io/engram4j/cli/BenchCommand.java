@@ -1,0 +1,26 @@
+package io.engram4j.cli;
+
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Unmatched;
+
+/**
+ * {@code engram bench}: the launcher of a source tree runs it itself, since it brings other
+ * libraries to compare with; this is what the jar says.
+ */
+@Command(
+    name = "bench",
+    description =
+        "Measures every stage beside its physical limit and its rivals (source tree only).")
+final class BenchCommand implements java.util.concurrent.Callable<Integer> {
+  @Unmatched private List<String> arguments = List.of();
+
+  @Override
+  public Integer call() {
+    String wanted = String.join(" ", arguments);
+    throw new IllegalArgumentException(
+        "bench needs a source tree: run './engram bench"
+            + (" " + wanted).stripTrailing()
+            + "' there");
+  }
+}
