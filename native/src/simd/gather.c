@@ -45,9 +45,10 @@ static void issue_misses(const struct engram_table *table, const int64_t *row_id
   const uint8_t *scale = table->scale;
   int64_t bytes = (int64_t)table->head_dim * engram_type_bytes(table->type);
   int64_t scales = scale ? engram_blocks(table->head_dim) : 0;
-  if (scale == weight + bytes && bytes == 256 && scales == 8) { /* a packed row of V4.1 */
+  int packed = scale == weight + bytes && table->scale_stride == table->weight_stride;
+  if (packed && bytes == 256 && scales == 8) { /* a packed row of V4.1 */
     issue(weight, table->weight_stride, 264, row_ids, count);
-  } else if (scale == weight + bytes) {
+  } else if (packed) {
     issue(weight, table->weight_stride, bytes + scales, row_ids, count);
   } else {
     issue(weight, table->weight_stride, bytes, row_ids, count);

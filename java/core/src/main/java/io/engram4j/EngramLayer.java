@@ -237,12 +237,12 @@ public final class EngramLayer {
     }
     batch.workspace().reserve(Math.min(batch.tokens(), Workspace.BLOCK));
     Prefetch ahead = batch.prefetched(index);
+    LayerStep step = batch.step(this);
     model.enter();
     try {
       if (ahead != null) {
         ahead.await();
       }
-      LayerStep step = batch.step(this);
       for (int first = 0; first < batch.tokens(); first += Workspace.BLOCK) {
         int tokens = Math.min(Workspace.BLOCK, batch.tokens() - first);
         step.run(first, tokens, hidden.from(first), listener);
@@ -250,6 +250,7 @@ public final class EngramLayer {
     } catch (InternalError e) {
       throw shrunk(e);
     } finally {
+      step.end();
       model.exit();
     }
   }

@@ -59,6 +59,13 @@ final class LayerStep {
     this.replaced = model.overlay().of(layer.id());
   }
 
+  /** Lets go of what belongs to the caller. */
+  void end() {
+    hidden = NONE;
+    listener = null;
+    ahead = null;
+  }
+
   /** Projects some tokens and lets the result go: a memo keeps it. */
   void remember(int newFirst, int newTokens) {
     begin(newFirst, newTokens);

@@ -26,20 +26,29 @@ final class MemoProjector {
   /** What one batch needs, reused from block to block. */
   static final class Scratch {
     private MemorySegment rows = MemorySegment.NULL;
-    private MemorySegment contributions = MemorySegment.NULL;
-    private final int[] places = new int[Workspace.BLOCK];
-    private final int[] computed = new int[Workspace.BLOCK]; // where among those computed
+    private Order[] orders = {};
     private float[] sum = {};
     private float[] term = {};
     private int capacity;
 
-    private void reserve(int tokens, int inputs, int outputs) {
+    /** What a block has of one order. */
+    static final class Order {
+      private MemorySegment contributions = MemorySegment.NULL; // of those that were computed
+      private final int[] places = new int[Workspace.BLOCK];
+      private final int[] computed = new int[Workspace.BLOCK]; // where among the contributions
+    }
+
+    private void reserve(int tokens, int count, int inputs, int outputs) {
       if (tokens > capacity) {
         capacity = tokens;
         rows = EngramBatch.allocate(4L * tokens * inputs);
-        contributions = EngramBatch.allocate(4L * tokens * outputs);
         sum = new float[outputs];
         term = new float[outputs];
+        orders = new Order[count];
+        for (int i = 0; i < count; i++) {
+          orders[i] = new Order();
+          orders[i].contributions = EngramBatch.allocate(4L * tokens * outputs);
+        }
       }
     }
   }
@@ -76,16 +85,20 @@ final class MemoProjector {
       int tokens,
       MemorySegment kv) {
     Scratch scratch = batch.memoScratch();
-    scratch.reserve(tokens, orderInputs, outputs);
-    for (int order = 0; order < kernels.size(); order++) {
-      Arrays.fill(scratch.places, 0, tokens, ProjectMemo.PRIVATE); // nothing is pinned yet
-      try {
+    scratch.reserve(tokens, kernels.size(), orderInputs, outputs);
+    for (Scratch.Order order : scratch.orders) {
+      Arrays.fill(order.places, 0, tokens, ProjectMemo.PRIVATE); // nothing is pinned yet
+    }
+    try {
+      for (int order = 0; order < kernels.size(); order++) {
         contribute(batch, windows, rowIds, rows, replaced, tokens, order);
-        for (int token = 0; token < tokens; token++) {
-          add(scratch, token, order == 0, kv);
-        }
-      } finally {
-        unpin(scratch, tokens);
+      }
+      for (int token = 0; token < tokens; token++) {
+        add(scratch, token, kv.asSlice(4L * outputs * token, 4L * outputs));
+      }
+    } finally {
+      for (Scratch.Order order : scratch.orders) {
+        unpin(order, tokens);
       }
     }
   }
@@ -100,25 +113,26 @@ final class MemoProjector {
       int tokens,
       int order) {
     Scratch scratch = batch.memoScratch();
+    Scratch.Order own = scratch.orders[order];
     boolean well = false;
     try {
       int count = 0;
       for (int token = 0; token < tokens; token++) {
         if (!isReplaced(rowIds, token, order, replaced)) {
-          scratch.places[token] = memo.pin(windows, token, 2 + order, scratch);
+          own.places[token] = memo.pin(windows, token, 2 + order, scratch);
         }
-        if (scratch.places[token] < 0) {
+        if (own.places[token] < 0) {
           copyInputs(rows, token, order, scratch.rows, count);
-          scratch.computed[token] = count++;
+          own.computed[token] = count++;
         }
       }
       if (count > 0) {
         Backend.Project kernel = kernels.get(order);
-        batch.projector().run(kernel, scratch.rows, count, outputs, scratch.contributions);
+        batch.projector().run(kernel, scratch.rows, count, outputs, own.contributions);
       }
       well = true;
     } finally {
-      fill(scratch, tokens, well);
+      fill(own, tokens, well);
     }
   }
 
@@ -139,49 +153,51 @@ final class MemoProjector {
     MemorySegment.copy(rows, from, to, bytes * index, bytes);
   }
 
-  private void fill(Scratch scratch, int tokens, boolean well) {
+  private void fill(Scratch.Order own, int tokens, boolean well) {
     long bytes = 4L * outputs;
     for (int token = 0; token < tokens; token++) {
-      int place = scratch.places[token];
+      int place = own.places[token];
       if (place < 0 && place != ProjectMemo.PRIVATE) {
         if (well) {
-          long from = bytes * scratch.computed[token];
-          MemorySegment.copy(scratch.contributions, from, memo.at(~place), 0, bytes);
+          long from = bytes * own.computed[token];
+          MemorySegment.copy(own.contributions, from, memo.at(~place), 0, bytes);
         }
         memo.filled(~place, well);
-        scratch.places[token] = ~place;
+        own.places[token] = ~place;
       }
     }
   }
 
-  private void unpin(Scratch scratch, int tokens) {
+  private void unpin(Scratch.Order own, int tokens) {
     for (int token = 0; token < tokens; token++) {
-      if (scratch.places[token] != ProjectMemo.PRIVATE) {
-        memo.unpin(scratch.places[token]);
+      if (own.places[token] != ProjectMemo.PRIVATE) {
+        memo.unpin(own.places[token]);
       }
     }
   }
 
-  private void add(Scratch scratch, int token, boolean first, MemorySegment kv) {
-    int place = scratch.places[token];
-    long bytes = 4L * outputs;
-    MemorySegment from =
-        place == ProjectMemo.PRIVATE
-            ? scratch.contributions.asSlice(bytes * scratch.computed[token], bytes)
-            : memo.at(place);
-    MemorySegment to = kv.asSlice(bytes * token, bytes);
-    if (first) {
-      to.copyFrom(from);
-      return;
-    }
-    // through arrays: the compiler does not vectorise a loop over two segments
+  /**
+   * Adds what all orders contribute, in their order. Through arrays, since the compiler does not
+   * vectorise a loop over two segments; in one go, so that the sum stays in the cache.
+   */
+  private void add(Scratch scratch, int token, MemorySegment kv) {
     float[] sum = scratch.sum;
     float[] term = scratch.term;
-    MemorySegment.copy(to, JAVA_FLOAT_UNALIGNED, 0, sum, 0, outputs);
-    MemorySegment.copy(from, JAVA_FLOAT_UNALIGNED, 0, term, 0, outputs);
-    for (int i = 0; i < sum.length; i++) {
-      sum[i] += term[i];
+    for (int order = 0; order < scratch.orders.length; order++) {
+      Scratch.Order own = scratch.orders[order];
+      int place = own.places[token];
+      boolean computed = place == ProjectMemo.PRIVATE;
+      MemorySegment from = computed ? own.contributions : memo.at(place);
+      long at = computed ? 4L * outputs * own.computed[token] : 0;
+      if (order == 0) {
+        MemorySegment.copy(from, JAVA_FLOAT_UNALIGNED, at, sum, 0, outputs);
+        continue;
+      }
+      MemorySegment.copy(from, JAVA_FLOAT_UNALIGNED, at, term, 0, outputs);
+      for (int i = 0; i < sum.length; i++) {
+        sum[i] += term[i];
+      }
     }
-    MemorySegment.copy(sum, 0, to, JAVA_FLOAT_UNALIGNED, 0, outputs);
+    MemorySegment.copy(sum, 0, kv, JAVA_FLOAT_UNALIGNED, 0, outputs);
   }
 }

@@ -5,6 +5,7 @@ import io.engram4j.backend.StageChecks;
 import io.engram4j.format.Dtype;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.EngramConfig;
+import io.engram4j.table.RowOverlay;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -13,12 +14,13 @@ import org.jspecify.annotations.Nullable;
 final class ModelLookup {
   private final EngramModel model;
   private final List<EngramLayer> layers;
-  private final Backend.@Nullable Lookup kernel;
+  private final boolean inMemory;
+  private volatile Backend.@Nullable Lookup kernel; // from the first lookup on
 
   ModelLookup(EngramModel model, List<EngramLayer> layers) {
     this.model = model;
     this.layers = layers;
-    this.kernel = layers.stream().allMatch(ModelLookup::isInMemory) ? kernel(model, layers) : null;
+    this.inMemory = layers.stream().allMatch(ModelLookup::isInMemory);
   }
 
   /** With copies of a table on several nodes, each lookup chooses one: the layers do that. */
@@ -28,9 +30,16 @@ final class ModelLookup {
         && layer.weights().table().copies().size() == 1;
   }
 
-  private static Backend.Lookup kernel(EngramModel model, List<EngramLayer> layers) {
+  /** Threads that come at once each make one, and one of them stays. */
+  private Backend.Lookup kernel() {
+    Backend.Lookup made = kernel;
+    if (made != null) {
+      return made;
+    }
     List<Table> tables = layers.stream().map(l -> l.weights().table().copies().getFirst()).toList();
-    return model.backend().lookup(layers.stream().map(EngramLayer::layout).toList(), tables);
+    made = model.backend().lookup(layers.stream().map(EngramLayer::layout).toList(), tables);
+    kernel = made;
+    return made;
   }
 
   void run(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
@@ -48,15 +57,16 @@ final class ModelLookup {
         rowIds,
         rows,
         outType);
-    if (kernel == null) {
+    if (!inMemory) {
       byLayers(batch, rowIds, rows, outType);
       return;
     }
     model.enter();
     try {
-      kernel.run(windows, batch.tokens(), rowIds, rows, outType);
-      if (!model.overlay().isEmpty()) {
-        replace(batch, rowIds, rows, outType);
+      List<RowOverlay.Rows> replaced = model.overlay().of(config.layerIds());
+      kernel().run(windows, batch.tokens(), rowIds, rows, outType);
+      if (!replaced.isEmpty()) {
+        replace(replaced, batch, rowIds, rows, outType);
       }
     } catch (InternalError e) {
       throw first.shrunk(e);
@@ -75,12 +85,17 @@ final class ModelLookup {
     }
   }
 
-  private void replace(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
+  private void replace(
+      List<RowOverlay.Rows> replaced,
+      EngramBatch batch,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      Dtype outType) {
     long count = (long) batch.tokens() * model.config().columns();
     for (int i = 0; i < layers.size(); i++) {
       MemorySegment ids = rowIds.asSlice(8 * count * i, 8 * count);
       MemorySegment own = rowsOf(rows, count, i, outType);
-      model.overlay().of(layers.get(i).id()).apply(ids, count, own, outType);
+      replaced.get(i).apply(ids, count, own, outType);
     }
   }
 

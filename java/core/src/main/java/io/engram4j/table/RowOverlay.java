@@ -148,9 +148,15 @@ public final class RowOverlay {
     return version.get();
   }
 
-  /** Returns whether no set is on. */
-  public boolean isEmpty() {
-    return state.rows().isEmpty();
+  /**
+   * Returns the rows that are on at one moment, per layer, for lookups in several layers; an empty
+   * list if no set is on, which allocates nothing.
+   */
+  public List<Rows> of(List<Integer> layerIds) {
+    Map<Integer, Rows> now = state.rows();
+    return now.isEmpty()
+        ? List.of()
+        : layerIds.stream().map(id -> now.getOrDefault(id, Rows.NONE)).toList();
   }
 
   /** Returns what is on over a layer's table just now. */

@@ -15,6 +15,7 @@ import java.lang.ref.Reference;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The gate of float32 streams. As in C, lanes add some products in float and go on in double, and
@@ -49,13 +50,16 @@ final class VectorGate implements Backend.Gate {
   @Override
   public void update(
       MemorySegment kv, HiddenStream hidden, MemorySegment mask, long tokens, MemorySegment gates) {
-    boolean fits = weights.hiddenSize() % Vectors.LANES == 0 && Vectors.areNative(kv, mask, gates);
+    boolean fits = weights.hiddenSize() % Vectors.LANES == 0 && kv.isNative();
     if (!fits || hidden.dtype() != Dtype.F32) {
       plain.update(kv, hidden, mask, tokens, gates);
     } else if (hidden.data().isNative()) {
-      offHeap(kv, hidden, mask, tokens, gates);
+      each(kv, hidden, mask, tokens, gates, null);
     } else {
-      copied(kv, hidden, mask, tokens, gates);
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment scratch = arena.allocate(4L * weights.hiddenSize(), 64);
+        each(kv, hidden, mask, tokens, gates, scratch);
+      }
     }
   }
 
@@ -70,38 +74,27 @@ final class VectorGate implements Backend.Gate {
     plain.values(kv, hidden, mask, tokens, gates, gated);
   }
 
-  private void copied(
-      MemorySegment kv, HiddenStream hidden, MemorySegment mask, long tokens, MemorySegment gates) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment data = arena.allocate(hidden.data().byteSize(), 64).copyFrom(hidden.data());
-      long token = hidden.tokenStride();
-      offHeap(
-          kv, new HiddenStream(data, Dtype.F32, token, hidden.branchStride()), mask, tokens, gates);
-      hidden.data().copyFrom(data);
-    }
-  }
-
-  private void offHeap(
-      MemorySegment kv, HiddenStream hidden, MemorySegment mask, long tokens, MemorySegment gates) {
+  /** All tokens and branches; a stream on the heap goes through the scratch, branch by branch. */
+  private void each(
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates,
+      @Nullable MemorySegment scratch) {
     int size = weights.hiddenSize();
     int branches = weights.branches();
+    double[] lanes = new double[Vectors.D.length()];
     try {
       for (long token = 0; token < tokens; token++) {
         boolean live = mask.get(JAVA_BYTE, token) != 0;
         long keys = 4L * size * (branches + 1) * token;
-        long value = kv.address() + keys + 4L * size * branches;
         for (int branch = 0; branch < branches; branch++) {
           float gate = 0;
           if (live) {
-            long at = hidden.at(token, branch);
-            long stream = hidden.data().address() + at;
             long key = keys + 4L * size * branch;
-            long weight = product.address() + 4L * size * branch;
-            gate = quick(weights, stream, kv.address() + key, weight);
-            if (Float.isNaN(gate)) { // or not good enough
-              gate = JavaGate.compute(weights, branch, kv, key, hidden, at);
-            }
-            add(stream, value, gate, size);
+            long value = keys + 4L * size * branches;
+            gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, lanes);
           }
           gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
         }
@@ -113,19 +106,48 @@ final class VectorGate implements Backend.Gate {
     }
   }
 
+  private float one(
+      MemorySegment kv,
+      long key,
+      long value,
+      HiddenStream hidden,
+      long at,
+      int branch,
+      @Nullable MemorySegment scratch,
+      double[] lanes) {
+    int size = weights.hiddenSize();
+    long keysAndValues = Vectors.address(kv, "key and value");
+    long stream = Vectors.address(hidden.data(), "the hidden stream") + at;
+    if (scratch != null) {
+      MemorySegment.copy(hidden.data(), at, scratch, 0, 4L * size);
+      stream = scratch.address();
+    }
+    long weight = product.address() + 4L * size * branch;
+    float gate = quick(weights, stream, keysAndValues + key, weight, lanes);
+    if (Float.isNaN(gate)) { // or not good enough
+      gate = JavaGate.compute(weights, branch, kv, key, hidden, at);
+    }
+    add(stream, keysAndValues + value, gate, size);
+    if (scratch != null) {
+      MemorySegment.copy(scratch, 0, hidden.data(), at, 4L * size);
+    }
+    return gate;
+  }
+
   /** Returns the gate, or NaN where float sums are not good enough for one. */
-  private static float quick(GateWeights weights, long stream, long key, long product) {
-    int lanes = Vectors.LANES;
+  private static float quick(
+      GateWeights weights, long stream, long key, long product, double[] lanes) {
+    int step = Vectors.LANES;
     int size = weights.hiddenSize();
     DoubleVector streams = DoubleVector.zero(Vectors.D);
     DoubleVector keys = DoubleVector.zero(Vectors.D);
     DoubleVector dots = DoubleVector.zero(Vectors.D);
-    for (int from = 0; from < size; from += GROUP * lanes) {
+    for (int from = 0; from < size; from += GROUP * step) {
       FloatVector s = FloatVector.zero(Vectors.F);
       FloatVector k = FloatVector.zero(Vectors.F);
       FloatVector d = FloatVector.zero(Vectors.F);
-      int end = Math.min(size, from + GROUP * lanes);
-      for (int i = from; i < end; i += lanes) {
+      int end = Math.min(size, from + GROUP * step);
+      for (int i = from; i < end; i += step) {
         FloatVector x =
             FloatVector.fromMemorySegment(Vectors.F, ALL, stream + 4L * i, Vectors.LITTLE);
         FloatVector y = FloatVector.fromMemorySegment(Vectors.F, ALL, key + 4L * i, Vectors.LITTLE);
@@ -146,9 +168,9 @@ final class VectorGate implements Backend.Gate {
           dots.add(d.convertShape(VectorOperators.F2D, Vectors.D, 0))
               .add(d.convertShape(VectorOperators.F2D, Vectors.D, 1));
     }
-    double streamSquares = streams.reduceLanes(VectorOperators.ADD);
-    double keySquares = keys.reduceLanes(VectorOperators.ADD);
-    double dot = dots.reduceLanes(VectorOperators.ADD);
+    double streamSquares = Vectors.sum(streams, lanes);
+    double keySquares = Vectors.sum(keys, lanes);
+    double dot = Vectors.sum(dots, lanes);
     boolean ordinary =
         streamSquares >= LEAST
             && streamSquares <= MOST

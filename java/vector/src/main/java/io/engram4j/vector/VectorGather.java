@@ -34,23 +34,28 @@ final class VectorGather implements Backend.Gather {
   static boolean fits(Table table) {
     return table.dtype() == Dtype.F8_E4M3
         && table.headDim() % Table.BLOCK == 0
-        && Vectors.areNative(table.weight(), table.scale());
+        && table.weight().isNative()
+        && table.scale().isNative();
   }
 
   @Override
   public void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
-    if (outType != Dtype.F32 || !Vectors.areNative(rowIds, out)) {
+    if (outType != Dtype.F32 || !rowIds.isNative() || !out.isNative()) {
       plain.run(rowIds, count, out, outType);
       return;
     }
-    if (!table.weight().scope().isAlive()) {
-      throw new IllegalStateException("the memory of " + table.name() + " is closed");
+    if (count == 0) {
+      return;
     }
+    long ids = Vectors.address(rowIds, "row ids");
+    long to = Vectors.address(out, "rows");
+    Vectors.address(table.weight(), table.name());
+    Vectors.address(table.scale(), table.name());
     long rowBytes = 4L * table.headDim();
     try {
       for (long first = 0; first < count; first += BURST) {
         long some = Math.min(BURST, count - first);
-        burst(rowIds.address() + 8 * first, some, out.address() + first * rowBytes, rowIds, out);
+        burst(ids + 8 * first, some, to + first * rowBytes, rowIds, out);
       }
     } finally {
       Reference.reachabilityFence(table);

@@ -50,20 +50,17 @@ final class VectorProject implements Backend.Project {
   @Override
   public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
     Linear part = projection.parts().getFirst();
-    if (!part.weight().scope().isAlive()) {
-      throw new IllegalStateException("the memory of a projection is closed");
-    }
     try {
       if (fits == 0) {
         fits = fits(projection) ? 1 : -1; // threads that ask at once find the same
       }
-      boolean fast = fits > 0 && Vectors.areNative(rows, kv);
+      boolean fast = fits > 0 && rows.isNative() && tokens > 0;
       int outputs = projection.outputs();
       int inputs = projection.inputs();
       for (int token = 0; token < tokens; token++) {
         MemorySegment out = token == 0 ? kv : kv.asSlice(4L * outputs * token);
         MemorySegment in = token == 0 ? rows : rows.asSlice(4L * inputs * token);
-        if (fast && isOrdinary(in.address(), inputs)) {
+        if (fast && isOrdinary(Vectors.address(in, "rows"), inputs)) {
           token(part, in, first, count, out);
         } else {
           plain.run(in, 1, first, count, out);
@@ -85,7 +82,8 @@ final class VectorProject implements Backend.Project {
             && part.dtype() == Dtype.F8_E4M3
             && part.inputs() % Linear.TILE == 0
             && scale != null
-            && Vectors.areNative(part.weight(), scale);
+            && part.weight().isNative()
+            && scale.isNative();
     if (!shaped) {
       return false;
     }
@@ -95,8 +93,9 @@ final class VectorProject implements Backend.Project {
         return false;
       }
     }
+    long weight = Vectors.address(part.weight(), "a projection");
     for (int output = 0; output < part.outputs(); output++) {
-      if (hasNan(part.weight().address() + output * part.weightStride(), part.inputs())) {
+      if (hasNan(weight + output * part.weightStride(), part.inputs())) {
         return false;
       }
     }
@@ -122,8 +121,8 @@ final class VectorProject implements Backend.Project {
   }
 
   private void token(Linear part, MemorySegment in, int first, int count, MemorySegment out) {
-    long weight = part.weight().address();
-    long scales = Objects.requireNonNull(part.scale()).address();
+    long weight = Vectors.address(part.weight(), "a projection");
+    long scales = Vectors.address(Objects.requireNonNull(part.scale()), "a projection");
     int end = first + count;
     int output = first;
     while (output < end) {
@@ -180,8 +179,9 @@ final class VectorProject implements Backend.Project {
       sum3 = sum3.add(low(part3)).add(high(part3));
     }
     DoubleVector[] sums = {sum0, sum1, sum2, sum3};
+    double[] lanes = new double[Vectors.D.length()];
     for (int i = 0; i < count; i++) {
-      double sum = sums[i].reduceLanes(VectorOperators.ADD) * REST;
+      double sum = Vectors.sum(sums[i], lanes) * REST;
       out.setAtIndex(JAVA_FLOAT_UNALIGNED, output + i, (float) sum);
     }
   }

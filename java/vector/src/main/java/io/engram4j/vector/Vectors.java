@@ -28,8 +28,8 @@ final class Vectors {
   static final int LANES = F.length();
   static final ByteOrder LITTLE = ByteOrder.LITTLE_ENDIAN;
 
-  @SuppressWarnings("restricted")
-  static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+  /** Only where {@link #problem} has none. */
+  static final MemorySegment ALL = everything();
 
   /** An fp8 code of bias 7 in a float's exponent field of bias 127 lacks a factor of 2^120. */
   static final int CODE_MISSING = 120;
@@ -41,20 +41,51 @@ final class Vectors {
 
   private Vectors() {}
 
+  @SuppressWarnings("restricted")
+  private static MemorySegment everything() {
+    Module own = Vectors.class.getModule();
+    // without the permission a JVM that denies would throw here, and no one could be told why
+    return own.isNativeAccessEnabled()
+        ? MemorySegment.NULL.reinterpret(Long.MAX_VALUE)
+        : MemorySegment.NULL;
+  }
+
   /** Returns why the kernels cannot run here, or null if they can. */
   static @Nullable String problem() {
+    Module own = Vectors.class.getModule();
+    if (!own.isNativeAccessEnabled()) {
+      return "this JVM needs --enable-native-access="
+          + (own.isNamed() ? own.getName() : "ALL-UNNAMED");
+    }
     if (LANES != ByteVector.zero(B).length()) {
       return "vectors of this CPU have " + F.vectorBitSize() + " bits, but 256 are the least";
     }
     return null;
   }
 
-  static boolean areNative(MemorySegment... segments) {
-    for (MemorySegment segment : segments) {
-      if (!segment.isNative()) {
-        return false;
+  /**
+   * Returns the address of memory off the heap, after the checks that an access through the segment
+   * itself would have made. As with a C kernel's arguments, memory of a shared arena must not be
+   * closed meanwhile.
+   */
+  static long address(MemorySegment segment, String what) {
+    if (!segment.scope().isAlive()) {
+      throw new IllegalStateException("the memory of " + what + " is closed");
+    }
+    if (!segment.isAccessibleBy(Thread.currentThread())) {
+      throw new WrongThreadException("the memory of " + what + " belongs to another thread");
+    }
+    return segment.address();
+  }
+
+  /** Adds the lanes in an order that is always the same, which reduceLanes does not promise. */
+  static double sum(DoubleVector vector, double[] lanes) {
+    vector.intoArray(lanes, 0);
+    for (int count = D.length() / 2; count > 0; count /= 2) {
+      for (int i = 0; i < count; i++) {
+        lanes[i] += lanes[i + count];
       }
     }
-    return true;
+    return lanes[0];
   }
 }

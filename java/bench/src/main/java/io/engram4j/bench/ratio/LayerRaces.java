@@ -201,10 +201,14 @@ final class LayerRaces {
     Limits.free(theirs);
   }
 
-  /** What the way down costs a fused call of two layers whose rows are not in the caches. */
-  void callShare() {
-    int calls = 512;
-    Backend.Lookup lookup = Shapes.cpu(best).lookup(List.of(layout, layout), List.of(table, table));
+  /**
+   * What the way down costs a fused call of two layers whose rows are not in the caches.
+   *
+   * @param other of another layer, whose ids are other rows of the same table
+   */
+  void callShare(LayerLayout other) {
+    int calls = 4096;
+    Backend.Lookup lookup = Shapes.cpu(best).lookup(List.of(layout, other), List.of(table, table));
     MemorySegment windows = Shapes.windows(calls);
     MemorySegment ids = Shapes.allocate(8L * 2 * COLUMNS);
     MemorySegment rows = Shapes.allocate(4L * 2 * INPUTS);

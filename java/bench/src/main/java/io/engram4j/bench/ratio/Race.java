@@ -8,7 +8,7 @@ import java.util.Map;
 
 /**
  * Contenders that take turns, round by round, so that a noisy machine is noisy for all. Each is
- * warmed up and then repeated within a round until it takes a millisecond or more.
+ * warmed up and then repeated within a round until it takes two milliseconds or more.
  */
 final class Race {
   private static final long LEAST_NANOS = 2_000_000;

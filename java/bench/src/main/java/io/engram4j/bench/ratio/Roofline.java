@@ -36,7 +36,9 @@ final class Roofline {
 
   /** Adds a stage by its operations and bytes a unit, and nanoseconds a unit. */
   Roofline add(String name, double operations, double bytes, double nanos) {
-    points.add(new Point(name, operations / bytes, operations / nanos));
+    if (nanos > 0) { // else it was not measured
+      points.add(new Point(name, operations / bytes, operations / nanos));
+    }
     return this;
   }
 

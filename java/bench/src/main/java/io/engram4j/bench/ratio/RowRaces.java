@@ -17,14 +17,14 @@ final class RowRaces {
   private static final int TOKENS = 512;
 
   /** Tokens of a round: so many that it needs no repeating, which would find its rows cached. */
-  private static final int GATHERED = 2048;
+  private static final int GATHERED = 8192;
 
   private final Report report;
   private final int rounds;
   private final Map<String, Backend> backends;
   private final String best;
 
-  /** The last of the backends is the default one. */
+  /** A part of the benchmark; {@code best} names the default backend. */
   RowRaces(Report report, int rounds, Map<String, Backend> backends, String best) {
     this.report = report;
     this.rounds = rounds;

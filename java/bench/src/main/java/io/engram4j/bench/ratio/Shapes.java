@@ -39,12 +39,16 @@ final class Shapes {
 
   /** A model of one layer whose table takes so many gigabytes. */
   static EngramConfig config(double gigabytes) {
+    return config(gigabytes, 1);
+  }
+
+  private static EngramConfig config(double gigabytes, int layer) {
     long start = (long) (gigabytes * 1e9 / ROW_BYTES / COLUMNS);
     return new EngramConfig(
         EngramConfig.Variant.V41,
         HIDDEN,
         BRANCHES,
-        List.of(1),
+        List.of(layer),
         WINDOW,
         Collections.nCopies(3, start),
         8,
@@ -60,6 +64,11 @@ final class Shapes {
 
   static LayerLayout layout(double gigabytes) {
     return EngramLayout.of(config(gigabytes), VOCABULARY).getFirst();
+  }
+
+  /** As many rows, but other ones for the same n-grams. */
+  static LayerLayout otherLayout(double gigabytes) {
+    return EngramLayout.of(config(gigabytes, 14), VOCABULARY).getFirst();
   }
 
   /** A table of random rows in anonymous memory; the caller frees it. */
