@@ -1,5 +1,6 @@
 package io.engram4j.cli;
 
+import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Unmatched;
@@ -13,7 +14,7 @@ import picocli.CommandLine.Unmatched;
     description =
         "Measures every stage beside its physical limit and its rivals (source tree only).")
 final class BenchCommand implements java.util.concurrent.Callable<Integer> {
-  @Unmatched private List<String> arguments = List.of();
+  @Unmatched private List<String> arguments = new ArrayList<>();
 
   @Override
   public Integer call() {

@@ -70,7 +70,7 @@ final class Roofline {
     grid(svg);
     double end = Math.min(MOST_X, MOST_Y / gigabytes);
     line(svg, LEAST_X, LEAST_X * gigabytes, end, end * gigabytes, "#1f6f8b");
-    label(svg, LEAST_X * 1.15, LEAST_X * gigabytes * 2.0, "memory", gigabytes, "GB/s", "#1f6f8b");
+    label(svg, end / 2, end / 2.5 * gigabytes, "memory", gigabytes, "GB/s", "#1f6f8b");
     if (arithmetic > 0) {
       line(svg, LEAST_X, arithmetic, MOST_X, arithmetic, "#a23b3b");
       label(
@@ -83,15 +83,19 @@ final class Roofline {
           "#a23b3b");
     }
     for (Point point : points) {
+      double x = x(point.intensity());
+      double y = y(point.gigaflops());
+      boolean last = x > RIGHT - 120; // its name goes to the left
       svg.append(
           String.format(
               Locale.ROOT,
               "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#333\"/>%n"
-                  + "<text x=\"%.1f\" y=\"%.1f\">%s</text>%n",
-              x(point.intensity()),
-              y(point.gigaflops()),
-              x(point.intensity()) + 7,
-              y(point.gigaflops()) + 14,
+                  + "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>%n",
+              x,
+              y,
+              last ? x : x + 7,
+              last ? y - 9 : y + 14,
+              last ? "end" : "start",
               point.name()));
     }
     return svg.append("</svg>\n").toString();
