@@ -7,7 +7,7 @@
  * The misses of a whole token are issued together, by loads, before any row is decoded: decoding
  * fills the reorder buffer, so with one row at a time only one row's misses would be under way.
  * Rows that are asked for a little before save another twentieth; asking instead of loading, or
- * decoding in between, is slower on every machine that was tried.
+ * decoding in between, is slower (docs/performance.md).
  */
 INLINE void ask(const uint8_t *from, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += LINE) {
