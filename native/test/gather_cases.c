@@ -91,6 +91,19 @@ void gather_mass(int tier, long long rows) {
   }
 }
 
+/* Scales that begin behind the first row and are not packed: nothing beyond them may be read. */
+void gather_strides(int tier) {
+  unsigned char *data = random_bytes(512 + 256);
+  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 2, data, data + 256, 512, 8};
+  long long *ids = guarded(sizeof(long long) * 2);
+  for (int i = 0; i < 2; i++) {
+    long long id = 1 - i;
+    __builtin_memcpy(ids + i, &id, sizeof id);
+  }
+  compare(tier, &table, ids, 2, ENGRAM_F32);
+  release();
+}
+
 void gather_codes(int tier) {
   unsigned char *weight = guarded(256 * 256);
   unsigned char *scale = guarded(256 * 8);

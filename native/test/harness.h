@@ -48,6 +48,7 @@ void hash_mass(int tier, long long row_ids);
 void gather_mass(int tier, long long rows);
 /* Every code with every scale, exact. */
 void gather_codes(int tier);
+void gather_strides(int tier);
 void project_wild(int tier);
 void gate_wild(int tier);
 void arguments(int tier);

@@ -99,6 +99,7 @@ long long run_tier(int tier, long long cases, long long mass) {
                                        conv_case, project_wild, gate_wild,    arguments};
   hash_edges(tier, mass < 20000 ? (int)mass : 20000);
   gather_codes(tier);
+  gather_strides(tier);
   hash_mass(tier, mass);
   gather_mass(tier, mass / 3);
   release();

@@ -16,10 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.Executor;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +31,7 @@ public final class EngramModel implements AutoCloseable {
   private final TokenMap map;
   private final int padId;
   private final Backend backend;
-  private final Memory memory;
+  private final ModelMemory memory;
   private final List<EngramLayer> layers;
   private final ModelLookup lookup;
   private final boolean owner;
@@ -43,79 +39,6 @@ public final class EngramModel implements AutoCloseable {
   private final @Nullable Executor executor;
   private final int threads;
   private final long memoBytes;
-
-  /**
-   * The tables' memory, shared by all views of a model, and how many calls are using it. Calls may
-   * nest, so this is a counter and no lock: one that waits to close never holds up a call under
-   * way.
-   */
-  private static final class Memory {
-    private static final int CLOSING = 1 << 30;
-
-    private final @Nullable AutoCloseable owner;
-    private final AtomicInteger users = new AtomicInteger();
-    private final AtomicBoolean freed = new AtomicBoolean();
-    private @Nullable ExecutorService threads;
-    private boolean ended;
-
-    Memory(@Nullable AutoCloseable owner) {
-      this.owner = owner;
-    }
-
-    void enter() {
-      if (users.incrementAndGet() >= CLOSING) {
-        exit();
-        throw new IllegalStateException("the model is closed");
-      }
-    }
-
-    void exit() {
-      if (users.decrementAndGet() == CLOSING) {
-        free();
-      }
-    }
-
-    synchronized Executor threads(int count) {
-      if (ended) {
-        throw new IllegalStateException("the model is closed");
-      }
-      if (threads == null) {
-        threads =
-            Executors.newFixedThreadPool(
-                count, Thread.ofPlatform().daemon().name("engram-prefetch-", 0).factory());
-      }
-      return threads;
-    }
-
-    private synchronized void endThreads() {
-      ended = true;
-      if (threads != null) {
-        threads.shutdown(); // what is queued finds the model closed
-      }
-    }
-
-    /** The last call under way frees the memory; without any, this one does. */
-    void close() {
-      endThreads();
-      int before = users.getAndUpdate(n -> n | CLOSING);
-      if (before == 0) {
-        free();
-      }
-    }
-
-    private void free() {
-      if (!freed.compareAndSet(false, true) || owner == null) {
-        return;
-      }
-      try {
-        owner.close();
-      } catch (RuntimeException e) {
-        throw e;
-      } catch (Exception e) {
-        throw new IllegalStateException("the tables could not be closed", e);
-      }
-    }
-  }
 
   /**
    * Puts a model together from its parts.
@@ -132,7 +55,7 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       Backend backend,
       @Nullable AutoCloseable memory) {
-    this(config, map, backend, new Memory(memory), true, weights, null, null, 1, 0);
+    this(config, map, backend, new ModelMemory(memory), true, weights, null, null, 1, 0);
   }
 
   /**
@@ -143,14 +66,14 @@ public final class EngramModel implements AutoCloseable {
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
     return new EngramModel(
-        config, map, backend, new Memory(null), true, List.of(), null, null, 1, 0);
+        config, map, backend, new ModelMemory(null), true, List.of(), null, null, 1, 0);
   }
 
   private EngramModel(
       EngramConfig config,
       TokenMap map,
       Backend backend,
-      Memory memory,
+      ModelMemory memory,
       boolean owner,
       List<LayerWeights> weights,
       @Nullable RowOverlay shared,

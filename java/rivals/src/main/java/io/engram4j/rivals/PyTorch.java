@@ -97,14 +97,24 @@ public abstract class PyTorch implements Rival {
   /** What {@code torch.jit.save} writes, for a module without parameters. */
   private static void archive(OutputStream out, String source) throws IOException {
     try (ZipOutputStream zip = new ZipOutputStream(out);
-        InputStream code = Objects.requireNonNull(PyTorch.class.getResourceAsStream(source))) {
+        InputStream rows = resource("rows.py");
+        InputStream gate = resource(source)) {
       // pickled: an object of __torch__.Forward with {training: False}, and an empty tuple
       String object = "\u0080\u0002c__torch__\nForward\n)\u0081}(X\b\0\0\0training\u0089ub.";
       entry(zip, "data.pkl", object.getBytes(StandardCharsets.ISO_8859_1));
-      entry(zip, "code/__torch__.py", code.readAllBytes());
+      String code = text(rows) + text(gate);
+      entry(zip, "code/__torch__.py", code.getBytes(StandardCharsets.US_ASCII));
       entry(zip, "constants.pkl", new byte[] {(byte) 0x80, 2, ')', '.'});
       entry(zip, "version", "3\n".getBytes(StandardCharsets.US_ASCII));
     }
+  }
+
+  private static InputStream resource(String name) {
+    return Objects.requireNonNull(PyTorch.class.getResourceAsStream(name), name);
+  }
+
+  private static String text(InputStream in) throws IOException {
+    return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
   }
 
   private static void entry(ZipOutputStream zip, String name, byte[] bytes) throws IOException {

@@ -56,7 +56,8 @@ class ConformanceTest {
     PROJECT_IMPRECISE,
     GATE_IGNORES_MASK,
     GATE_ZERO_RULE,
-    CONV_SHIFTED
+    CONV_SHIFTED,
+    LOOKUP_SWAPS_LAYERS
   }
 
   @ParameterizedTest
@@ -113,6 +114,15 @@ class ConformanceTest {
     @Override
     public Gather gather(Table table) {
       return (rowIds, count, out, outType) -> gather(table, rowIds, count, out, outType);
+    }
+
+    @Override
+    public Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
+      Lookup all = right.lookup(layouts, tables);
+      if (fault != Fault.LOOKUP_SWAPS_LAYERS) {
+        return all;
+      }
+      return right.lookup(layouts.reversed(), tables.reversed());
     }
 
     private void gather(

@@ -146,16 +146,7 @@ final class LayerRaces {
   }
 
   private Rival.Layer rivalLayer(Step step) {
-    MemorySegment multipliers = Shapes.allocate(8L * Shapes.WINDOW);
-    for (int i = 0; i < Shapes.WINDOW; i++) {
-      multipliers.setAtIndex(ValueLayout.JAVA_LONG, i, layout.multiplier(i));
-    }
-    MemorySegment primes = Shapes.allocate(8L * COLUMNS);
-    MemorySegment offsets = Shapes.allocate(8L * COLUMNS);
-    for (int i = 0; i < COLUMNS; i++) {
-      primes.setAtIndex(ValueLayout.JAVA_LONG, i, layout.prime(i));
-      offsets.setAtIndex(ValueLayout.JAVA_LONG, i, layout.offset(i));
-    }
+    Shapes.Numbers numbers = Shapes.Numbers.of(layout);
     MemorySegment product = Shapes.allocate(4L * BRANCHES * HIDDEN);
     for (int i = 0; i < BRANCHES * HIDDEN; i++) {
       float weight = weights.product(i / HIDDEN, i % HIDDEN);
@@ -164,9 +155,9 @@ final class LayerRaces {
     return new Rival.Layer(
         step.tokens,
         step.windows,
-        multipliers,
-        primes,
-        offsets,
+        numbers.multipliers(),
+        numbers.primes(),
+        numbers.offsets(),
         data,
         step.kv,
         step.stream,

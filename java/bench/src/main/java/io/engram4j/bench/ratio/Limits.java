@@ -86,15 +86,9 @@ final class Limits {
     }
   }
 
-  static void divide(
-      MemorySegment windows,
-      MemorySegment multipliers,
-      MemorySegment primes,
-      MemorySegment offsets,
-      long tokens,
-      MemorySegment ids) {
+  static void divide(MemorySegment windows, Shapes.Numbers of, long tokens, MemorySegment ids) {
     try {
-      DIVIDE.invokeExact(windows, multipliers, primes, offsets, tokens, ids);
+      DIVIDE.invokeExact(windows, of.multipliers(), of.primes(), of.offsets(), tokens, ids);
     } catch (Throwable e) {
       throw failed(e);
     }

@@ -9,7 +9,6 @@ import io.engram4j.format.Dtype;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.LayerLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Map;
 
 /** Hash against divisions, and gather against touching the same number of random rows. */
@@ -33,27 +32,14 @@ final class RowRaces {
   }
 
   void hash(LayerLayout layout) {
-    MemorySegment multipliers = Shapes.allocate(8L * Shapes.WINDOW);
-    for (int i = 0; i < Shapes.WINDOW; i++) {
-      multipliers.setAtIndex(ValueLayout.JAVA_LONG, i, layout.multiplier(i));
-    }
-    MemorySegment primes = Shapes.allocate(8L * COLUMNS);
-    MemorySegment offsets = Shapes.allocate(8L * COLUMNS);
-    for (int i = 0; i < COLUMNS; i++) {
-      primes.setAtIndex(ValueLayout.JAVA_LONG, i, layout.prime(i));
-      offsets.setAtIndex(ValueLayout.JAVA_LONG, i, layout.offset(i));
-    }
+    Shapes.Numbers numbers = Shapes.Numbers.of(layout);
     MemorySegment ids = Shapes.allocate(8L * COLUMNS * TOKENS);
     for (int tokens : new int[] {1, 8, 64, TOKENS}) {
       MemorySegment windows = Shapes.windows(tokens);
       Runnable fresh = () -> Shapes.fillWindows(windows, tokens);
       Race race = new Race(rounds);
       double columns = (double) COLUMNS * tokens;
-      race.add(
-          "C divisions",
-          columns,
-          fresh,
-          () -> Limits.divide(windows, multipliers, primes, offsets, tokens, ids));
+      race.add("C divisions", columns, fresh, () -> Limits.divide(windows, numbers, tokens, ids));
       backends.forEach((name, backend) -> {
         Backend.Hash hash = backend.hash(layout);
         race.add(name, columns, fresh, () -> hash.run(windows, tokens, ids));

@@ -37,6 +37,22 @@ final class Shapes {
 
   private Shapes() {}
 
+  /** What the hash of a layer takes, as C and the rivals read it: int64 each. */
+  record Numbers(MemorySegment multipliers, MemorySegment primes, MemorySegment offsets) {
+    static Numbers of(LayerLayout layout) {
+      Numbers numbers =
+          new Numbers(allocate(8L * WINDOW), allocate(8L * COLUMNS), allocate(8L * COLUMNS));
+      for (int i = 0; i < WINDOW; i++) {
+        numbers.multipliers.setAtIndex(ValueLayout.JAVA_LONG, i, layout.multiplier(i));
+      }
+      for (int i = 0; i < COLUMNS; i++) {
+        numbers.primes.setAtIndex(ValueLayout.JAVA_LONG, i, layout.prime(i));
+        numbers.offsets.setAtIndex(ValueLayout.JAVA_LONG, i, layout.offset(i));
+      }
+      return numbers;
+    }
+  }
+
   /** A model of one layer whose table takes so many gigabytes. */
   static EngramConfig config(double gigabytes) {
     return config(gigabytes, 1);

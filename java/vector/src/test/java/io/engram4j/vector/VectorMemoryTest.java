@@ -1,0 +1,133 @@
+package io.engram4j.vector;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.backend.JavaBackend;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.GateWeights;
+import io.engram4j.gate.HiddenStream;
+import io.engram4j.gather.Table;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.junit.jupiter.api.Test;
+
+/** Kernels that work on addresses refuse what an access through the segment would have refused. */
+class VectorMemoryTest {
+  private static final int SIZE = 64;
+
+  private final Backend backend = Backends.named("vector");
+  private final SplittableRandom random = new SplittableRandom(3);
+  private final MemorySegment kv = floats(2 * 2 * SIZE);
+  private final MemorySegment mask = Arena.ofAuto().allocate(2).fill((byte) 1);
+  private final MemorySegment gates = Arena.ofAuto().allocate(8);
+  private final Table table =
+      Table.interleaved(
+          "table", Dtype.F8_E4M3, 4, 32, Arena.ofAuto().allocate(4 * 33).fill((byte) 0x38));
+
+  private MemorySegment floats(int count) {
+    MemorySegment segment = Arena.ofAuto().allocate(4L * count, 64);
+    for (int i = 0; i < count; i++) {
+      segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+    }
+    return segment;
+  }
+
+  private static GateWeights weights() {
+    float[] ones = new float[SIZE];
+    Arrays.fill(ones, 1);
+    return new GateWeights(1, SIZE, ones, ones, 1e-20, GateWeights.ZeroRule.COPYSIGN);
+  }
+
+  private void gate(Backend which, HiddenStream hidden) {
+    which.gate(weights()).update(kv, hidden, mask, 2, gates);
+  }
+
+  @Test
+  void closedMemoryIsRefused() {
+    Arena arena = Arena.ofShared();
+    MemorySegment data = arena.allocate(4L * 2 * SIZE);
+    MemorySegment ids = arena.allocate(8);
+    HiddenStream hidden = HiddenStream.of(data, Dtype.F32, 1, SIZE);
+    arena.close();
+    assertThrows(IllegalStateException.class, () -> gate(backend, hidden));
+    MemorySegment rows = floats(32);
+    Backend.Gather gather = backend.gather(table);
+    assertThrows(IllegalStateException.class, () -> gather.run(ids, 1, rows, Dtype.F32));
+    MemorySegment open = Arena.ofAuto().allocate(8);
+    assertThrows(IllegalStateException.class, () -> gather.run(open, 1, data, Dtype.F32));
+  }
+
+  @Test
+  void memoryOfAnotherThreadIsRefused() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment data = arena.allocate(4L * 2 * SIZE);
+      HiddenStream hidden = HiddenStream.of(data, Dtype.F32, 1, SIZE);
+      CompletionException wrong =
+          assertThrows(
+              CompletionException.class,
+              () -> CompletableFuture.runAsync(() -> gate(backend, hidden)).join());
+      assertTrue(wrong.getCause() instanceof WrongThreadException, wrong.toString());
+    }
+  }
+
+  /** Two streams in one array, token by token: running one leaves the other's bytes alone. */
+  @Test
+  void whatLiesBetweenTokensOnTheHeapStays() {
+    float[] both = new float[2 * 2 * SIZE];
+    for (int i = 0; i < both.length; i++) {
+      both[i] = (float) random.nextGaussian();
+    }
+    both[SIZE] = Float.NaN; // of the other stream
+    float[] expected = both.clone();
+    for (var run : List.of(backend, new JavaBackend())) {
+      float[] own = run == backend ? both : expected;
+      gate(run, new HiddenStream(MemorySegment.ofArray(own), Dtype.F32, 8L * SIZE, 4L * SIZE));
+    }
+    assertArrayEquals(expected, both, 1e-6f);
+    assertTrue(Float.isNaN(both[SIZE]));
+  }
+
+  /** Prints what the provider says of itself. */
+  static final class Ask {
+    private Ask() {}
+
+    public static void main(String[] args) {
+      System.out.println(new VectorProvider().unavailable().orElse("available"));
+    }
+  }
+
+  private static String ask(String... options) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(System.getProperty("java.home") + "/bin/java");
+    command.addAll(List.of(options));
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Ask.class.getName()));
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), output);
+    return output;
+  }
+
+  @Test
+  void saysWhatItNeeds() throws IOException, InterruptedException {
+    String module = "--add-modules=jdk.incubator.vector";
+    assertTrue(ask().contains("start java with --add-modules"));
+    String denied = ask(module, "--illegal-native-access=deny");
+    assertTrue(denied.contains("needs --enable-native-access=ALL-UNNAMED"), denied);
+    String both = ask(module, "--enable-native-access=ALL-UNNAMED");
+    assertTrue(both.contains("available"), both);
+  }
+}
