@@ -66,17 +66,25 @@ INLINE floats f_load_bf16(const void *from) {
 INLINE floats f_load_half(const void *from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(from));
 }
-INLINE void f_store_bf16(void *to, floats x) {
+INLINE __m256i rounded_to_bf16(floats x) { /* in the upper halves */
   __m256i bits = _mm256_castps_si256(x);
   __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
   __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
   __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
-  __m256i chosen = _mm256_castps_si256(
+  return _mm256_castps_si256(
       _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet), nan));
-  __m256i words = _mm256_srli_epi32(chosen, 16);
+}
+INLINE void f_store_bf16(void *to, floats x) {
+  __m256i words = _mm256_srli_epi32(rounded_to_bf16(x), 16);
   __m128i low = _mm256_castsi256_si128(words);
   _mm_storeu_si128(to, _mm_packus_epi32(low, _mm256_extracti128_si256(words, 1)));
+}
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  __m256i low = _mm256_srli_epi32(rounded_to_bf16(x), 16);
+  __m256i high = _mm256_srli_epi32(rounded_to_bf16(y), 16);
+  __m256i packed = _mm256_packus_epi32(low, high); /* each 128 bits by themselves */
+  _mm256_storeu_si256(to, _mm256_permute4x64_epi64(packed, 0xD8));
 }
 
 /* A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ

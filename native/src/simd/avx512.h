@@ -68,13 +68,21 @@ INLINE floats f_load_bf16(const void *from) {
 INLINE floats f_load_half(const void *from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
-INLINE void f_store_bf16(void *to, floats x) {
+INLINE __m512i rounded_to_bf16(floats x) { /* in the upper halves */
   __m512i bits = _mm512_castps_si512(x);
   __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  __m512i chosen = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-  _mm256_storeu_si256(to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+  return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+}
+INLINE void f_store_bf16(void *to, floats x) {
+  _mm256_storeu_si256(to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_to_bf16(x), 16)));
+}
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i upper = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(0x40004)),
+                                         _mm512_set1_epi32(0x30001));
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(rounded_to_bf16(x), upper, rounded_to_bf16(y)));
 }
 
 /* As in the AVX2 tier. */

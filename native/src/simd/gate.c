@@ -36,8 +36,8 @@ static void careful_sums(const float *product, const float *key, const uint8_t *
 /*
  * Hardware prefetchers stop at every page and begin anew with every row, and the second pass, which
  * finds its stream in the cache, leaves memory idle. So the sums ask for stream and key ahead, and
- * the second pass for the keys of the next branch: 512 tokens went from 16 to 9 or 10 us a token in
- * float32 and in bf16. What lies behind the last row does not matter to a hint.
+ * the second pass for the keys and the stream of the next branch: 512 tokens went from 16 to 8.5 us
+ * a token in float32 and to 7.2 in bf16. What lies behind the last row does not matter to a hint.
  */
 #define AHEAD 12288
 #define KEY_AHEAD 4096
@@ -45,6 +45,21 @@ static void careful_sums(const float *product, const float *key, const uint8_t *
 
 INLINE void ask(const void *from, int64_t ahead) {
   __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)ahead), 0, 2);
+}
+
+/* Asks for what lies ahead of two vectors of a stream. */
+INLINE void ask_stream(const uint8_t *stream, const int type, int64_t i, int64_t ahead) {
+  const int64_t size = type == ENGRAM_F32 ? 4 : 2;
+  for (int at = 0; at < 2 * LANES * size; at += LINE) {
+    ask(stream + i * size, ahead + at);
+  }
+}
+
+/* Asks for what lies ahead of two vectors of a key. */
+INLINE void ask_key(const float *key, int64_t ahead) {
+  for (int at = 0; at < 8 * LANES; at += LINE) {
+    ask(key, ahead + at);
+  }
 }
 
 INLINE void float_sums(const float *product, const float *key, const uint8_t *stream,
@@ -56,12 +71,8 @@ INLINE void float_sums(const float *product, const float *key, const uint8_t *st
     floats part[3][2] = {{f_zero(), f_zero()}, {f_zero(), f_zero()}, {f_zero(), f_zero()}};
     int64_t i = from;
     for (; i + 2 * LANES <= end; i += 2 * LANES) {
-      for (int at = 0; at < 2 * LANES * (type == ENGRAM_F32 ? 4 : 2); at += LINE) {
-        ask(stream + i * (type == ENGRAM_F32 ? 4 : 2), AHEAD + at);
-      }
-      for (int at = 0; at < 8 * LANES; at += LINE) {
-        ask(key + i, KEY_AHEAD + at);
-      }
+      ask_stream(stream, type, i, AHEAD);
+      ask_key(key + i, KEY_AHEAD);
       for (int half = 0; half < 2; half++) { /* two of each, as one would wait for itself */
         int64_t at = i + half * LANES;
         floats x = load(stream, type, at);
@@ -127,19 +138,32 @@ void TIER(gate_sums)(const float *product, const float *key, const void *stream,
   }
 }
 
+INLINE floats updated(floats gate, const float *value, const uint8_t *stream, const int type,
+                      int64_t i) {
+  return f_add(load(stream, type, i), f_mul(gate, f_load(value + i)));
+}
+
+/* Two vectors of bf16 are packed at once: a fourth less to do than by one. */
 INLINE void update(float gate, const float *value, uint8_t *stream, const int type, int64_t hidden,
                    const float *next_key) {
   const floats g = f_set(gate);
-  for (int64_t i = 0; i < hidden; i += LANES) {
-    if (i * 4 % LINE == 0) {
-      ask(next_key + i, 0);
-    }
-    floats updated = f_add(load(stream, type, i), f_mul(g, f_load(value + i)));
+  int64_t i = 0;
+  for (; i + 2 * LANES <= hidden; i += 2 * LANES) {
+    ask_key(next_key + i, 0);
+    ask_stream(stream, type, i, hidden * (type == ENGRAM_F32 ? 4 : 2));
+    floats low = updated(g, value, stream, type, i);
+    floats high = updated(g, value, stream, type, i + LANES);
     if (type == ENGRAM_F32) {
-      f_store(stream + 4 * i, updated);
+      f_store(stream + 4 * i, low);
+      f_store(stream + 4 * (i + LANES), high);
     } else {
-      f_store_bf16(stream + 2 * i, updated);
+      f_store2_bf16(stream + 2 * i, low, high);
     }
+  }
+  if (i < hidden && type == ENGRAM_F32) {
+    f_store(stream + 4 * i, updated(g, value, stream, type, i));
+  } else if (i < hidden) {
+    f_store_bf16(stream + 2 * i, updated(g, value, stream, type, i));
   }
 }
 

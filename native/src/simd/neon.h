@@ -102,6 +102,10 @@ INLINE uint16x4_t bf16_of(float32x4_t x) {
 INLINE void f_store_bf16(void *to, floats x) {
   vst1q_u8(to, vreinterpretq_u8_u16(vcombine_u16(bf16_of(x.a), bf16_of(x.b))));
 }
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  f_store_bf16(to, x);
+  f_store_bf16((uint8_t *)to + 2 * LANES, y);
+}
 
 /* As in the AVX2 tier. */
 INLINE floats f_e4m3_over_256(const void *codes) {

@@ -6,7 +6,7 @@
  *   f_fma(a, b, c) = a * b + c       f_fnma(a, b, c) = c - a * b
  *   f_power(n)      2^n of whole numbers in [-126, 127]
  *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
- *   f_load_bf16 f_load_half f_store_bf16 (nearest even, NaN stays NaN)
+ *   f_load_bf16 f_load_half f_store_bf16 (nearest even, NaN stays NaN) f_store2_bf16 (two vectors)
  *   f_e4m3_over_256 codes as floats divided by 256, whatever NaN codes give
  *   f_e4m3_block    32 codes as floats that lack a factor, 2^CODE_MISSING, in an order of its own
  *   f_e4m3_ordered  the same in the order of the codes

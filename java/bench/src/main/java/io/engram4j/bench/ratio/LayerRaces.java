@@ -133,13 +133,14 @@ final class LayerRaces {
       report.times("layer without projection, " + tokens + " tokens", "token", times);
       for (Rival rival : rivals) {
         if (times.nanos().containsKey(rival.name()) && rival.name().startsWith("PyTorch")) {
-          boolean tuned = rival.name().contains("tuned");
+          boolean script = rival.name().contains("TorchScript");
+          String which = rival.name().contains("tuned") ? "tuned_" : script ? "script_" : "";
           report.atLeast(
-              "layer_vs_pytorch_" + (tuned ? "tuned_" : "") + tokens,
+              "layer_vs_pytorch_" + which + tokens,
               "layer without projection / " + rival.name() + ", T = " + tokens,
               times.faster(best, rival.name()),
-              tuned ? 1 : row[1],
-              tuned ? 1 : row[2]);
+              script ? 1 : row[1],
+              script ? 1 : row[2]);
         }
       }
     }
