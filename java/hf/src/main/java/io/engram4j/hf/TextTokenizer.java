@@ -5,10 +5,11 @@ import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 
 /**
- * Text to token ids by a tokenizer.json, through DJL's binding of the Hugging Face tokenizers. No
- * special tokens are added. Thread-safe; close it to free its native memory.
+ * Text to token ids and back by a tokenizer.json, through DJL's binding of the Hugging Face
+ * tokenizers. No special tokens are added. Thread-safe; close it to free its native memory.
  */
 public final class TextTokenizer implements AutoCloseable {
   private final HuggingFaceTokenizer tokenizer;
@@ -51,6 +52,11 @@ public final class TextTokenizer implements AutoCloseable {
       narrow[i] = Math.toIntExact(ids[i]);
     }
     return narrow;
+  }
+
+  /** Returns the text of token ids, special ones left out. */
+  public String decode(int... ids) {
+    return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
   }
 
   /** Checks that a text can be written as UTF-8. */

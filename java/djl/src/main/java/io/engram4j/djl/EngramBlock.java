@@ -1,0 +1,155 @@
+package io.engram4j.djl;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.nn.AbstractBlock;
+import ai.djl.training.ParameterStore;
+import ai.djl.util.PairList;
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramLayer;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.format.Dtype;
+import io.engram4j.gate.HiddenStream;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An Engram layer as a block of DJL, for the start of a model's layer or for a {@code Translator}.
+ *
+ * <p>Inputs are
+ *
+ * <ol>
+ *   <li>token ids, INT32 or INT64 [batch, length]: all of each sequence's tokens, or at least those
+ *       of the hidden states and the {@code maxNgram - 1} before them;
+ *   <li>hidden states, FLOAT32 or FLOAT16 [batch, tokens, branches, hidden size], or without the
+ *       branches where the model has one: those of each sequence's last {@code tokens} tokens.
+ * </ol>
+ *
+ * <p>The output is the hidden states with memory added; the input stays as it was. Nothing is kept
+ * from call to call, so decoding with a key-value cache passes the hidden states of one token, and
+ * taking back is passing fewer ids. The paper's convolution looks back on hidden states, so with it
+ * {@code tokens} is {@code length}. There are no parameters and no gradients: it is for inference.
+ *
+ * <p>Arrays of any engine on the CPU work; memory is copied once. Thread-safe. The Engram model
+ * stays the caller's.
+ */
+public final class EngramBlock extends AbstractBlock {
+  private final EngramModel model;
+  private final EngramLayer layer;
+
+  /**
+   * Makes a block of a model's layer.
+   *
+   * @throws java.util.NoSuchElementException if that layer has no Engram
+   */
+  public EngramBlock(EngramModel model, int layerId) {
+    this.model = model;
+    this.layer = model.layer(layerId);
+    this.inputNames = List.of("ids", "hidden");
+  }
+
+  @Override
+  protected NDList forwardInternal(
+      ParameterStore store,
+      NDList inputs,
+      boolean training,
+      @Nullable PairList<String, Object> parameters) {
+    if (training) {
+      throw new UnsupportedOperationException("Engram has no gradients here; it is for inference");
+    }
+    requireTwo(inputs.size());
+    NDArray ids = inputs.get(0);
+    NDArray hidden = inputs.get(1);
+    requireFloat(hidden.getDataType());
+    check(ids.getShape(), hidden.getShape());
+    NDManager manager = hidden.getManager();
+    NDArray wide = hidden.toType(DataType.FLOAT32, false); // exact
+    // of the manager's, so that an array may lie in it
+    ByteBuffer data = manager.allocateDirect(Math.toIntExact(hidden.size() * Float.BYTES));
+    data.put(wide.toByteBuffer()).rewind();
+    HiddenStream stream =
+        HiddenStream.of(
+            MemorySegment.ofBuffer(data),
+            Dtype.F32,
+            model.config().branches(),
+            model.config().hiddenSize());
+    layer.apply(batch(ids, Math.toIntExact(hidden.getShape().get(1))), stream);
+    NDArray updated = manager.create(data, hidden.getShape(), DataType.FLOAT32);
+    return new NDList(updated.toType(hidden.getDataType(), false));
+  }
+
+  private EngramBatch batch(NDArray ids, int tokens) {
+    int length = Math.toIntExact(ids.getShape().get(1));
+    int[] all = ids.toType(DataType.INT32, false).toIntArray();
+    boolean whole = layer.weights().conv() != null;
+    if (whole && tokens != length) {
+      throw new IllegalArgumentException(
+          "a convolution looks back on hidden states, but there are those of "
+              + tokens
+              + " tokens of "
+              + length);
+    }
+    // what lies further back does not reach the hash
+    int from = Math.max(0, length - tokens - model.config().maxNgram() + 1);
+    EngramBatch batch = model.newBatch();
+    for (int row = 0; row < ids.getShape().get(0); row++) {
+      EngramSequence sequence = model.newSequence();
+      sequence.append(all, row * length + from, length - from);
+      batch.add(sequence, length - from - tokens, tokens);
+    }
+    return batch;
+  }
+
+  private static void requireFloat(DataType type) {
+    if (type != DataType.FLOAT32 && type != DataType.FLOAT16) {
+      throw new IllegalArgumentException("hidden states are FLOAT32 or FLOAT16, not " + type);
+    }
+  }
+
+  private static void requireTwo(int inputs) {
+    if (inputs != 2) {
+      throw new IllegalArgumentException(
+          "an Engram block takes 2 inputs, token ids and hidden states, not " + inputs);
+    }
+  }
+
+  private void check(Shape ids, Shape hidden) {
+    int branches = model.config().branches();
+    int width = model.config().hiddenSize();
+    boolean flat = branches == 1 && hidden.dimension() == 3;
+    if (ids.dimension() != 2
+        || !(flat || (hidden.dimension() == 4 && hidden.get(2) == branches))
+        || hidden.get(hidden.dimension() - 1) != width) {
+      throw new IllegalArgumentException(
+          "ids are [batch, length] and hidden states [batch, tokens, "
+              + branches
+              + ", "
+              + width
+              + "], not "
+              + ids
+              + " and "
+              + hidden);
+    }
+    if (ids.get(0) != hidden.get(0) || ids.get(1) < hidden.get(1)) {
+      throw new IllegalArgumentException(
+          "there are hidden states "
+              + hidden
+              + " for token ids "
+              + ids
+              + ": batches must be equal and every hidden state needs its token's id");
+    }
+  }
+
+  @Override
+  public Shape[] getOutputShapes(Shape[] inputShapes) {
+    requireTwo(inputShapes.length);
+    check(inputShapes[0], inputShapes[1]);
+    return new Shape[] {inputShapes[1]};
+  }
+}

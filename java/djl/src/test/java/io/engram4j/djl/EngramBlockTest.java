@@ -1,0 +1,284 @@
+package io.engram4j.djl;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import ai.djl.Model;
+import ai.djl.inference.Predictor;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.nn.AbstractBlock;
+import ai.djl.nn.Block;
+import ai.djl.nn.Parameter;
+import ai.djl.nn.core.Embedding;
+import ai.djl.nn.core.Linear;
+import ai.djl.training.ParameterStore;
+import ai.djl.training.initializer.NormalInitializer;
+import ai.djl.translate.Batchifier;
+import ai.djl.translate.TranslateException;
+import ai.djl.translate.Translator;
+import ai.djl.translate.TranslatorContext;
+import ai.djl.util.PairList;
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.tck.ByteTokenizer;
+import io.engram4j.tck.RandomModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The block over real arrays of PyTorch. */
+final class EngramBlockTest {
+  private static final int HIDDEN = 64;
+
+  @TempDir Path directory;
+  private EngramModel engram;
+  private final NDManager manager = NDManager.newBaseManager("PyTorch");
+
+  @BeforeEach
+  void open() throws IOException {
+    engram = open(2);
+  }
+
+  private EngramModel open(int branches) throws IOException {
+    Path path = Files.createTempDirectory(directory, "engram");
+    RandomModel.small(HIDDEN, branches, List.of(1, 3)).write(path, bytes -> {});
+    ByteTokenizer.write(path);
+    return EngramDirectory.open(path);
+  }
+
+  @AfterEach
+  void close() {
+    engram.close();
+    manager.close();
+  }
+
+  private static int[] ids(int count, long seed) {
+    return new SplittableRandom(seed).ints(count, 3, ByteTokenizer.SIZE).toArray();
+  }
+
+  private static float[] floats(int count) {
+    SplittableRandom random = new SplittableRandom(5);
+    float[] made = new float[count];
+    for (int i = 0; i < count; i++) {
+      made[i] = (float) random.nextGaussian();
+    }
+    return made;
+  }
+
+  private static NDArray run(Block block, NDManager manager, NDArray ids, NDArray hidden) {
+    return block
+        .forward(new ParameterStore(manager, false), new NDList(ids, hidden), false)
+        .singletonOrThrow();
+  }
+
+  @Test
+  void doesWhatTheLayerDoes() {
+    int length = 9;
+    int[] all = ids(2 * length, 1);
+    float[] hidden = floats(2 * length * 2 * HIDDEN);
+    EngramBlock block = new EngramBlock(engram, 3);
+    NDArray in = manager.create(hidden, new Shape(2, length, 2, HIDDEN));
+    NDArray out = run(block, manager, manager.create(all, new Shape(2, length)), in);
+    assertEquals(in.getShape(), out.getShape());
+    float[] expected = hidden.clone();
+    for (int row = 0; row < 2; row++) {
+      EngramSequence sequence = engram.newSequence();
+      sequence.append(all, row * length, length);
+      float[] own =
+          Arrays.copyOfRange(expected, row * length * 2 * HIDDEN, (row + 1) * length * 2 * HIDDEN);
+      engram.layer(3).apply(sequence, length, own);
+      System.arraycopy(own, 0, expected, row * own.length, own.length);
+    }
+    assertArrayEquals(expected, out.toFloatArray());
+    assertArrayEquals(hidden, in.toFloatArray()); // the input stays
+    assertFalse(Arrays.equals(hidden, expected));
+  }
+
+  @Test
+  void lastTokensAloneAreTheSame() {
+    int length = 12;
+    long[] all = Arrays.stream(ids(length, 2)).asLongStream().toArray();
+    NDArray hidden = manager.create(floats(length * 2 * HIDDEN), new Shape(1, length, 2, HIDDEN));
+    EngramBlock block = new EngramBlock(engram, 1);
+    NDArray ids = manager.create(all, new Shape(1, length));
+    float[] whole = run(block, manager, ids, hidden).toFloatArray();
+    for (int tokens = 1; tokens < length; tokens++) {
+      NDArray last = hidden.get(":, " + (length - tokens) + ":");
+      float[] part = run(block, manager, ids, last).toFloatArray();
+      assertArrayEquals(
+          Arrays.copyOfRange(whole, (length - tokens) * 2 * HIDDEN, whole.length), part);
+    }
+  }
+
+  @Test
+  void halvesAreRoundedOnce() {
+    NDArray ids = manager.create(ids(5, 3), new Shape(1, 5));
+    NDArray hidden = manager.create(floats(5 * 2 * HIDDEN), new Shape(1, 5, 2, HIDDEN));
+    EngramBlock block = new EngramBlock(engram, 1);
+    NDArray narrow = hidden.toType(DataType.FLOAT16, true);
+    NDArray out = run(block, manager, ids, narrow);
+    assertEquals(DataType.FLOAT16, out.getDataType());
+    NDArray exact = run(block, manager, ids, narrow.toType(DataType.FLOAT32, true));
+    NDArray rounded = exact.toType(DataType.FLOAT16, true);
+    assertArrayEquals(
+        rounded.toType(DataType.FLOAT32, true).toFloatArray(),
+        out.toType(DataType.FLOAT32, true).toFloatArray());
+  }
+
+  @Test
+  void shapesAreChecked() {
+    EngramBlock block = new EngramBlock(engram, 1);
+    Shape ids = new Shape(1, 4);
+    assertArrayEquals(
+        new Shape[] {new Shape(1, 4, 2, HIDDEN)},
+        block.getOutputShapes(new Shape[] {ids, new Shape(1, 4, 2, HIDDEN)}));
+    for (Shape wrong :
+        List.of(
+            new Shape(1, 4, 3, HIDDEN),
+            new Shape(1, 4, 2, HIDDEN + 1),
+            new Shape(1, 4, HIDDEN),
+            new Shape(2, 4, 2, HIDDEN),
+            new Shape(1, 5, 2, HIDDEN))) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> block.getOutputShapes(new Shape[] {ids, wrong}),
+          wrong.toString());
+    }
+    assertThrows(IllegalArgumentException.class, () -> block.getOutputShapes(new Shape[] {ids}));
+    NDArray half = manager.ones(new Shape(1, 4, 2, HIDDEN), DataType.FLOAT64);
+    NDArray four = manager.create(ids(4, 1), ids);
+    IllegalArgumentException refused =
+        assertThrows(IllegalArgumentException.class, () -> run(block, manager, four, half));
+    assertTrue(String.valueOf(refused.getMessage()).contains("float64"));
+    NDList inputs = new NDList(four, manager.ones(new Shape(1, 4, 2, HIDDEN)));
+    assertThrows(
+        UnsupportedOperationException.class,
+        () -> block.forward(new ParameterStore(manager, false), inputs, true));
+    assertThrows(java.util.NoSuchElementException.class, () -> new EngramBlock(engram, 2));
+  }
+
+  /** Embedding, Engram, linear: a model of DJL's blocks, with or without Engram in it. */
+  private static final class SmallNet extends AbstractBlock {
+    private final Block embedding = addChildBlock("embedding", new Embeddings());
+    private final @Nullable Block engram;
+    private final Block linear = addChildBlock("linear", Linear.builder().setUnits(8).build());
+
+    SmallNet(@Nullable EngramBlock engram) {
+      this.engram = engram == null ? null : addChildBlock("engram", engram);
+    }
+
+    @Override
+    protected void initializeChildBlocks(NDManager own, DataType type, Shape... shapes) {
+      embedding.initialize(own, type, shapes);
+      linear.initialize(own, type, new Shape(1, HIDDEN));
+    }
+
+    @Override
+    protected NDList forwardInternal(
+        ParameterStore store,
+        NDList inputs,
+        boolean training,
+        @Nullable PairList<String, Object> parameters) {
+      NDList hidden = embedding.forward(store, inputs, training);
+      if (engram != null) {
+        hidden = engram.forward(store, new NDList(inputs.get(0), hidden.get(0)), training);
+      }
+      return linear.forward(store, hidden, training);
+    }
+
+    @Override
+    public Shape[] getOutputShapes(Shape[] inputs) {
+      return new Shape[] {new Shape(inputs[0].get(0), inputs[0].get(1), 8)};
+    }
+  }
+
+  private static final class Embeddings extends AbstractBlock {
+    private final Parameter weight =
+        addParameter(Parameter.builder().setName("weight").setType(Parameter.Type.WEIGHT).build());
+
+    @Override
+    protected void prepare(Shape[] shapes) {
+      weight.setShape(new Shape(ByteTokenizer.SIZE, HIDDEN));
+    }
+
+    @Override
+    protected NDList forwardInternal(
+        ParameterStore store,
+        NDList inputs,
+        boolean training,
+        @Nullable PairList<String, Object> parameters) {
+      NDArray ids = inputs.singletonOrThrow();
+      NDArray rows = store.getValue(weight, ids.getDevice(), training);
+      return Embedding.embedding(ids, rows, ai.djl.ndarray.types.SparseFormat.DENSE);
+    }
+
+    @Override
+    public Shape[] getOutputShapes(Shape[] inputs) {
+      return new Shape[] {inputs[0].addAll(new Shape(HIDDEN))};
+    }
+  }
+
+  /** Ids in, the last token's outputs out. */
+  private static final class LastToken implements Translator<int[], float[]> {
+    @Override
+    public NDList processInput(TranslatorContext context, int[] ids) {
+      return new NDList(context.getNDManager().create(ids, new Shape(1, ids.length)));
+    }
+
+    @Override
+    public float[] processOutput(TranslatorContext context, NDList list) {
+      return list.singletonOrThrow().get("0, -1").toFloatArray();
+    }
+
+    @Override
+    public @Nullable Batchifier getBatchifier() {
+      return null;
+    }
+  }
+
+  @Test
+  void runsInAModelAndATranslator() throws IOException, TranslateException {
+    try (EngramModel single = open(1);
+        Model with = Model.newInstance("with", "PyTorch");
+        Model without = Model.newInstance("without", "PyTorch")) {
+      SmallNet net = new SmallNet(new EngramBlock(single, 1));
+      net.setInitializer(new NormalInitializer(1f), Parameter.Type.WEIGHT);
+      net.initialize(manager, DataType.FLOAT32, new Shape(1, 7));
+      with.setBlock(net);
+      SmallNet plain = new SmallNet(null);
+      plain.setInitializer(new NormalInitializer(1f), Parameter.Type.WEIGHT);
+      plain.initialize(manager, DataType.FLOAT32, new Shape(1, 7));
+      for (int i = 0; i < plain.getParameters().size(); i++) {
+        NDArray weight = net.getParameters().valueAt(i).getArray();
+        weight.copyTo(plain.getParameters().valueAt(i).getArray());
+      }
+      without.setBlock(plain);
+      int[] ids = ids(7, 9);
+      try (Predictor<int[], float[]> one = with.newPredictor(new LastToken());
+          Predictor<int[], float[]> other = without.newPredictor(new LastToken())) {
+        float[] memory = one.predict(ids);
+        assertEquals(8, memory.length);
+        assertFalse(Arrays.equals(memory, other.predict(ids)));
+        assertArrayEquals(memory, one.predict(ids));
+        ids[0] = ids[0] == 3 ? 4 : 3; // out of the reach of the last token's n-grams
+        assertArrayEquals(memory, one.predict(ids));
+      }
+    }
+  }
+}

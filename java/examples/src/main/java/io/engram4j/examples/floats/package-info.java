@@ -1,0 +1,8 @@
+/**
+ * A small language model on {@code float[]}, complete from tokenizer to sampling, that takes Engram
+ * layers in: what an engine such as llama3.java changes, and how its sequences roll back and fork.
+ */
+@NullMarked
+package io.engram4j.examples.floats;
+
+import org.jspecify.annotations.NullMarked;
