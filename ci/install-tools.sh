@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what continuous integration has beyond a user's machine, on Debian and its kin: a compiler
-# and CMake, and cross compiler and emulators, so that every tier is executed. Nothing else needs it:
+# and CMake, and cross compilers and emulators, so that every tier and platform is executed. Nothing else needs it:
 # without these tools ./build leaves out what they do and says so.
 set -eu
 missing=
@@ -13,6 +13,9 @@ need binutils objdump
 need gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
 need qemu-user qemu-aarch64
 need bochs bochs
+need musl-tools musl-gcc
+need gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-gcc
+[ -e /usr/lib/wine/wine64 ] || need wine64 wine64
 need bsdutils script
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"

@@ -7,11 +7,16 @@
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "harness.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 static struct {
   char *map;
@@ -19,11 +24,49 @@ static struct {
 } buffers[64];
 static int used;
 
+#if defined(_WIN32)
+static size_t page_size(void) {
+  SYSTEM_INFO info;
+  GetSystemInfo(&info);
+  return info.dwPageSize;
+}
+
+static char *unreadable(size_t bytes) {
+  return VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_NOACCESS);
+}
+
+static int open_pages(char *from, size_t bytes) {
+  return VirtualAlloc(from, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL;
+}
+
+static void give_back(char *map, size_t bytes) {
+  (void)bytes;
+  VirtualFree(map, 0, MEM_RELEASE);
+}
+#else
+static size_t page_size(void) {
+  return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static char *unreadable(size_t bytes) {
+  char *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return map == MAP_FAILED ? NULL : map;
+}
+
+static int open_pages(char *from, size_t bytes) {
+  return mprotect(from, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+static void give_back(char *map, size_t bytes) {
+  munmap(map, bytes);
+}
+#endif
+
 void *guarded(size_t bytes) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t page = page_size();
   size_t inner = (bytes + page - 1) / page * page + (bytes == 0 ? page : 0);
-  char *map = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (map == MAP_FAILED || used == 64 || mprotect(map + page, inner, PROT_READ | PROT_WRITE)) {
+  char *map = used == 64 ? NULL : unreadable(inner + 2 * page);
+  if (!map || !open_pages(map + page, inner)) {
     perror("guarded");
     exit(2);
   }
@@ -35,7 +78,7 @@ void *guarded(size_t bytes) {
 void release(void) {
   while (used > 0) {
     used--;
-    munmap(buffers[used].map, buffers[used].length);
+    give_back(buffers[used].map, buffers[used].length);
   }
 }
 
@@ -49,7 +92,8 @@ int main(int argc, char **argv) {
   unsigned long long seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
   const char *where = argc > 4 ? argv[4] : "natively";
   FILE *reports = argc > 5 ? fopen(argv[5], "a") : NULL;
-  random_state = seed ? seed : (seed = (unsigned long long)time(NULL) * 1000003 + getpid());
+  random_state =
+      seed ? seed : (seed = (unsigned long long)time(NULL) * 1000003 + (unsigned long long)clock());
   printf("built by %s, seed %llu\n", engram_build_info(), seed);
   for (int tier = 0; tier < TIERS; tier++) {
     const char *problem = engram_tier_problem(tier);

@@ -101,12 +101,18 @@ final class NativeLibrary {
     return null;
   }
 
-  /** Returns the running platform, such as {@code linux-x86_64}. */
+  /** Returns the running platform as os-maven-plugin has it, such as {@code linux-x86_64}. */
   static String platform() {
     String os = System.getProperty("os.name").toLowerCase(Locale.ROOT);
     String arch = System.getProperty("os.arch");
     String system = os.startsWith("mac") ? "osx" : os.startsWith("win") ? "windows" : "linux";
-    return system + "-" + (arch.equals("amd64") ? "x86_64" : arch);
+    String machine =
+        switch (arch) {
+          case "amd64" -> "x86_64";
+          case "aarch64" -> "aarch_64";
+          default -> arch;
+        };
+    return system + "-" + machine;
   }
 
   private static Loaded link(Path library) {

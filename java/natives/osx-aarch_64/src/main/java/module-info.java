@@ -1,0 +1,11 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The native library for macOS on Apple silicon. */
+@NullMarked
+module io.engram4j.natives.osx_aarch_64 {
+  requires io.engram4j.ffm;
+  requires static org.jspecify;
+
+  provides io.engram4j.ffm.NativeResource with
+      io.engram4j.natives.osx_aarch_64.MacArm64;
+}
