@@ -1,0 +1,140 @@
+package io.engram4j.spark;
+
+import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.backend.Backends;
+import io.engram4j.layout.EngramConfig;
+import io.engram4j.layout.EngramConfig.Variant;
+import io.engram4j.map.TokenMap;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
+import java.io.Serializable;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Hashes documents on a worker: what travels is the configuration and the token map, and the model
+ * is made of them there, once. Thread-safe.
+ */
+final class RowHasher implements Serializable {
+  private static final long serialVersionUID = 1;
+  private static final int NONE = -1;
+
+  private transient EngramModel model;
+
+  RowHasher(EngramConfig config, TokenMap map) {
+    this.model = EngramModel.hashOnly(config, map, Backends.select());
+  }
+
+  private static int orNone(OptionalInt value) {
+    return value.orElse(NONE);
+  }
+
+  private static OptionalInt optional(int value) {
+    return value == NONE ? OptionalInt.empty() : OptionalInt.of(value);
+  }
+
+  private void writeObject(ObjectOutputStream out) throws IOException {
+    EngramConfig config = model.config();
+    out.writeObject(config.variant());
+    for (int number :
+        new int[] {
+          config.hiddenSize(),
+          config.branches(),
+          config.maxNgram(),
+          config.headsPerNgram(),
+          config.headDim(),
+          config.padTokenId(),
+          config.convKernel(),
+          orNone(config.imageTokenId()),
+          orNone(config.compressedSize())
+        }) {
+      out.writeInt(number);
+    }
+    out.writeLong(config.seed());
+    out.writeDouble(config.normEps());
+    out.writeObject(config.layerIds().stream().mapToInt(Integer::intValue).toArray());
+    out.writeObject(config.vocabSizes().stream().mapToLong(Long::longValue).toArray());
+    out.writeObject(config.tableRows().stream().mapToLong(Long::longValue).toArray());
+    out.writeObject(model.map().toArray());
+  }
+
+  private void readObject(ObjectInputStream in) throws IOException, ClassNotFoundException {
+    Variant variant = (Variant) in.readObject();
+    int[] n = new int[9];
+    for (int i = 0; i < n.length; i++) {
+      n[i] = in.readInt();
+    }
+    long seed = in.readLong();
+    double eps = in.readDouble();
+    List<Integer> layers = new ArrayList<>();
+    for (int layer : (int[]) in.readObject()) {
+      layers.add(layer);
+    }
+    List<Long> sizes = longs((long[]) in.readObject());
+    List<Long> rows = longs((long[]) in.readObject());
+    TokenMap map = TokenMap.of((int[]) in.readObject());
+    EngramConfig config =
+        new EngramConfig(
+            variant,
+            n[0],
+            n[1],
+            layers,
+            n[2],
+            sizes,
+            n[3],
+            n[4],
+            n[5],
+            seed,
+            eps,
+            n[6],
+            optional(n[7]),
+            optional(n[8]),
+            rows);
+    model = EngramModel.hashOnly(config, map, Backends.select());
+  }
+
+  private static List<Long> longs(long[] values) {
+    List<Long> list = new ArrayList<>();
+    for (long value : values) {
+      list.add(value);
+    }
+    return list;
+  }
+
+  EngramModel model() {
+    return model;
+  }
+
+  /** Returns the compressed ids of a document's tokens, -1 for those of images. */
+  int @Nullable [] compress(int @Nullable [] ids) {
+    if (ids == null) {
+      return null;
+    }
+    EngramSequence sequence = model.newSequence();
+    sequence.append(ids);
+    int[] compressed = new int[ids.length];
+    for (int i = 0; i < compressed.length; i++) {
+      compressed[i] = sequence.compressedId(i);
+    }
+    return compressed;
+  }
+
+  /** Returns the row ids of a document's tokens, [tokens, columns]. */
+  long @Nullable [] rows(int @Nullable [] ids, int layerId) {
+    if (ids == null) {
+      return null;
+    }
+    EngramSequence sequence = model.newSequence();
+    sequence.append(ids);
+    long[] rows = new long[Math.multiplyExact(ids.length, model.config().columns())];
+    model
+        .layer(layerId)
+        .hash(model.newBatch().add(sequence, 0, ids.length), MemorySegment.ofArray(rows));
+    return rows;
+  }
+}

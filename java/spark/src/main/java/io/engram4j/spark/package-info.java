@@ -1,0 +1,5 @@
+/** The token map and the hash as functions of Spark. */
+@NullMarked
+package io.engram4j.spark;
+
+import org.jspecify.annotations.NullMarked;
