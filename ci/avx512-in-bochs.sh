@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs an image in the PC emulator Bochs, whose CPU has AVX-512 whatever this machine has, and checks
-# what it prints. Arguments: the image, a folder for files, the file to which results are added.
+# what it prints. Arguments: the image, a folder for files, the file to which
+# results are added; all of them absolute.
 set -eu
 image=$1 work=$2 reports=$3
 model=corei7_skylake_x
@@ -13,14 +14,16 @@ for candidate in /usr/share/vgabios/vgabios.bin /usr/share/bochs/VGABIOS-lgpl-la
   /usr/local/share/bochs/VGABIOS-lgpl-latest; do
   [ ! -e "$candidate" ] || vga=$candidate
 done
+# Bochs splits paths at spaces, so it is run where its files are, and sees their names alone.
 mkdir -p "$work"
-disk=$work/disk.img
-serial=$work/serial.txt
+cd "$work"
+disk=disk.img
+serial=serial.txt
 rm -f "$serial" "$disk.lock"
 # a disk of 4 cylinders, 16 heads, 63 sectors
 dd if=/dev/zero of="$disk" bs=512 count=4032 2>/dev/null
 dd if="$image" of="$disk" conv=notrunc 2>/dev/null
-cat > "$work/bochsrc.txt" <<END
+cat > bochsrc.txt <<END
 cpu: model=$model, count=1, ips=200000000, reset_on_triple_fault=0
 memory: guest=256, host=256
 romimage: file=$bios
@@ -29,26 +32,26 @@ boot: disk
 ata0-master: type=disk, path="$disk", mode=flat, cylinders=4, heads=16, spt=63
 com1: enabled=1, mode=file, dev="$serial"
 display_library: term
-log: $work/bochs.log
+log: bochs.log
 panic: action=fatal
 error: action=report
 info: action=ignore
 debug: action=ignore
 END
-echo c > "$work/continue"
+echo c > continue
 # builds with the debugger wait for "c"; the others do not know -rc
 options=
-if bochs --help 2>&1 | grep -q -- '-rc'; then options="-rc $work/continue"; fi
+if bochs --help 2>&1 | grep -q -- '-rc'; then options="-rc continue"; fi
 TERM=${TERM:-xterm}
 export TERM
 [ "$TERM" != dumb ] || TERM=xterm
-timeout 600 script -qec "bochs -q -f '$work/bochsrc.txt' $options" /dev/null > "$work/screen.txt" 2>&1 < /dev/null || true
-[ -e "$serial" ] || { echo "FAILED: Bochs printed nothing:"; tail -n 20 "$work/bochs.log"; exit 1; }
+timeout 600 script -qec "bochs -q -f bochsrc.txt $options" /dev/null > screen.txt 2>&1 < /dev/null || true
+[ -e "$serial" ] || { echo "FAILED: Bochs printed nothing:"; tail -n 20 bochs.log; exit 1; }
 tr -d '\r' < "$serial"
 status=0
 # exactly the failure that the image reports on purpose
 [ "$(grep -c '^FAILED' "$serial")" -eq 1 ] || { echo "FAILED: expected one failure, on purpose"; status=1; }
-grep -q '^end' "$serial" || { echo "FAILED: the run did not reach its end"; tail -n 5 "$work/bochs.log"; status=1; }
+grep -q '^end' "$serial" || { echo "FAILED: the run did not reach its end"; tail -n 5 bochs.log; status=1; }
 comparisons=$(sed -n 's/^tier avx512 executed: \([0-9]*\) .*/\1/p' "$serial")
 [ "${comparisons:-0}" -gt 500000 ] || { echo "FAILED: AVX-512 was not executed"; status=1; }
 [ $status -ne 0 ] || echo "C tests of tier avx512 in Bochs as $model, seed 1, comparisons: $comparisons" >> "$reports"
