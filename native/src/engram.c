@@ -276,6 +276,11 @@ int engram_gate(int tier, const struct engram_gate_weights *gate, const float *k
   }
   int branches = gate->branches;
   int64_t hidden = gate->hidden;
+  const uint8_t *end = stream; /* behind the last element */
+  if (tokens > 0) {
+    end += (tokens - 1) * token_stride + (branches - 1) * branch_stride;
+    end += hidden * engram_type_bytes(type);
+  }
   for (int64_t token = 0; token < tokens; token++) {
     const float *keys = kv + token * (branches + 1) * hidden;
     const float *value = keys + branches * hidden;
@@ -288,9 +293,9 @@ int engram_gate(int tier, const struct engram_gate_weights *gate, const float *k
         int last = branch + 1 == branches; /* the value lies before the next token's keys */
         const float *next = !last ? key + hidden : token + 1 < tokens ? value + hidden : key;
         double sums[3];
-        k->gate_sums(gate->product + branch * hidden, key, at, type, hidden, sums);
+        k->gate_sums(gate->product + branch * hidden, key, at, type, hidden, end, sums);
         result = gate_of(gate, sums);
-        k->gate_apply(result, value, at, type, hidden, branch_gated, next);
+        k->gate_apply(result, value, at, type, hidden, branch_gated, next, end);
       } else if (branch_gated) {
         __builtin_memset(branch_gated, 0, (size_t)hidden * sizeof(float));
       }

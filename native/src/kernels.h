@@ -27,11 +27,11 @@ struct engram_kernels {
   int (*nan_free)(const uint8_t *codes, int64_t count);
   /* one token and branch; returns the sums of squares of stream and key, and their dot product */
   void (*gate_sums)(const float *product, const float *key, const void *stream, int type,
-                    int64_t hidden, double sums[3]);
+                    int64_t hidden, const void *end, double sums[3]);
   /* stream += gate * value, or gated = gate * value if that is given; next_key is what the next
-     sums take, and may be asked for meanwhile */
+     sums take, and may be asked for meanwhile; no stream lies at or behind end */
   void (*gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,
-                     float *gated, const float *next_key);
+                     float *gated, const float *next_key, const void *end);
   void (*conv_norm)(const float *gated, const float *norm, float eps, int64_t hidden, float *out);
   void (*conv_taps)(const struct engram_conv_weights *conv, const float *gated, const float *window,
                     int64_t channels, float *delta);
@@ -65,9 +65,9 @@ void engram_scalar_project(const struct engram_linear *linear, const float *in, 
                            int first, int count, float *out, int64_t out_stride);
 int engram_scalar_nan_free(const uint8_t *codes, int64_t count);
 void engram_scalar_gate_sums(const float *product, const float *key, const void *stream, int type,
-                             int64_t hidden, double sums[3]);
+                             int64_t hidden, const void *end, double sums[3]);
 void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,
-                              int64_t hidden, float *gated, const float *next_key);
+                              int64_t hidden, float *gated, const float *next_key, const void *end);
 void engram_scalar_conv_norm(const float *gated, const float *norm, float eps, int64_t hidden,
                              float *out);
 void engram_scalar_conv_taps(const struct engram_conv_weights *conv, const float *gated,

@@ -7,7 +7,8 @@ static float load(const void *stream, int type, int64_t i) {
 }
 
 void engram_scalar_gate_sums(const float *product, const float *key, const void *stream, int type,
-                             int64_t hidden, double sums[3]) {
+                             int64_t hidden, const void *end, double sums[3]) {
+  (void)end;
   double streams = 0;
   double keys = 0;
   double dot = 0;
@@ -24,8 +25,10 @@ void engram_scalar_gate_sums(const float *product, const float *key, const void 
 }
 
 void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,
-                              int64_t hidden, float *gated, const float *next_key) {
+                              int64_t hidden, float *gated, const float *next_key,
+                              const void *end) {
   (void)next_key;
+  (void)end;
   uint8_t *data = stream;
   for (int64_t i = 0; i < hidden; i++) {
     float product = gate * engram_load_float(value + i);

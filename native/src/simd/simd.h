@@ -43,9 +43,9 @@ void TIER(project)(const struct engram_linear *linear, const float *in, int64_t 
                    int count, float *out, int64_t out_stride);
 int TIER(nan_free)(const uint8_t *codes, int64_t count);
 void TIER(gate_sums)(const float *product, const float *key, const void *stream, int type,
-                     int64_t hidden, double sums[3]);
+                     int64_t hidden, const void *end, double sums[3]);
 void TIER(gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,
-                      float *gated, const float *next_key);
+                      float *gated, const float *next_key, const void *end);
 void TIER(conv_norm)(const float *gated, const float *norm, float eps, int64_t hidden, float *out);
 void TIER(conv_taps)(const struct engram_conv_weights *conv, const float *gated,
                      const float *window, int64_t channels, float *delta);
