@@ -6,25 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import ai.djl.Model;
-import ai.djl.inference.Predictor;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
-import ai.djl.nn.AbstractBlock;
 import ai.djl.nn.Block;
-import ai.djl.nn.Parameter;
-import ai.djl.nn.core.Embedding;
-import ai.djl.nn.core.Linear;
 import ai.djl.training.ParameterStore;
-import ai.djl.training.initializer.NormalInitializer;
-import ai.djl.translate.Batchifier;
-import ai.djl.translate.TranslateException;
-import ai.djl.translate.Translator;
-import ai.djl.translate.TranslatorContext;
-import ai.djl.util.PairList;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.hf.EngramDirectory;
@@ -36,7 +24,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -171,114 +158,5 @@ final class EngramBlockTest {
         UnsupportedOperationException.class,
         () -> block.forward(new ParameterStore(manager, false), inputs, true));
     assertThrows(java.util.NoSuchElementException.class, () -> new EngramBlock(engram, 2));
-  }
-
-  /** Embedding, Engram, linear: a model of DJL's blocks, with or without Engram in it. */
-  private static final class SmallNet extends AbstractBlock {
-    private final Block embedding = addChildBlock("embedding", new Embeddings());
-    private final @Nullable Block engram;
-    private final Block linear = addChildBlock("linear", Linear.builder().setUnits(8).build());
-
-    SmallNet(@Nullable EngramBlock engram) {
-      this.engram = engram == null ? null : addChildBlock("engram", engram);
-    }
-
-    @Override
-    protected void initializeChildBlocks(NDManager own, DataType type, Shape... shapes) {
-      embedding.initialize(own, type, shapes);
-      linear.initialize(own, type, new Shape(1, HIDDEN));
-    }
-
-    @Override
-    protected NDList forwardInternal(
-        ParameterStore store,
-        NDList inputs,
-        boolean training,
-        @Nullable PairList<String, Object> parameters) {
-      NDList hidden = embedding.forward(store, inputs, training);
-      if (engram != null) {
-        hidden = engram.forward(store, new NDList(inputs.get(0), hidden.get(0)), training);
-      }
-      return linear.forward(store, hidden, training);
-    }
-
-    @Override
-    public Shape[] getOutputShapes(Shape[] inputs) {
-      return new Shape[] {new Shape(inputs[0].get(0), inputs[0].get(1), 8)};
-    }
-  }
-
-  private static final class Embeddings extends AbstractBlock {
-    private final Parameter weight =
-        addParameter(Parameter.builder().setName("weight").setType(Parameter.Type.WEIGHT).build());
-
-    @Override
-    protected void prepare(Shape[] shapes) {
-      weight.setShape(new Shape(ByteTokenizer.SIZE, HIDDEN));
-    }
-
-    @Override
-    protected NDList forwardInternal(
-        ParameterStore store,
-        NDList inputs,
-        boolean training,
-        @Nullable PairList<String, Object> parameters) {
-      NDArray ids = inputs.singletonOrThrow();
-      NDArray rows = store.getValue(weight, ids.getDevice(), training);
-      return Embedding.embedding(ids, rows, ai.djl.ndarray.types.SparseFormat.DENSE);
-    }
-
-    @Override
-    public Shape[] getOutputShapes(Shape[] inputs) {
-      return new Shape[] {inputs[0].addAll(new Shape(HIDDEN))};
-    }
-  }
-
-  /** Ids in, the last token's outputs out. */
-  private static final class LastToken implements Translator<int[], float[]> {
-    @Override
-    public NDList processInput(TranslatorContext context, int[] ids) {
-      return new NDList(context.getNDManager().create(ids, new Shape(1, ids.length)));
-    }
-
-    @Override
-    public float[] processOutput(TranslatorContext context, NDList list) {
-      return list.singletonOrThrow().get("0, -1").toFloatArray();
-    }
-
-    @Override
-    public @Nullable Batchifier getBatchifier() {
-      return null;
-    }
-  }
-
-  @Test
-  void runsInAModelAndATranslator() throws IOException, TranslateException {
-    try (EngramModel single = open(1);
-        Model with = Model.newInstance("with", "PyTorch");
-        Model without = Model.newInstance("without", "PyTorch")) {
-      SmallNet net = new SmallNet(new EngramBlock(single, 1));
-      net.setInitializer(new NormalInitializer(1f), Parameter.Type.WEIGHT);
-      net.initialize(manager, DataType.FLOAT32, new Shape(1, 7));
-      with.setBlock(net);
-      SmallNet plain = new SmallNet(null);
-      plain.setInitializer(new NormalInitializer(1f), Parameter.Type.WEIGHT);
-      plain.initialize(manager, DataType.FLOAT32, new Shape(1, 7));
-      for (int i = 0; i < plain.getParameters().size(); i++) {
-        NDArray weight = net.getParameters().valueAt(i).getArray();
-        weight.copyTo(plain.getParameters().valueAt(i).getArray());
-      }
-      without.setBlock(plain);
-      int[] ids = ids(7, 9);
-      try (Predictor<int[], float[]> one = with.newPredictor(new LastToken());
-          Predictor<int[], float[]> other = without.newPredictor(new LastToken())) {
-        float[] memory = one.predict(ids);
-        assertEquals(8, memory.length);
-        assertFalse(Arrays.equals(memory, other.predict(ids)));
-        assertArrayEquals(memory, one.predict(ids));
-        ids[0] = ids[0] == 3 ? 4 : 3; // out of the reach of the last token's n-grams
-        assertArrayEquals(memory, one.predict(ids));
-      }
-    }
   }
 }

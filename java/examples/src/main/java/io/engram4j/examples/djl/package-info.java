@@ -1,0 +1,5 @@
+/** A model of DJL's blocks with Engram in it, used through a translator. */
+@NullMarked
+package io.engram4j.examples.djl;
+
+import org.jspecify.annotations.NullMarked;
