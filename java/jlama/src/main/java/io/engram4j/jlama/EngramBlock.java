@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 /** A block of Jlama's with Engram before it. */
 final class EngramBlock extends TransformerBlock {
+  private final int index;
   private final @Nullable EngramLayer layer;
   private final EngramHook hook;
   private final TransformerBlock inner;
@@ -22,6 +23,7 @@ final class EngramBlock extends TransformerBlock {
       @Nullable EngramLayer layer,
       EngramHook hook,
       TransformerBlock inner) {
+    this.index = index;
     this.layer = layer;
     this.hook = hook;
     this.inner = inner;
@@ -44,7 +46,7 @@ final class EngramBlock extends TransformerBlock {
       int position,
       KvBuffer buffer,
       Optional<Consumer<List<AbstractTensor>>> reducer) {
-    hook.before(layer, hidden, buffer);
+    hook.before(index, layer, hidden, position, buffer);
     return inner.forward(hidden, position, buffer, reducer);
   }
 }

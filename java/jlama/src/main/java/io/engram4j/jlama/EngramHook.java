@@ -4,14 +4,16 @@ import com.github.tjake.jlama.model.AbstractModel;
 import com.github.tjake.jlama.model.TransformerBlock;
 import com.github.tjake.jlama.model.functions.EmbedInput;
 import com.github.tjake.jlama.safetensors.Config;
-import com.github.tjake.jlama.safetensors.DType;
 import com.github.tjake.jlama.tensor.AbstractTensor;
 import com.github.tjake.jlama.tensor.KvBufferCache.KvBuffer;
+import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.WeakReference;
 import java.util.Collections;
 import java.util.Map;
 import java.util.WeakHashMap;
@@ -21,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Where Engram meets a model of Jlama's. Ids are known only where they become embeddings, the
  * session (its key-value buffer) only in the blocks; one thread does both in a step, so the ids
- * wait in between in a variable of the thread.
+ * wait in between in a variable of the thread. A session is its ids, a thread has a step's memory.
  */
 final class EngramHook {
   private final EngramModel engram;
@@ -29,27 +31,41 @@ final class EngramHook {
       Collections.synchronizedMap(new WeakHashMap<>()); // buffers are equal only to themselves
 
   @SuppressWarnings("ThreadLocalUsage") // one per model: a thread may run several in turns
-  private final ThreadLocal<@Nullable Step> steps = new ThreadLocal<>();
+  private final ThreadLocal<Step> steps;
 
   private volatile boolean enabled = true;
   private volatile @Nullable Executor executor;
 
-  /** Tokens on their way through the blocks; {@code sequence} once the first block knows it. */
+  /** The tokens that a thread has on their way through the blocks. */
   private static final class Step {
-    final int[] ids;
-    final int position;
-    @Nullable EngramSequence sequence;
+    final EngramBatch batch;
+    int[] ids = {};
+    int position;
+    boolean begun = true; // nothing waits for the first block
+    @Nullable WeakReference<KvBuffer> buffer;
 
-    Step(int[] ids, int position) {
-      this.ids = ids;
-      this.position = position;
+    Step(EngramBatch batch) {
+      this.batch = batch;
+    }
+
+    void await(int[] next, int at) {
+      ids = next;
+      position = at;
+      begun = false;
+      buffer = null;
+    }
+
+    boolean goesOn(KvBuffer other) {
+      return buffer != null && buffer.get() == other;
     }
   }
 
   EngramHook(EngramModel engram, Config config) {
     this.engram = engram;
+    this.steps = ThreadLocal.withInitial(() -> new Step(engram.newBatch()));
     expect("branches", engram.config().branches(), "residual streams", 1);
     expect("hidden size", engram.config().hiddenSize(), "embedding length", config.embeddingLength);
+    expect("kernel of the convolution", engram.config().convKernel(), "room for one of", 0);
     if (engram.map().size() < config.vocabularySize) {
       throw new IllegalArgumentException(
           "Jlama's model has a vocabulary of "
@@ -90,13 +106,13 @@ final class EngramHook {
     return new EmbedInput() {
       @Override
       public AbstractTensor<?, ?> inputTokenToEmbedding(int id, int position) {
-        steps.set(new Step(new int[] {id}, position));
+        steps.get().await(new int[] {id}, position);
         return inner.inputTokenToEmbedding(id, position);
       }
 
       @Override
       public AbstractTensor<?, ?> batchInputsToEmbeddings(int[] ids, int position) {
-        steps.set(new Step(ids.clone(), position));
+        steps.get().await(ids.clone(), position);
         return inner.batchInputsToEmbeddings(ids, position);
       }
     };
@@ -113,28 +129,37 @@ final class EngramHook {
   }
 
   /** Runs before a block. */
-  void before(@Nullable EngramLayer layer, AbstractTensor<?, ?> hidden, KvBuffer buffer) {
+  void before(
+      int block,
+      @Nullable EngramLayer layer,
+      AbstractTensor<?, ?> hidden,
+      int position,
+      KvBuffer buffer) {
     Step step = steps.get();
-    if (step == null || step.ids.length != hidden.shape().first()) {
+    int rows = hidden.shape().first();
+    boolean known = block == 0 ? !step.begun : step.goesOn(buffer);
+    if (!known || step.ids.length != rows || step.position != position) {
       throw new IllegalStateException(
-          "a block was given "
-              + hidden.shape().first()
-              + " embeddings that were not made of token ids just before; Engram needs the ids");
+          "block "
+              + block
+              + " was given "
+              + rows
+              + " embeddings at position "
+              + position
+              + " that this thread has not made of token ids just before; Engram needs the ids");
     }
-    EngramSequence sequence = step.sequence;
-    if (sequence == null) {
-      sequence = advance(step, buffer);
-      step.sequence = sequence;
+    if (block == 0) {
+      advance(step, buffer);
     }
     if (layer != null && enabled) {
-      layer.apply(sequence, step.ids.length, stream(hidden));
+      layer.apply(step.batch, stream(hidden));
     }
   }
 
   /**
    * Appends a step's tokens to their session's, after taking back what lies behind its position.
    */
-  private EngramSequence advance(Step step, KvBuffer buffer) {
+  private void advance(Step step, KvBuffer buffer) {
     EngramSequence sequence = sequences.computeIfAbsent(buffer, ignored -> engram.newSequence());
     if (step.position > sequence.length()) {
       throw new IllegalStateException(
@@ -146,20 +171,18 @@ final class EngramHook {
     }
     sequence.truncate(step.position);
     sequence.append(step.ids);
+    step.begun = true;
+    step.buffer = new WeakReference<>(buffer);
+    step.batch.clear().add(sequence, step.position, step.ids.length);
     Executor ahead = executor;
     if (ahead != null && enabled) {
-      sequence.prefetch(step.ids.length, ahead);
+      step.batch.prefetch(ahead);
     }
-    return sequence;
   }
 
   private static HiddenStream stream(AbstractTensor<?, ?> hidden) {
-    int width = hidden.shape().last();
-    Dtype dtype = hidden.dType() == DType.BF16 ? Dtype.BF16 : Dtype.F32;
-    if (hidden.dType() != DType.BF16 && hidden.dType() != DType.F32) {
-      throw new IllegalArgumentException("hidden states are F32 or BF16, not " + hidden.dType());
-    }
     long start = hidden.getMemorySegmentOffset(hidden.getOffset(0, 0));
-    return HiddenStream.of(hidden.getMemorySegment().asSlice(start), dtype, 1, width);
+    MemorySegment data = hidden.getMemorySegment().asSlice(start);
+    return HiddenStream.of(data, Dtype.F32, 1, hidden.shape().last());
   }
 }

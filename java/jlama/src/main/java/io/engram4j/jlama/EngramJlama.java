@@ -17,9 +17,10 @@ import java.util.concurrent.Executor;
  * run in batches, tokens one by one, sessions are cut back and go on; Engram follows by the ids
  * that the model is given and the positions at which it is given them.
  *
- * <p>The families are those of Jlama that have a {@code LlamaModel} beneath: Llama, Mistral, Qwen2
- * and Gemma2. As they have one residual stream, the Engram model has one branch. Its tensors lie in
- * a directory of their own, since Jlama maps no tensor above 2 GiB.
+ * <p>Of Jlama's families it takes Llama, Mistral, Qwen2 and Gemma2. As they have one residual
+ * stream, the Engram model has one branch; and no convolution, which could not follow how far Jlama
+ * takes sessions back. Its tensors lie in a directory of their own, since Jlama maps no tensor
+ * above 2 GiB.
  *
  * <p>As thread-safe as Jlama: several threads may generate in sessions of their own.
  */
@@ -33,20 +34,21 @@ public final class EngramJlama implements AutoCloseable {
   }
 
   /**
-   * Loads a model of Jlama's and puts Engram's layers into it.
+   * Loads a model of Jlama's and puts Engram's layers into it. Hidden states are float32: Jlama
+   * 0.8.4 copies only half of each embedding in BF16.
    *
    * @param directory of the model, with config.json, tokenizer.json and safetensors
    * @param engram stays the caller's, and open as long as this is used
-   * @param working type of the hidden states, F32 or BF16
    * @param quantized type to which activations are quantized before products, such as I8
    * @throws IOException if a file cannot be read
    * @throws IllegalArgumentException if the family is not among those supported, or if width,
    *     branches or layers of both models do not fit
    */
-  public static EngramJlama load(Path directory, EngramModel engram, DType working, DType quantized)
+  public static EngramJlama load(Path directory, EngramModel engram, DType quantized)
       throws IOException {
     Path config = directory.resolve("config.json");
     ModelType family = SafeTensorSupport.detectModel(config.toFile());
+    Families.require(family);
     Config read = JsonSupport.om.readValue(config.toFile(), family.configClass);
     EngramHook hook = new EngramHook(engram, read);
     Tokenizer tokenizer;
@@ -57,7 +59,7 @@ public final class EngramJlama implements AutoCloseable {
     }
     Families.Parts parts =
         new Families.Parts(
-            read, SafeTensorSupport.loadWeights(directory.toFile()), tokenizer, working, quantized);
+            read, SafeTensorSupport.loadWeights(directory.toFile()), tokenizer, quantized);
     return new EngramJlama(Families.load(family, hook, parts), hook);
   }
 

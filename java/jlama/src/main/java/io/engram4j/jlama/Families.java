@@ -13,7 +13,9 @@ import com.github.tjake.jlama.safetensors.Config;
 import com.github.tjake.jlama.safetensors.DType;
 import com.github.tjake.jlama.safetensors.WeightLoader;
 import com.github.tjake.jlama.safetensors.tokenizer.Tokenizer;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Jlama's families with a hook where tokens become embeddings and one before each block. Jlama
@@ -23,8 +25,18 @@ final class Families {
   private Families() {}
 
   /** What Jlama's constructors take. */
-  record Parts(
-      Config config, WeightLoader weights, Tokenizer tokenizer, DType working, DType quantized) {}
+  record Parts(Config config, WeightLoader weights, Tokenizer tokenizer, DType quantized) {}
+
+  private static final Set<ModelType> KNOWN =
+      EnumSet.of(ModelType.LLAMA, ModelType.MISTRAL, ModelType.QWEN2, ModelType.GEMMA2);
+
+  /** Refuses a family before any of its files is mapped. */
+  static void require(ModelType family) {
+    if (!KNOWN.contains(family)) {
+      throw new IllegalArgumentException(
+          "Engram goes into Jlama's families " + KNOWN + ", not into " + family);
+    }
+  }
 
   static AbstractModel load(ModelType family, EngramHook hook, Parts parts) {
     return switch (family) {
@@ -32,9 +44,7 @@ final class Families {
       case MISTRAL -> new Mistral(hook, parts);
       case QWEN2 -> new Qwen2(hook, parts);
       case GEMMA2 -> new Gemma2(hook, parts);
-      default ->
-          throw new IllegalArgumentException(
-              "Engram goes into Jlama's LLAMA, MISTRAL, QWEN2 and GEMMA2, not into " + family);
+      default -> throw new IllegalArgumentException(family.toString()); // refused before
     };
   }
 
@@ -48,7 +58,7 @@ final class Families {
           parts.config(),
           parts.weights(),
           parts.tokenizer(),
-          parts.working(),
+          DType.F32,
           parts.quantized(),
           Optional.empty());
     }
@@ -74,7 +84,7 @@ final class Families {
           parts.config(),
           parts.weights(),
           parts.tokenizer(),
-          parts.working(),
+          DType.F32,
           parts.quantized(),
           Optional.empty());
     }
@@ -100,7 +110,7 @@ final class Families {
           parts.config(),
           parts.weights(),
           parts.tokenizer(),
-          parts.working(),
+          DType.F32,
           parts.quantized(),
           Optional.empty());
     }
@@ -126,7 +136,7 @@ final class Families {
           parts.config(),
           parts.weights(),
           parts.tokenizer(),
-          parts.working(),
+          DType.F32,
           parts.quantized(),
           Optional.empty());
     }

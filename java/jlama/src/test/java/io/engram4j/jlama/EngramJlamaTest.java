@@ -17,17 +17,21 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.tck.ByteTokenizer;
+import io.engram4j.tck.Golden;
 import io.engram4j.tck.RandomLlama;
 import io.engram4j.tck.RandomModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -54,7 +58,7 @@ final class EngramJlamaTest {
   }
 
   private static EngramJlama load(EngramModel engram) throws IOException {
-    return EngramJlama.load(llama, engram, DType.F32, DType.F32);
+    return EngramJlama.load(llama, engram, DType.F32);
   }
 
   private static AbstractModel plain() {
@@ -155,11 +159,43 @@ final class EngramJlamaTest {
     }
   }
 
+  /** Jlama runs prompts in batches of 256. */
+  @Test
+  void longPromptsAndSeveralThreadsAreTheSame() throws Exception {
+    try (ExecutorService threads = Executors.newFixedThreadPool(3);
+        EngramModel engram = EngramDirectory.open(engram(HIDDEN, 1, 1, 3));
+        EngramJlama jlama = load(engram);
+        KvBufferCache buffers = new KvBufferCache(jlama.model())) {
+      AbstractModel model = jlama.model();
+      int[] ids = new SplittableRandom(4).ints(300, 3, ByteTokenizer.SIZE).toArray();
+      float[] whole = floats(model.batchForward(ids, 0, buffers.getEphemeralKvBuffer()));
+      KvBuffer buffer = buffers.getEphemeralKvBuffer();
+      float[] one = {};
+      for (int i = 0; i < ids.length; i++) {
+        one = floats(model.forward(ids[i], i, buffer, Optional.empty()));
+      }
+      assertEquals(44 * HIDDEN, whole.length); // those of the last batch
+      float[] last = Arrays.copyOfRange(whole, whole.length - HIDDEN, whole.length);
+      assertArrayEquals(last, one, 2e-4f);
+      List<Future<float[]>> running = new ArrayList<>();
+      for (int i = 0; i < 6; i++) {
+        running.add(
+            threads.submit(
+                () -> floats(model.batchForward(ids, 0, buffers.getEphemeralKvBuffer()))));
+      }
+      for (Future<float[]> each : running) {
+        assertArrayEquals(whole, each.get());
+      }
+    }
+  }
+
   @Test
   void whatDoesNotFitIsRefused() throws IOException {
     assertRefused(engram(HIDDEN, 2, 1), "branches is 2", "streams 1");
     assertRefused(engram(96, 1, 1), "hidden size is 96", "length 64");
     assertRefused(engram(HIDDEN, 1, 1, 4), "layer 4", "4 layers");
+    Golden.extract(directory.resolve("golden"));
+    assertRefused(directory.resolve("golden/mini-paper"), "branches is 4");
   }
 
   private static void assertRefused(Path engramDirectory, String... parts) throws IOException {
@@ -185,6 +221,13 @@ final class EngramJlamaTest {
       AbstractTensor<?, ?> three = model.makeDenseTensor(3, HIDDEN);
       assertThrows(
           IllegalStateException.class, () -> model.forward(three, 0, buffer, Optional.empty()));
+      model.forward(5, 0, buffer, Optional.empty()).close();
+      AbstractTensor<?, ?> one = model.makeDenseTensor(1, HIDDEN); // as many as before, not its ids
+      assertThrows(
+          IllegalStateException.class, () -> model.forward(one, 0, buffer, Optional.empty()));
+      KvBuffer other = buffers.getEphemeralKvBuffer();
+      assertThrows(
+          IllegalStateException.class, () -> model.forward(one, 0, other, Optional.empty()));
     }
   }
 }

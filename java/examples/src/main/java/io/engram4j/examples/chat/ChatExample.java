@@ -29,7 +29,7 @@ public final class ChatExample {
     Path memory =
         args.length > 1 ? Path.of(args[1]) : makeEngram(Files.createTempDirectory("engram"));
     try (EngramModel engram = EngramDirectory.open(memory);
-        EngramJlama jlama = EngramJlama.load(llama, engram, DType.F32, DType.F32)) {
+        EngramJlama jlama = EngramJlama.load(llama, engram, DType.F32)) {
       ChatModel chat = new EngramChatModel(jlama, 0.7f, 128);
       System.out.println(chat.chat("What is the capital of France?"));
     }

@@ -25,7 +25,7 @@ final class ChatExampleTest {
     ChatExample.makeLlama(llama);
     ChatExample.makeEngram(memory);
     try (EngramModel engram = EngramDirectory.open(memory);
-        EngramJlama jlama = EngramJlama.load(llama, engram, DType.F32, DType.F32)) {
+        EngramJlama jlama = EngramJlama.load(llama, engram, DType.F32)) {
       EngramChatModel chat = new EngramChatModel(jlama, 0, 100);
       String answer = chat.chat("What is the capital of France?");
       assertFalse(answer.isBlank());
