@@ -16,6 +16,7 @@ import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -36,8 +37,8 @@ import org.jspecify.annotations.Nullable;
  * taking back is passing fewer ids. The paper's convolution looks back on hidden states, so with it
  * {@code tokens} is {@code length}. There are no parameters and no gradients: it is for inference.
  *
- * <p>Arrays of any engine on the CPU work; memory is copied once. Thread-safe. The Engram model
- * stays the caller's.
+ * <p>Hidden states are copied, as DJL's arrays are not shared; the result belongs to their manager.
+ * Tested with PyTorch on the CPU. Thread-safe. The Engram model stays the caller's.
  */
 public final class EngramBlock extends AbstractBlock {
   private final EngramModel model;
@@ -66,27 +67,46 @@ public final class EngramBlock extends AbstractBlock {
     requireTwo(inputs.size());
     NDArray ids = inputs.get(0);
     NDArray hidden = inputs.get(1);
-    requireFloat(hidden.getDataType());
+    requireTypes(ids.getDataType(), hidden.getDataType());
     check(ids.getShape(), hidden.getShape());
-    NDManager manager = hidden.getManager();
-    NDArray wide = hidden.toType(DataType.FLOAT32, false); // exact
-    // of the manager's, so that an array may lie in it
-    ByteBuffer data = manager.allocateDirect(Math.toIntExact(hidden.size() * Float.BYTES));
-    data.put(wide.toByteBuffer()).rewind();
-    HiddenStream stream =
-        HiddenStream.of(
-            MemorySegment.ofBuffer(data),
-            Dtype.F32,
-            model.config().branches(),
-            model.config().hiddenSize());
-    layer.apply(batch(ids, Math.toIntExact(hidden.getShape().get(1))), stream);
-    NDArray updated = manager.create(data, hidden.getShape(), DataType.FLOAT32);
-    return new NDList(updated.toType(hidden.getDataType(), false));
+    try (NDManager own = hidden.getManager().newSubManager()) {
+      // of a manager's, so that an array may lie in it
+      ByteBuffer data = own.allocateDirect(bytes(hidden));
+      NDArray wide = hidden.toType(DataType.FLOAT32, true); // exact
+      wide.attach(own);
+      data.put(wide.toByteBuffer()).rewind();
+      layer.apply(batch(ids, Math.toIntExact(hidden.getShape().get(1))), stream(data));
+      NDArray updated = own.create(data, hidden.getShape(), DataType.FLOAT32);
+      NDArray result = updated.toType(hidden.getDataType(), true);
+      result.attach(hidden.getManager());
+      return new NDList(result);
+    }
+  }
+
+  private static int bytes(NDArray hidden) {
+    long bytes = hidden.size() * Float.BYTES;
+    if (bytes > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          "hidden states "
+              + hidden.getShape()
+              + " take "
+              + bytes
+              + " bytes in float32, but a buffer of DJL's ends at "
+              + Integer.MAX_VALUE);
+    }
+    return (int) bytes;
+  }
+
+  private HiddenStream stream(ByteBuffer data) {
+    return HiddenStream.of(
+        MemorySegment.ofBuffer(data),
+        Dtype.F32,
+        model.config().branches(),
+        model.config().hiddenSize());
   }
 
   private EngramBatch batch(NDArray ids, int tokens) {
     int length = Math.toIntExact(ids.getShape().get(1));
-    int[] all = ids.toType(DataType.INT32, false).toIntArray();
     boolean whole = layer.weights().conv() != null;
     if (whole && tokens != length) {
       throw new IllegalArgumentException(
@@ -97,6 +117,7 @@ public final class EngramBlock extends AbstractBlock {
     }
     // what lies further back does not reach the hash
     int from = Math.max(0, length - tokens - model.config().maxNgram() + 1);
+    int[] all = ints(ids);
     EngramBatch batch = model.newBatch();
     for (int row = 0; row < ids.getShape().get(0); row++) {
       EngramSequence sequence = model.newSequence();
@@ -106,9 +127,19 @@ public final class EngramBlock extends AbstractBlock {
     return batch;
   }
 
-  private static void requireFloat(DataType type) {
-    if (type != DataType.FLOAT32 && type != DataType.FLOAT16) {
-      throw new IllegalArgumentException("hidden states are FLOAT32 or FLOAT16, not " + type);
+  private static int[] ints(NDArray ids) {
+    if (ids.getDataType() == DataType.INT32) {
+      return ids.toIntArray();
+    }
+    return Arrays.stream(ids.toLongArray()).mapToInt(Math::toIntExact).toArray();
+  }
+
+  private static void requireTypes(DataType ids, DataType hidden) {
+    if (ids != DataType.INT32 && ids != DataType.INT64) {
+      throw new IllegalArgumentException("token ids are INT32 or INT64, not " + ids);
+    }
+    if (hidden != DataType.FLOAT32 && hidden != DataType.FLOAT16) {
+      throw new IllegalArgumentException("hidden states are FLOAT32 or FLOAT16, not " + hidden);
     }
   }
 

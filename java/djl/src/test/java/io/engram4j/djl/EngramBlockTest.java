@@ -17,6 +17,7 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.tck.ByteTokenizer;
+import io.engram4j.tck.Golden;
 import io.engram4j.tck.RandomModel;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -129,6 +130,49 @@ final class EngramBlockTest {
   }
 
   @Test
+  void lastTokensOfSeveralRows() {
+    int length = 11;
+    NDArray ids = manager.create(ids(3 * length, 8), new Shape(3, length));
+    NDArray hidden =
+        manager.create(floats(3 * length * 2 * HIDDEN), new Shape(3, length, 2, HIDDEN));
+    EngramBlock block = new EngramBlock(engram, 3);
+    NDArray whole = run(block, manager, ids, hidden);
+    for (int tokens : new int[] {1, 2, 5}) {
+      String last = ":, " + (length - tokens) + ":";
+      NDArray part = run(block, manager, ids, hidden.get(last));
+      assertArrayEquals(whole.get(last).toFloatArray(), part.toFloatArray());
+    }
+  }
+
+  /** The paper's form, with its convolution, from the golden files. */
+  @Test
+  void convolutionsSeeTheWholeSequence() throws IOException {
+    Golden.extract(directory.resolve("golden"));
+    try (EngramModel paper = EngramDirectory.open(directory.resolve("golden/mini-paper"))) {
+      int length = 14;
+      int branches = paper.config().branches();
+      int size = paper.config().hiddenSize();
+      int[] all = new SplittableRandom(1).ints(2 * length, 0, paper.map().size()).toArray();
+      float[] hidden = floats(2 * length * branches * size);
+      EngramBlock block = new EngramBlock(paper, 1);
+      NDArray ids = manager.create(all, new Shape(2, length));
+      NDArray in = manager.create(hidden, new Shape(2, length, branches, size));
+      float[] expected = hidden.clone();
+      for (int row = 0; row < 2; row++) {
+        EngramSequence sequence = paper.newSequence();
+        sequence.append(all, row * length, length);
+        int from = row * length * branches * size;
+        float[] own = Arrays.copyOfRange(expected, from, from + length * branches * size);
+        paper.layer(1).apply(sequence, length, own);
+        System.arraycopy(own, 0, expected, from, own.length);
+      }
+      assertArrayEquals(expected, run(block, manager, ids, in).toFloatArray());
+      NDArray last = in.get(":, 5:");
+      assertThrows(IllegalArgumentException.class, () -> run(block, manager, ids, last));
+    }
+  }
+
+  @Test
   void shapesAreChecked() {
     EngramBlock block = new EngramBlock(engram, 1);
     Shape ids = new Shape(1, 4);
@@ -153,6 +197,11 @@ final class EngramBlockTest {
     IllegalArgumentException refused =
         assertThrows(IllegalArgumentException.class, () -> run(block, manager, four, half));
     assertTrue(String.valueOf(refused.getMessage()).contains("float64"));
+    NDArray states = manager.ones(new Shape(1, 4, 2, HIDDEN));
+    NDArray fractions = four.toType(DataType.FLOAT32, true);
+    assertThrows(IllegalArgumentException.class, () -> run(block, manager, fractions, states));
+    NDArray large = manager.create(new long[] {5, 6, 7, (1L << 32) + 5}, ids);
+    assertThrows(ArithmeticException.class, () -> run(block, manager, large, states));
     NDList inputs = new NDList(four, manager.ones(new Shape(1, 4, 2, HIDDEN)));
     assertThrows(
         UnsupportedOperationException.class,

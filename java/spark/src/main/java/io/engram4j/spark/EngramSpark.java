@@ -30,8 +30,9 @@ import scala.collection.Seq;
  * What is computed is what the library computes, document by document; a document's look-back ends
  * at its own beginning.
  *
- * <p>A corpus is a data set with a column of token ids, {@code array<int>}. Workers need this
- * library on their class path, and nothing else: configuration and map are broadcast.
+ * <p>A corpus is a data set with a column of token ids, {@code array<int>} or {@code
+ * array<bigint>}; a null document gives null, a null id is an error. Workers need Java 25 and this
+ * library on their class path; configuration and map are broadcast.
  */
 public final class EngramSpark implements AutoCloseable {
   private final Broadcast<RowHasher> hasher;
@@ -51,21 +52,27 @@ public final class EngramSpark implements AutoCloseable {
             .broadcast(new RowHasher(config, map));
     this.hasher = shared;
     this.columns = config.columns();
-    UDF2<@Nullable Seq<Integer>, Integer, long @Nullable []> toRows =
+    UDF2<@Nullable Seq<?>, Integer, long @Nullable []> toRows =
         (ids, layer) -> shared.value().rows(ints(ids), layer);
-    UDF1<@Nullable Seq<Integer>, int @Nullable []> toCompressed =
+    UDF1<@Nullable Seq<?>, int @Nullable []> toCompressed =
         ids -> shared.value().compress(ints(ids));
     this.rows = udf(toRows, DataTypes.createArrayType(DataTypes.LongType, false));
     this.compress = udf(toCompressed, DataTypes.createArrayType(DataTypes.IntegerType, false));
   }
 
-  private static int @Nullable [] ints(@Nullable Seq<Integer> ids) {
+  /** Spark hands over integers of whatever width the column has. */
+  private static int @Nullable [] ints(@Nullable Seq<?> ids) {
     if (ids == null) {
       return null;
     }
     int[] array = new int[ids.size()];
     for (int i = 0; i < array.length; i++) {
-      array[i] = ids.apply(i);
+      Object id = ids.apply(i);
+      if (id instanceof Integer || id instanceof Long || id instanceof Short) {
+        array[i] = Math.toIntExact(((Number) id).longValue());
+      } else {
+        throw new IllegalArgumentException("token " + i + " of a document is " + id + ", no id");
+      }
     }
     return array;
   }

@@ -6,10 +6,13 @@ import io.engram4j.backend.Backends;
 import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramConfig.Variant;
 import io.engram4j.map.TokenMap;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,17 +20,40 @@ import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Hashes documents on a worker: what travels is the configuration and the token map, and the model
- * is made of them there, once. Thread-safe.
+ * Hashes documents on a worker: what travels is the configuration and the token map as bytes,
+ * whatever serializer Spark has; the model is made of them there, when it is first wanted.
+ * Thread-safe.
  */
 final class RowHasher implements Serializable {
   private static final long serialVersionUID = 1;
   private static final int NONE = -1;
 
-  private transient EngramModel model;
+  private final byte[] parts;
+  private transient volatile @Nullable EngramModel model;
 
   RowHasher(EngramConfig config, TokenMap map) {
-    this.model = EngramModel.hashOnly(config, map, Backends.select());
+    this.model = EngramModel.hashOnly(config, map, Backends.select()); // checks that they fit
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+      write(config, map, out);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // memory does not fail
+    }
+    this.parts = bytes.toByteArray();
+  }
+
+  /** Returns the model; two threads may make it at once, and one of both is kept. */
+  EngramModel model() {
+    EngramModel known = model;
+    if (known == null) {
+      try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(parts))) {
+        known = read(in);
+      } catch (IOException | ClassNotFoundException e) {
+        throw new IllegalStateException("the broadcast of an Engram model is damaged", e);
+      }
+      model = known;
+    }
+    return known;
   }
 
   private static int orNone(OptionalInt value) {
@@ -38,8 +64,8 @@ final class RowHasher implements Serializable {
     return value == NONE ? OptionalInt.empty() : OptionalInt.of(value);
   }
 
-  private void writeObject(ObjectOutputStream out) throws IOException {
-    EngramConfig config = model.config();
+  private static void write(EngramConfig config, TokenMap map, ObjectOutputStream out)
+      throws IOException {
     out.writeObject(config.variant());
     for (int number :
         new int[] {
@@ -60,10 +86,10 @@ final class RowHasher implements Serializable {
     out.writeObject(config.layerIds().stream().mapToInt(Integer::intValue).toArray());
     out.writeObject(config.vocabSizes().stream().mapToLong(Long::longValue).toArray());
     out.writeObject(config.tableRows().stream().mapToLong(Long::longValue).toArray());
-    out.writeObject(model.map().toArray());
+    out.writeObject(map.toArray());
   }
 
-  private void readObject(ObjectInputStream in) throws IOException, ClassNotFoundException {
+  private static EngramModel read(ObjectInputStream in) throws IOException, ClassNotFoundException {
     Variant variant = (Variant) in.readObject();
     int[] n = new int[9];
     for (int i = 0; i < n.length; i++) {
@@ -95,7 +121,7 @@ final class RowHasher implements Serializable {
             optional(n[7]),
             optional(n[8]),
             rows);
-    model = EngramModel.hashOnly(config, map, Backends.select());
+    return EngramModel.hashOnly(config, map, Backends.select());
   }
 
   private static List<Long> longs(long[] values) {
@@ -106,16 +132,12 @@ final class RowHasher implements Serializable {
     return list;
   }
 
-  EngramModel model() {
-    return model;
-  }
-
   /** Returns the compressed ids of a document's tokens, -1 for those of images. */
   int @Nullable [] compress(int @Nullable [] ids) {
     if (ids == null) {
       return null;
     }
-    EngramSequence sequence = model.newSequence();
+    EngramSequence sequence = model().newSequence();
     sequence.append(ids);
     int[] compressed = new int[ids.length];
     for (int i = 0; i < compressed.length; i++) {
@@ -129,12 +151,12 @@ final class RowHasher implements Serializable {
     if (ids == null) {
       return null;
     }
-    EngramSequence sequence = model.newSequence();
+    EngramModel own = model();
+    EngramSequence sequence = own.newSequence();
     sequence.append(ids);
-    long[] rows = new long[Math.multiplyExact(ids.length, model.config().columns())];
-    model
-        .layer(layerId)
-        .hash(model.newBatch().add(sequence, 0, ids.length), MemorySegment.ofArray(rows));
+    long[] rows = new long[Math.multiplyExact(ids.length, own.config().columns())];
+    own.layer(layerId)
+        .hash(own.newBatch().add(sequence, 0, ids.length), MemorySegment.ofArray(rows));
     return rows;
   }
 }

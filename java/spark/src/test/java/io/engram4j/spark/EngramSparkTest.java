@@ -3,6 +3,7 @@ package io.engram4j.spark;
 import static org.apache.spark.sql.functions.col;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramLayer;
@@ -14,7 +15,10 @@ import io.engram4j.layout.EngramConfig.Variant;
 import io.engram4j.map.TokenMap;
 import io.engram4j.table.RowSeed;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -25,6 +29,9 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import org.apache.spark.api.java.function.MapFunction;
+import org.apache.spark.serializer.JavaSerializer;
+import org.apache.spark.serializer.KryoSerializer;
+import org.apache.spark.serializer.SerializerInstance;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
@@ -35,6 +42,8 @@ import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import scala.collection.Seq;
+import scala.reflect.ClassTag;
+import scala.reflect.ClassTag$;
 
 /** Spark's own engine, in local mode, against direct calls of the library. */
 final class EngramSparkTest {
@@ -164,6 +173,38 @@ final class EngramSparkTest {
         counts.resolve("spark.txt"),
         "Spark %.1f s, one thread directly %.1f s, tokens hashed equally: %d%n"
             .formatted(spark, alone, TOKENS));
+  }
+
+  /** What a worker of a cluster gets, by either of Spark's serializers. */
+  @Test
+  void whatIsBroadcastArrives() {
+    RowHasher hasher = new RowHasher(config(), map());
+    long[] expected = hasher.rows(document(1), 14);
+    for (SerializerInstance serializer :
+        List.of(
+            new JavaSerializer(spark.sparkContext().conf()).newInstance(),
+            new KryoSerializer(spark.sparkContext().conf()).newInstance())) {
+      ClassTag<RowHasher> tag = ClassTag$.MODULE$.apply(RowHasher.class);
+      ByteBuffer bytes = serializer.serialize(hasher, tag);
+      RowHasher arrived = serializer.deserialize(bytes, tag);
+      assertArrayEquals(expected, arrived.rows(document(1), 14));
+    }
+  }
+
+  @Test
+  void wideIdsWorkAndNullIdsAreErrors() {
+    try (EngramSpark engram = new EngramSpark(spark, config(), map())) {
+      engram.register(spark);
+      String rows = "SELECT engram_rows(%s, 1) AS rows";
+      Row narrow = spark.sql(rows.formatted("array(5, 6, 7)")).first();
+      Row wide = spark.sql(rows.formatted("array(5L, 6L, 7L)")).first();
+      assertEquals(narrow, wide);
+      Dataset<Row> broken = spark.sql(rows.formatted("array(5, CAST(NULL AS INT), 7)"));
+      Exception error = assertThrows(Exception.class, broken::collectAsList);
+      StringWriter text = new StringWriter();
+      error.printStackTrace(new PrintWriter(text));
+      assertTrue(text.toString().contains("token 1 of a document is null"), text.toString());
+    }
   }
 
   @Test
