@@ -152,7 +152,7 @@ final class EngramBlockTest {
       int length = 14;
       int branches = paper.config().branches();
       int size = paper.config().hiddenSize();
-      int[] all = new SplittableRandom(1).ints(2 * length, 0, paper.map().size()).toArray();
+      int[] all = new SplittableRandom(1).ints(2L * length, 0, paper.map().size()).toArray();
       float[] hidden = floats(2 * length * branches * size);
       EngramBlock block = new EngramBlock(paper, 1);
       NDArray ids = manager.create(all, new Shape(2, length));

@@ -7,7 +7,6 @@ import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -31,19 +30,21 @@ final class Artifacts {
         .toList();
   }
 
-  /** Returns the jars of the natives modules that were built, by platform. */
-  static Map<String, Path> natives() throws IOException {
-    Map<String, Path> jars = new TreeMap<>();
-    try (Stream<Path> modules = Files.list(ROOT.resolve("java/natives"))) {
-      for (Path module : modules.filter(Files::isDirectory).toList()) {
-        String platform = module.getFileName().toString();
-        Path jar = module.resolve("target/engram4j-natives-" + platform + "-" + VERSION + ".jar");
-        if (Files.exists(jar)) {
-          jars.put(platform, jar);
-        }
-      }
-    }
-    return jars;
+  /** Returns this machine's platform if its natives were built, else the empty text. */
+  static String ownPlatform() {
+    return System.getProperty("natives.own", "");
+  }
+
+  /** Returns the platforms whose natives this build made by cross compilers. */
+  static List<String> crossPlatforms() {
+    return Arrays.stream(System.getProperty("natives.cross", "").split(" ", -1))
+        .filter(platform -> !platform.isBlank())
+        .toList();
+  }
+
+  static Path nativesJar(String platform) {
+    String name = "engram4j-natives-" + platform + "-" + VERSION + ".jar";
+    return ROOT.resolve("java/natives/" + platform + "/target").resolve(name);
   }
 
   /** Puts every module's pom and jar into a local repository, as {@code install} does. */

@@ -1,9 +1,10 @@
 package io.engram4j.packaging;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -18,6 +19,8 @@ import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every jar of native libraries that was built carries what its name says, and that runs. */
 final class NativesTest {
@@ -70,38 +73,47 @@ final class NativesTest {
     }
   }
 
+  /** The platforms that this build has natives for; without a compiler there are none. */
+  private static List<String> platforms() {
+    List<String> platforms = new ArrayList<>(Artifacts.crossPlatforms());
+    if (!Artifacts.ownPlatform().isEmpty()) {
+      platforms.add(Artifacts.ownPlatform());
+    }
+    assumeFalse(
+        platforms.isEmpty(), "natives were not built: there is no compiler, or -Dnative.skip");
+    return platforms;
+  }
+
   @Test
   void jarsCarryTheirPlatformsLibrary() throws IOException {
-    Map<String, Path> jars = Artifacts.natives();
-    assertFalse(jars.isEmpty(), "no jar of natives was built");
-    for (Map.Entry<String, Path> jar : jars.entrySet()) {
-      requireMachine(jar.getKey(), extract(jar.getKey(), jar.getValue()));
+    for (String platform : platforms()) {
+      requireMachine(platform, extract(platform, Artifacts.nativesJar(platform)));
     }
   }
 
   /** The golden model, through the library as it lies in the jar. */
-  @Test
-  void librariesOfOtherPlatformsRunUnderEmulation() throws IOException, InterruptedException {
-    for (Map.Entry<String, Path> jar : Artifacts.natives().entrySet()) {
-      String platform = jar.getKey();
-      List<String> command = new ArrayList<>(emulator(platform));
-      String exe = platform.startsWith("windows") ? "golden_test.exe" : "golden_test";
-      Path test =
-          Artifacts.ROOT.resolve("java/natives/" + platform + "/target/cmake/native/test/" + exe);
-      Path library = extract(platform, jar.getValue());
-      Path folder = library.getParent();
-      if (folder == null || (!platform.equals("linux-x86_64") && command.isEmpty())) {
-        continue; // there is no emulator; CI has them all
-      }
-      Path copy = Files.copy(test, folder.resolve(exe)); // Windows looks beside the program
-      assertTrue(copy.toFile().setExecutable(true));
-      command.addAll(List.of(copy.toString(), GOLDEN.toString(), "from the jar"));
-      Map<String, String> environment =
-          Map.of("LD_LIBRARY_PATH", folder.toString(), "WINEDEBUG", "-all");
-      Artifacts.Result result = Artifacts.run(directory, environment, command);
-      assertEquals(0, result.exit(), platform + ": " + result.out());
-      assertTrue(result.out().contains(" comparisons, 0 failed"), result.out());
-    }
+  @ParameterizedTest
+  @MethodSource("platforms")
+  void librariesRunAsTheyLieInTheirJars(String platform) throws IOException, InterruptedException {
+    boolean own = platform.equals(Artifacts.ownPlatform());
+    List<String> command = new ArrayList<>(own ? List.of() : emulator(platform));
+    assumeTrue(own || !command.isEmpty(), "there is no emulator for " + platform);
+    String exe = platform.startsWith("windows") ? "golden_test.exe" : "golden_test";
+    Path folder = Files.createDirectories(directory.resolve(platform));
+    extract(platform, Artifacts.nativesJar(platform));
+    Path test =
+        Artifacts.ROOT.resolve("java/natives/" + platform + "/target/cmake/native/test/" + exe);
+    Path copy = Files.copy(test, folder.resolve(exe)); // Windows looks beside the program
+    assertTrue(copy.toFile().setExecutable(true));
+    command.addAll(List.of(copy.toString(), GOLDEN.toString(), "from the jar"));
+    Map<String, String> environment =
+        Map.of("LD_LIBRARY_PATH", folder.toString(), "WINEDEBUG", "-all");
+    Artifacts.Result result = Artifacts.run(directory, environment, command);
+    assertEquals(0, result.exit(), result.out());
+    assertTrue(result.out().contains(" comparisons, 0 failed"), result.out());
+    String tier =
+        platform.endsWith("aarch_64") ? "tier NEON from the jar" : "tier scalar from the jar";
+    assertTrue(result.out().contains(tier), result.out());
   }
 
   private List<String> emulator(String platform) {

@@ -33,9 +33,14 @@ import java.util.stream.Collectors;
 public record RandomModel(EngramConfig config, List<Long> rows) {
   public RandomModel {
     if (config.variant() != Variant.V41) {
-      throw new IllegalArgumentException("random models are of the variant V41");
+      throw new IllegalArgumentException(
+          "random models are of the variant V41, not of " + config.variant());
     }
     rows = List.copyOf(rows);
+    if (rows.size() != config.layerIds().size()) {
+      throw new IllegalArgumentException(
+          "there are " + rows.size() + " row counts for " + config.layerIds().size() + " layers");
+    }
   }
 
   /** A model with the rows that the configuration's primes make. */
@@ -88,6 +93,8 @@ public record RandomModel(EngramConfig config, List<Long> rows) {
     field(json, "engram_vocab_size", config.vocabSizes());
     field(json, "engram_n_heads", config.headsPerNgram());
     field(json, "engram_head_dim", config.headDim());
+    field(json, "engram_seed", config.seed());
+    config.imageTokenId().ifPresent(id -> field(json, "image_token_id", id));
     config.compressedSize().ifPresent(size -> field(json, "engram_compressed_vocab_size", size));
     field(json, "engram_pad_token_id", config.padTokenId());
     return json.delete(json.length() - 2, json.length()).append("\n }").toString();

@@ -25,6 +25,9 @@ public final class ChatExample {
    * @param args a directory of a model of Jlama's and one of Engram's, or nothing
    */
   public static void main(String[] args) throws IOException {
+    if (args.length != 0 && args.length != 2) {
+      throw new IllegalArgumentException("two directories are wanted, or none, not " + args.length);
+    }
     Path llama = args.length > 1 ? Path.of(args[0]) : makeLlama(Files.createTempDirectory("llama"));
     Path memory =
         args.length > 1 ? Path.of(args[1]) : makeEngram(Files.createTempDirectory("engram"));

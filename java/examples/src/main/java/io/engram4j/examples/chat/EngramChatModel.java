@@ -7,6 +7,7 @@ import dev.langchain4j.data.message.AiMessage;
 import dev.langchain4j.data.message.ChatMessage;
 import dev.langchain4j.data.message.SystemMessage;
 import dev.langchain4j.data.message.UserMessage;
+import dev.langchain4j.exception.UnsupportedFeatureException;
 import dev.langchain4j.model.chat.ChatModel;
 import dev.langchain4j.model.chat.request.ChatRequest;
 import dev.langchain4j.model.chat.response.ChatResponse;
@@ -18,7 +19,7 @@ import java.util.UUID;
 /**
  * A chat model for LangChain4j. Its own {@code JlamaChatModel} loads models by name and takes none
  * that is there already, so this is what stands in between: messages to a prompt, a prompt to an
- * answer.
+ * answer. Temperature and limit are its own; a request with tools is refused.
  */
 public final class EngramChatModel implements ChatModel {
   private final AbstractModel model;
@@ -39,6 +40,9 @@ public final class EngramChatModel implements ChatModel {
 
   @Override
   public ChatResponse doChat(ChatRequest request) {
+    if (!request.toolSpecifications().isEmpty()) {
+      throw new UnsupportedFeatureException("this model takes no tools");
+    }
     PromptSupport templates =
         model
             .promptSupport()

@@ -20,9 +20,9 @@ public final class FloatsExample {
 
   private FloatsExample() {}
 
-  /** Runs the example on a model that it makes, or on {@code args[0]}, an Engram directory. */
+  /** Runs the example on a model that it makes. */
   public static void main(String[] args) throws IOException {
-    Path directory = args.length > 0 ? Path.of(args[0]) : make(Files.createTempDirectory("engram"));
+    Path directory = make(Files.createTempDirectory("engram"));
     String prompt = "the cat sat on the mat and the cat sat on the hat and the ";
     Transformer transformer = Transformer.random(SHAPE, 1);
     try (EngramModel engram = EngramDirectory.open(directory);
