@@ -1,6 +1,6 @@
 /*
  * What the cases of the stages share. They need no C library, so that they also run on a bare
- * machine; host.c or bare.c gives them memory and output.
+ * machine; host.c and guarded.c, or bare.c, give them memory and output.
  */
 #ifndef ENGRAM_HARNESS_H
 #define ENGRAM_HARNESS_H
@@ -9,7 +9,7 @@
 
 #include "../include/engram.h"
 
-/* Given by host.c and bare.c. Buffers are flush against memory that must not be touched, behind or
+/* Given by guarded.c and bare.c. Buffers are flush against memory that must not be touched, behind or
    before, at any alignment; release gives all of them back, having looked at what lies around. */
 void *guarded(size_t bytes);
 void release(void);

@@ -24,7 +24,7 @@ import java.util.stream.Stream;
  * laptop: 256 MB of tables where the real one has 203 GB. Made once, in a cache directory.
  */
 final class DemoModel {
-  private static final String NAME = "demo-v41-1";
+  private static final String NAME = "demo-v41-2";
   private static final int HIDDEN = 512;
   private static final int BRANCHES = 4;
   private static final int TABLE_START = 20_000;

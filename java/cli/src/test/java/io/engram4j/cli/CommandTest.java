@@ -327,13 +327,13 @@ class CommandTest {
   @Test
   void failedChecksExitWith1() throws IOException {
     copy("mini-v41");
-    Files.delete(directory.resolve("engram-00002-of-00002.safetensors"));
+    Files.delete(directory.resolve("model-00002-of-00002.safetensors"));
     Cli.Result result = Cli.run("inspect", directory.toString());
     assertEquals(1, result.exit(), result.err());
     assertTrue(result.out().contains("FAILED  layer 14 tensors"), result.out());
     Cli.Result run = Cli.run("run", directory.toString(), "--text", path("mini-v41/config.json"));
     assertEquals(2, run.exit());
-    assertTrue(run.err().contains("engram-00002-of-00002.safetensors does not exist"), run.err());
+    assertTrue(run.err().contains("model-00002-of-00002.safetensors does not exist"), run.err());
     assertEquals(0, Cli.run("hash", directory.toString(), "--ids", "1").exit());
   }
 
@@ -349,9 +349,9 @@ class CommandTest {
     assertEquals(
         first.get("backends").get(0).get("digest"), second.get("backends").get(0).get("digest"));
     try (Stream<Path> files = Files.list(cache)) {
-      assertEquals(List.of("demo-v41-1"), files.map(f -> f.getFileName().toString()).toList());
+      assertEquals(List.of("demo-v41-2"), files.map(f -> f.getFileName().toString()).toList());
     }
-    Cli.Result inspect = Cli.run("inspect", cache.resolve("demo-v41-1").toString());
+    Cli.Result inspect = Cli.run("inspect", cache.resolve("demo-v41-2").toString());
     assertEquals(0, inspect.exit(), inspect.out());
   }
 
