@@ -1,6 +1,6 @@
 /*
- * Stage gate: a block per token and branch. Sums are in double: a block's 15,000 of them take less
- * time than its memory does even where doubles run at a 64th of the speed.
+ * Stage gate: a block per token and branch. Sums are in double: the gate takes a root of their
+ * ratio, which makes small errors large near zero.
  */
 #ifndef ENGRAM_CUDA_GATE_H
 #define ENGRAM_CUDA_GATE_H
