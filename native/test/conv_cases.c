@@ -27,6 +27,6 @@ void conv_case(int tier) {
   expect(engram_conv(tier, &conv, gated, window, tokens, actual) == ENGRAM_OK, "conv status",
          tokens);
   engram_conv(ENGRAM_TIER_SCALAR, &conv, gated, twin, tokens, expected);
-  close_norm(actual, expected, tokens * channels, "conv");
+  close_sum(actual, expected, gated, tokens * channels, "conv");
   close_norm(window, twin, (reach + tokens) * channels, "conv window");
 }

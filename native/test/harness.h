@@ -9,8 +9,9 @@
 
 #include "../include/engram.h"
 
-/* Given by guarded.c and bare.c. Buffers are flush against memory that must not be touched, behind or
-   before, at any alignment; release gives all of them back, having looked at what lies around. */
+/* Given by guarded.c and bare.c. Buffers are flush against memory that must not be touched, behind
+   or before, at any alignment; release gives all of them back, having looked at what lies around.
+ */
 void *guarded(size_t bytes);
 void release(void);
 void report(const char *what, long long at); /* a failure */
@@ -32,6 +33,10 @@ extern int failures;
 void expect(int condition, const char *what, long long at);
 /* ||a - b|| <= 2e-6 ||b|| */
 void close_norm(const float *a, const float *b, long long count, const char *what);
+/* the same against ||part||, one of two that were added up, where that is larger: they may cancel
+ */
+void close_sum(const float *a, const float *b, const float *part, long long count,
+               const char *what);
 /* both NaN, the same, or apart by no more than bound */
 void close_each(float a, float b, double bound, const char *what, long long at);
 
