@@ -22,7 +22,8 @@ import java.util.concurrent.Executor;
  * takes sessions back. Its tensors lie in a directory of their own, since Jlama maps no tensor
  * above 2 GiB.
  *
- * <p>As thread-safe as Jlama: several threads may generate in sessions of their own.
+ * <p>One thread at a time: of runs by three threads at once one was seen to differ, and whether
+ * that is Jlama's doing or ours is not known yet.
  */
 public final class EngramJlama implements AutoCloseable {
   private final AbstractModel model;
