@@ -22,8 +22,9 @@ import java.util.concurrent.Executor;
  * takes sessions back. Its tensors lie in a directory of their own, since Jlama maps no tensor
  * above 2 GiB.
  *
- * <p>One thread at a time: of runs by three threads at once one was seen to differ, and whether
- * that is Jlama's doing or ours is not known yet.
+ * <p>Steps of several sessions may come from any threads, but one after the other: Jlama 0.8.4
+ * keeps the results of a block's feed-forward in a field of the model ({@code
+ * MLPBlock.batchResults}), so two steps at once spoil each other, with Engram or without.
  */
 public final class EngramJlama implements AutoCloseable {
   private final AbstractModel model;

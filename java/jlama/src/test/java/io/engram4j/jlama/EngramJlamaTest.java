@@ -177,6 +177,40 @@ final class EngramJlamaTest {
     }
   }
 
+  /** Sessions take turns, and each step of theirs runs on whatever thread comes. */
+  @Test
+  void sessionsInTurnsOnSeveralThreadsAreTheSame() throws Exception {
+    try (ExecutorService threads = Executors.newFixedThreadPool(3);
+        EngramModel engram = EngramDirectory.open(engram(HIDDEN, 1, 1, 3));
+        EngramJlama jlama = load(engram);
+        KvBufferCache buffers = new KvBufferCache(jlama.model())) {
+      AbstractModel model = jlama.model();
+      int[][] texts = new int[3][];
+      float[][] alone = new float[3][];
+      KvBuffer[] sessions = new KvBuffer[3];
+      for (int text = 0; text < 3; text++) {
+        texts[text] = new SplittableRandom(text).ints(40, 3, ByteTokenizer.SIZE).toArray();
+        KvBuffer own = buffers.getEphemeralKvBuffer();
+        for (int i = 0; i < 40; i++) {
+          alone[text] = floats(model.forward(texts[text][i], i, own, Optional.empty()));
+        }
+        sessions[text] = buffers.getEphemeralKvBuffer();
+      }
+      for (int i = 0; i < 40; i++) {
+        for (int text = 0; text < 3; text++) {
+          int id = texts[text][i];
+          int at = i;
+          KvBuffer session = sessions[text];
+          float[] one =
+              threads.submit(() -> floats(model.forward(id, at, session, Optional.empty()))).get();
+          if (i == 39) {
+            assertArrayEquals(alone[text], one, "text " + text);
+          }
+        }
+      }
+    }
+  }
+
   @Test
   void whatDoesNotFitIsRefused() throws IOException {
     assertRefused(engram(HIDDEN, 2, 1), "branches is 2", "streams 1");
