@@ -1,6 +1,6 @@
 #!/bin/sh
-# Regenerates bindings/ from native/include/engram.h with the jextract on PATH (or in $JEXTRACT), and
-# records the header's hash, which the build compares. With a folder as argument: makes them there,
+# Regenerates bindings/ from the headers in native/ with the jextract on PATH (or in $JEXTRACT), and
+# records the headers' hashes, which the build compares. With a folder as argument: makes them there,
 # for a comparison.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,7 +10,14 @@ sources=${1:-bindings/src/main/java}
 out=$sources/io/engram4j/bindings
 rm -rf "$out"
 "$tool" @bindings/jextract.args --output "$sources" native/include/engram.h
-# `long` differs between platforms and the header has none; the constant for it would fail on Windows
-sed -i.bak '/ValueLayout.OfLong C_LONG = /d' "$out/Engram\$shared.java"
-rm -f "$out"/*.bak
-[ $# -gt 0 ] || sha256sum native/include/engram.h | cut -d' ' -f1 > bindings/engram.h.sha256
+"$tool" @bindings/jextract-cuda.args --output "$sources" native/cuda/include/engram_cuda.h
+# `long` differs between platforms and the headers have none; the constant for it would fail on Windows
+for shared in "$out"/*'$shared.java' "$out"/cuda/*'$shared.java'; do
+  sed -i.bak '/ValueLayout.OfLong C_LONG = /d' "$shared"
+  rm "$shared.bak"
+done
+if [ $# -eq 0 ]; then
+  for header in native/include/engram.h native/cuda/include/engram_cuda.h; do
+    sha256sum "$header" | cut -d' ' -f1 > "bindings/$(basename "$header").sha256"
+  done
+fi

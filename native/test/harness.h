@@ -40,6 +40,12 @@ void close_sum(const float *a, const float *b, const float *part, long long coun
 /* both NaN, the same, or apart by no more than bound */
 void close_each(float a, float b, double bound, const char *what, long long at);
 
+/* A matrix of a random type; a wild one is fp8 with NaN and scales of all sizes. */
+struct engram_linear random_linear(int inputs, int outputs, int wild);
+/* outputs of a projection, each within a part of the magnitudes of its terms */
+void close_projection(const struct engram_linear *l, const float *in, long long tokens,
+                      const float *actual, const float *expected);
+
 /* One random case of each stage at a tier against the scalar tier. */
 void hash_case(int tier);
 void gather_case(int tier);

@@ -18,7 +18,7 @@ static void put_weight(unsigned char *to, int type, int nan_codes) {
   }
 }
 
-static struct engram_linear linear(int inputs, int outputs, int wild) {
+struct engram_linear random_linear(int inputs, int outputs, int wild) {
   static const int types[] = {ENGRAM_F32, ENGRAM_BF16, ENGRAM_F8_E4M3};
   int type = wild ? ENGRAM_F8_E4M3 : types[below(3)];
   size_t width = type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
@@ -109,8 +109,8 @@ static double bound_of(const struct engram_linear *l, const float *in, int outpu
   return bound;
 }
 
-static void compare(const struct engram_linear *l, const float *in, long long tokens,
-                    const float *actual, const float *expected) {
+void close_projection(const struct engram_linear *l, const float *in, long long tokens,
+                      const float *actual, const float *expected) {
   for (long long i = 0; i < tokens * l->outputs; i++) {
     const float *own = in + i / l->outputs * l->inputs;
     float e = at(expected, i);
@@ -119,14 +119,14 @@ static void compare(const struct engram_linear *l, const float *in, long long to
 }
 
 void project_case(int tier) {
-  struct engram_linear l = linear(below(2) ? 32 * (1 + (int)below(8)) : size(), size(), 0);
+  struct engram_linear l = random_linear(below(2) ? 32 * (1 + (int)below(8)) : size(), size(), 0);
   ask_for_nans(tier, &l);
   int outputs = l.outputs;
   long long tokens = below(20);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
   floats(in, tokens * l.inputs);
   float *actual = projected(tier, &l, in, tokens);
-  compare(&l, in, tokens, actual, projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+  close_projection(&l, in, tokens, actual, projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
   /* any range of tokens and outputs gives the same bits as all of them at once */
   int first = (int)below(outputs);
   int count = (int)below(outputs - first + 1);
@@ -142,11 +142,11 @@ void project_case(int tier) {
 }
 
 void project_wild(int tier) {
-  struct engram_linear l = linear(32 * (1 + (int)below(6)), 1 + (int)below(40), 1);
+  struct engram_linear l = random_linear(32 * (1 + (int)below(6)), 1 + (int)below(40), 1);
   ask_for_nans(tier, &l);
   long long tokens = 1 + below(5);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
   wild_floats(in, tokens * l.inputs);
-  compare(&l, in, tokens, projected(tier, &l, in, tokens),
-          projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+  close_projection(&l, in, tokens, projected(tier, &l, in, tokens),
+                   projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
 }

@@ -1,6 +1,6 @@
 /*
  * What kernels are written in: CUDA's own words, or for a machine without a GPU a shim that gives
- * the same words to a C++ compiler (fibers.h).
+ * the same words to a C++ compiler (../shim).
  */
 #ifndef ENGRAM_CUDA_DEVICE_H
 #define ENGRAM_CUDA_DEVICE_H
@@ -10,10 +10,11 @@
 #include "../include/engram_cuda.h"
 
 #if !defined(__CUDACC__)
-#include "fibers.h"
+#include "../shim/fibers.h"
 #endif
 
 #define ENGRAM_WARP 32
 #define ENGRAM_THREADS 256
+#define ENGRAM_WARPS (ENGRAM_THREADS / ENGRAM_WARP) /* of a block */
 
 #endif

@@ -16,13 +16,22 @@ __device__ inline unsigned bits_of(float value) {
   return bits;
 }
 
-/* Moved into place a code is a float that lacks 2^120; multiplying that in is exact. */
-__device__ inline float of_e4m3(unsigned code) {
+/* Moved into place a code is a float that lacks 2^120; multiplying a power of two in is exact. */
+__device__ inline float of_e4m3_times(unsigned code, float power) {
   unsigned sign = (code & 0x80) << 24;
   if ((code & 0x7f) == 0x7f) {
     return of_bits(sign | 0x7fc00000u);
   }
-  return of_bits(sign | (code & 0x7f) << 20) * 0x1p120f;
+  return of_bits(sign | (code & 0x7f) << 20) * power;
+}
+
+__device__ inline float of_e4m3(unsigned code) {
+  return of_e4m3_times(code, 0x1p120f);
+}
+
+/* Of a size that keeps products with the largest floats in range. */
+__device__ inline float of_e4m3_over_256(unsigned code) {
+  return of_e4m3_times(code, 0x1p112f);
 }
 
 __device__ inline float of_e8m0(unsigned code) {
@@ -48,6 +57,10 @@ __device__ inline unsigned short to_bf16(float value) {
     return (unsigned short)(bits >> 16 | 0x40); /* a NaN stays one */
   }
   return (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+__device__ inline int element_bytes(int type) {
+  return type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
 }
 
 __device__ inline float load16(const unsigned char *from, int type) {

@@ -21,7 +21,7 @@ __device__ inline double block_sum(double value, double *shared) {
   }
   __syncthreads();
   double sum = 0;
-  for (int warp = 0; warp < ENGRAM_THREADS / ENGRAM_WARP; warp++) {
+  for (int warp = 0; warp < ENGRAM_WARPS; warp++) {
     sum += shared[warp];
   }
   __syncthreads(); /* before the next sum writes there */
@@ -42,15 +42,17 @@ __device__ inline float gate_of(const struct engram_gate_weights &gate, double s
   return (float)(1 / (1 + exp(-root)));
 }
 
-__global__ void gate_kernel(struct engram_gate_weights gate, const float *kv, unsigned char *hidden,
-                            int type, long long token_stride, long long branch_stride,
-                            const signed char *mask, float *gates, float *gated) {
-  __shared__ double shared[ENGRAM_THREADS / ENGRAM_WARP];
+__global__ void gate_kernel(struct engram_gate_weights gate, const unsigned char *kv, int kv_type,
+                            unsigned char *hidden, int type, long long token_stride,
+                            long long branch_stride, const signed char *mask, float *gates,
+                            float *gated) {
+  __shared__ double shared[ENGRAM_WARPS];
   const int branch = blockIdx.x % gate.branches;
   const long long token = blockIdx.x / gate.branches;
   const long long size = gate.hidden;
-  const float *key = kv + (token * (gate.branches + 1) + branch) * size;
-  const float *value = kv + (token * (gate.branches + 1) + gate.branches) * size;
+  const long long kv_bytes = kv_type == ENGRAM_F32 ? 4 : 2;
+  const unsigned char *key = kv + (token * (gate.branches + 1) + branch) * size * kv_bytes;
+  const unsigned char *value = kv + (token * (gate.branches + 1) + gate.branches) * size * kv_bytes;
   const float *product = gate.product + branch * size;
   unsigned char *stream = hidden + token * token_stride + branch * branch_stride;
   float result = 0;
@@ -60,7 +62,7 @@ __global__ void gate_kernel(struct engram_gate_weights gate, const float *kv, un
     double dots = 0;
     for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
       double x = load_hidden(stream, type, i);
-      double k = key[i];
+      double k = load_hidden(key, kv_type, i);
       streams += x * x;
       keys += k * k;
       dots += x * product[i] * k;
@@ -74,7 +76,7 @@ __global__ void gate_kernel(struct engram_gate_weights gate, const float *kv, un
     gates[blockIdx.x] = result;
   }
   for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
-    float memory = mask[token] ? result * value[i] : 0;
+    float memory = mask[token] ? result * load_hidden(value, kv_type, i) : 0;
     if (gated != NULL) {
       gated[blockIdx.x * size + i] = memory;
     } else if (mask[token]) {

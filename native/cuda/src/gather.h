@@ -5,29 +5,34 @@
 #ifndef ENGRAM_CUDA_GATHER_H
 #define ENGRAM_CUDA_GATHER_H
 
+#include "cache.h"
 #include "formats.h"
 
 /* Codes that a lane takes at once: packed rows of 264 bytes are aligned to no more. */
 #define LANE_CODES 8
 
-__device__ inline float element(const struct engram_table &table, const unsigned char *weight,
-                                const unsigned char *scale, int k) {
-  switch (table.type) {
+/* Where a row lies; null for a row of zeros. */
+struct row_place {
+  const unsigned char *weight;
+  const unsigned char *scale;
+};
+
+__device__ inline float element(int type, struct row_place row, int k) {
+  switch (type) {
     case ENGRAM_F8_E4M3:
-      return of_e4m3(weight[k]) * of_e8m0(scale[k / ENGRAM_BLOCK]);
+      return of_e4m3(row.weight[k]) * of_e8m0(row.scale[k / ENGRAM_BLOCK]);
     case ENGRAM_F32:
-      return load32(weight + 4 * (long long)k);
+      return load32(row.weight + 4 * (long long)k);
     default:
-      return load16(weight + 2 * (long long)k, table.type);
+      return load16(row.weight + 2 * (long long)k, type);
   }
 }
 
-__device__ inline void wide_row(const struct engram_table &table, const unsigned char *weight,
-                                const unsigned char *scale, int lane, unsigned char *out,
+__device__ inline void wide_row(int head_dim, struct row_place row, int lane, unsigned char *out,
                                 long long to, int out_type) {
-  for (int k = lane * LANE_CODES; k < table.head_dim; k += ENGRAM_WARP * LANE_CODES) {
-    unsigned long long codes = *(const unsigned long long *)(weight + k);
-    float factor = of_e8m0(scale[k / ENGRAM_BLOCK]);
+  for (int k = lane * LANE_CODES; k < head_dim; k += ENGRAM_WARP * LANE_CODES) {
+    unsigned long long codes = *(const unsigned long long *)(row.weight + k);
+    float factor = of_e8m0(row.scale[k / ENGRAM_BLOCK]);
     for (int i = 0; i < LANE_CODES; i++) {
       float value = of_e4m3((unsigned)(codes >> 8 * i) & 0xff) * factor;
       store(out, to + k + i, out_type, value);
@@ -35,31 +40,99 @@ __device__ inline void wide_row(const struct engram_table &table, const unsigned
   }
 }
 
-__global__ void gather_kernel(struct engram_table table, int wide, const long long *row_ids,
-                              long long count, unsigned char *out, int out_type, long long *bad) {
+__device__ inline bool is_wide(int head_dim, const unsigned char *weight) {
+  return head_dim % LANE_CODES == 0 && (unsigned long long)weight % LANE_CODES == 0;
+}
+
+/* Finds id i's row in the table, or tells that it is none of it. */
+__device__ inline struct row_place place_of(const struct engram_table &table, long long row,
+                                            long long i, int lane, long long *bad) {
+  struct row_place place = {NULL, NULL};
+  if (row >= 0 && row < table.rows) {
+    place.weight = (const unsigned char *)table.weight + row * table.weight_stride;
+    place.scale = (const unsigned char *)table.scale + row * table.scale_stride;
+  } else if (row != -1 && bad != NULL && lane == 0) {
+    *bad = i;
+  }
+  return place;
+}
+
+/* The same, in the cache if it is there; cache.ways is 0 without one. */
+__device__ inline struct row_place cached_place(const struct engram_cuda_cache &cache,
+                                                const struct engram_table &table,
+                                                struct row_place place, long long row, int lane) {
+  if (cache.ways == 0 || place.weight == NULL) {
+    return place;
+  }
+  long long slot = find_slot(cache, row);
+  if (lane == 0) {
+    atomicAdd((unsigned long long *)&cache.counts[slot >= 0 ? 0 : 1], 1ULL);
+  }
+  if (slot >= 0) {
+    place.weight = (const unsigned char *)cache.rows + slot * cache.row_stride;
+    place.scale = place.weight + (long long)table.head_dim * element_bytes(table.type);
+  }
+  return place;
+}
+
+__global__ void gather_kernel(struct engram_table table, struct engram_cuda_cache cache,
+                              const long long *row_ids, long long count, unsigned char *out,
+                              int out_type, long long *bad) {
   const int lane = threadIdx.x % ENGRAM_WARP;
-  const long long warps = (long long)gridDim.x * (blockDim.x / ENGRAM_WARP);
-  long long first = (long long)blockIdx.x * (blockDim.x / ENGRAM_WARP) + threadIdx.x / ENGRAM_WARP;
+  const long long warps = (long long)gridDim.x * ENGRAM_WARPS;
+  const long long first = (long long)blockIdx.x * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP;
   for (long long i = first; i < count; i += warps) {
     long long row = row_ids[i];
     long long to = i * table.head_dim;
-    if (row < 0 || row >= table.rows) {
-      if (row != -1 && bad != NULL && lane == 0) {
-        *bad = i;
-      }
+    struct row_place place = place_of(table, row, i, lane, bad);
+    place = cached_place(cache, table, place, row, lane);
+    if (place.weight == NULL) {
       for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
         store(out, to + k, out_type, 0);
       }
-      continue;
+    } else if (table.type == ENGRAM_F8_E4M3 && is_wide(table.head_dim, place.weight)) {
+      wide_row(table.head_dim, place, lane, out, to, out_type);
+    } else {
+      for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
+        store(out, to + k, out_type, element(table.type, place, k));
+      }
     }
-    const unsigned char *weight = (const unsigned char *)table.weight + row * table.weight_stride;
-    const unsigned char *scale = (const unsigned char *)table.scale + row * table.scale_stride;
-    if (wide) {
-      wide_row(table, weight, scale, lane, out, to, out_type);
-      continue;
+  }
+}
+
+/* Where the scale of block `block` of token `token` goes among cuBLAS's tiles of 128 by 4. */
+__device__ inline long long tiled_scale(long long token, long long block, long long blocks) {
+  long long tile = token / 128 * ((blocks + 3) / 4) + block / 4;
+  return tile * 512 + token % 32 * 16 + token % 128 / 32 * 4 + block % 4;
+}
+
+__global__ void copy_rows_kernel(struct engram_table table, const long long *row_ids,
+                                 long long count, int columns, unsigned char *codes,
+                                 unsigned char *scales, int scale_layout, long long *bad) {
+  const int lane = threadIdx.x % ENGRAM_WARP;
+  const int blocks = (table.head_dim + ENGRAM_BLOCK - 1) / ENGRAM_BLOCK;
+  const long long warps = (long long)gridDim.x * ENGRAM_WARPS;
+  const long long first = (long long)blockIdx.x * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP;
+  for (long long i = first; i < count; i += warps) {
+    struct row_place place = place_of(table, row_ids[i], i, lane, bad);
+    unsigned char *to = codes + i * table.head_dim;
+    if (place.weight != NULL && is_wide(table.head_dim, place.weight) &&
+        (unsigned long long)to % LANE_CODES == 0) {
+      for (int k = lane * LANE_CODES; k < table.head_dim; k += ENGRAM_WARP * LANE_CODES) {
+        *(unsigned long long *)(to + k) = *(const unsigned long long *)(place.weight + k);
+      }
+    } else {
+      for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
+        to[k] = place.weight == NULL ? 0 : place.weight[k];
+      }
     }
-    for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
-      store(out, to + k, out_type, element(table, weight, scale, k));
+    for (int k = lane; k < blocks; k += ENGRAM_WARP) {
+      long long token = i / columns;
+      long long block = i % columns * blocks + k;
+      long long all = (long long)columns * blocks;
+      long long at = scale_layout == ENGRAM_CUDA_SCALES_TILES ? tiled_scale(token, block, all)
+                                                              : token * all + block;
+      scales[at] = place.weight == NULL ? 0 : place.scale[k]; /* 2^-127 of zeros */
     }
   }
 }

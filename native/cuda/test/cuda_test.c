@@ -3,18 +3,19 @@
  * that a shim runs on the CPU, every buffer lies beside an unreadable page; on a card, see ci/gpu.
  * Arguments: cases of each stage, seed, the file to which the comparisons are added.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cases.h"
 
-#include "../../test/harness.h"
-#include "../include/engram_cuda.h"
-
-static void ok(int status, const char *what) {
-  if (status != ENGRAM_OK) {
-    fprintf(stderr, "%s: %s, %s\n", what, engram_cuda_status_text(status), engram_cuda_detail());
-    exit(2);
+/* Takes the lower halves off, so that both sides see the same, and returns the upper ones. */
+static void *cut_to_bf16(float *values, long long count) {
+  unsigned char *narrow = guarded(2 * (size_t)count);
+  for (long long i = 0; i < count; i++) {
+    unsigned bits;
+    memcpy(&bits, (char *)values + 4 * i, 4);
+    bits &= 0xffff0000u;
+    memcpy((char *)values + 4 * i, &bits, 4);
+    memcpy(narrow + 2 * i, (char *)&bits + 2, 2);
   }
+  return narrow;
 }
 
 static void hash_on_device(void) {
@@ -42,8 +43,9 @@ static void hash_on_device(void) {
   }
   struct engram_cuda_layouts all = {sizeof all,  layers, orders, heads,
                                     multipliers, primes, offsets};
-  ok(engram_cuda_hash(0, NULL, &all, windows, tokens, rows), "hash");
-  ok(engram_cuda_synchronize(0, NULL), "hash");
+  struct engram_cuda_queue on = some_queue();
+  ok(engram_cuda_hash(&on, &all, windows, tokens, rows), "hash");
+  finish("hash");
   for (int layer = 0; layer < layers; layer++) {
     for (int i = 0; i < columns; i++) {
       inverses[i] = 1.0 / (double)primes[layer * columns + i];
@@ -64,70 +66,62 @@ static void hash_on_device(void) {
   release();
 }
 
-static void gather_on_device(void) {
-  static const int sizes[] = {4, 2, 2, 1};
-  int type = (int)below(4);
-  int dim = 1 + (int)below(300);
-  dim = below(2) ? (dim + 7) / 8 * 8 : dim; /* what lanes take at once, or not */
-  long long rows = 1 + below(30);
-  long long count = below(60);
-  int out_type = below(2) ? ENGRAM_F32 : ENGRAM_BF16;
-  int blocks = (dim + ENGRAM_BLOCK - 1) / ENGRAM_BLOCK;
-  int packed = type == ENGRAM_F8_E4M3 && below(2);
-  long long stride = (long long)dim * sizes[type] + (packed ? blocks : below(3));
-  unsigned char *weight = guarded((size_t)(rows * stride));
-  unsigned char *scale = packed ? weight + dim : guarded((size_t)(rows * blocks));
-  for (long long i = 0; i < rows * stride; i++) {
-    weight[i] = (unsigned char)next(); /* every code, NaN among them */
-  }
-  for (long long i = 0; !packed && i < rows * blocks; i++) {
-    scale[i] = (unsigned char)next();
-  }
-  long long *ids = guarded(sizeof(long long) * (size_t)count);
-  for (long long i = 0; i < count; i++) {
-    ids[i] = below(rows + 1) - 1; /* -1 among them */
-  }
-  size_t bytes = (size_t)(count * dim * (out_type == ENGRAM_F32 ? 4 : 2));
-  unsigned char *out = guarded(bytes);
-  unsigned char *truth = guarded(bytes);
-  long long *bad = guarded(sizeof(long long));
-  *bad = -1;
-  struct engram_table table = {sizeof table,
-                               type,
-                               dim,
-                               0,
-                               rows,
-                               weight,
-                               type == ENGRAM_F8_E4M3 ? scale : NULL,
-                               stride,
-                               packed ? stride : blocks};
-  ok(engram_cuda_gather(0, NULL, &table, ids, count, out, out_type, bad), "gather");
-  ok(engram_cuda_synchronize(0, NULL), "gather");
-  ok(engram_gather(ENGRAM_TIER_SCALAR, &table, ids, count, truth, out_type), "scalar gather");
-  expect(*bad == -1, "no id is outside", 0);
-  for (long long i = 0; i < count * dim; i++) {
-    if (out_type == ENGRAM_F32) {
-      float a;
-      float b;
-      memcpy(&a, out + 4 * i, 4);
-      memcpy(&b, truth + 4 * i, 4);
-      expect((is_nan(a) && is_nan(b)) || memcmp(&a, &b, 4) == 0, "cuda row", i);
-    } else {
-      unsigned short a;
-      unsigned short b;
-      memcpy(&a, out + 2 * i, 2);
-      memcpy(&b, truth + 2 * i, 2);
-      expect(a == b || ((a & 0x7fff) > 0x7f80 && (b & 0x7fff) > 0x7f80), "cuda row", i);
-    }
-  }
-  if (count > 0) { /* an id beyond the table is told, and read as zeros */
-    long long at = below(count);
-    ids[at] = below(2) ? rows + below(2) * below(1LL << 40) : -2 - below(2) * below(1LL << 40);
-    ok(engram_cuda_gather(0, NULL, &table, ids, count, out, out_type, bad), "gather");
-    ok(engram_cuda_synchronize(0, NULL), "gather");
-    expect(*bad == at, "the id outside", at);
-    expect(out[(size_t)at * (size_t)dim * (out_type == ENGRAM_F32 ? 4 : 2)] == 0, "zeros", at);
-  }
+static void project_on_device(void) {
+  int wild = below(4) == 0;
+  struct engram_linear linear = random_linear(size() * (1 + (int)below(3)), size(), wild);
+  long long tokens = below(20);
+  long long elements = tokens * linear.inputs;
+  float *in = guarded(sizeof(float) * (size_t)elements);
+  wild ? wild_floats(in, elements) : floats(in, elements);
+  int in_type = below(2) ? ENGRAM_F32 : ENGRAM_BF16;
+  void *given = in_type == ENGRAM_F32 ? in : cut_to_bf16(in, elements);
+  long long stride = linear.outputs;
+  size_t bytes = sizeof(float) * (size_t)(tokens * stride);
+  float *out = guarded(bytes);
+  float *truth = guarded(bytes);
+  struct engram_cuda_queue on = some_queue();
+  int first = (int)below(linear.outputs); /* in two parts, in whatever order */
+  ok(engram_cuda_project(&on, &linear, given, in_type, tokens, first, linear.outputs - first,
+                         out + first, stride),
+     "project");
+  ok(engram_cuda_project(&on, &linear, given, in_type, tokens, 0, first, out, stride), "project");
+  finish("project");
+  ok(engram_project(ENGRAM_TIER_SCALAR, &linear, in, tokens, 0, linear.outputs, truth, stride),
+     "scalar project");
+  close_projection(&linear, in, tokens, out, truth);
+  release();
+}
+
+static void conv_on_device(void) {
+  int branches = 1 + (int)below(4);
+  int hidden = size();
+  int kernel = 1 + (int)below(5);
+  int dilation = 1 + (int)below(4);
+  long long tokens = below(5);
+  long long channels = (long long)branches * hidden;
+  long long reach = (long long)(kernel - 1) * dilation;
+  size_t window_bytes = sizeof(float) * (size_t)((reach + tokens) * channels);
+  size_t token_bytes = sizeof(float) * (size_t)(tokens * channels);
+  float *taps = guarded(sizeof(float) * (size_t)(channels * kernel));
+  float *norm = guarded(sizeof(float) * (size_t)channels);
+  floats(taps, channels * kernel);
+  floats(norm, channels);
+  struct engram_conv_weights conv = {sizeof conv, branches, hidden, kernel,
+                                     dilation,    1e-5f,    taps,   norm};
+  float *gated = guarded(token_bytes);
+  float *window = guarded(window_bytes);
+  float *twin = guarded(window_bytes);
+  floats(gated, tokens * channels);
+  floats(window, (reach + tokens) * channels);
+  memcpy(twin, window, window_bytes);
+  float *out = guarded(token_bytes);
+  float *truth = guarded(token_bytes);
+  struct engram_cuda_queue on = some_queue();
+  ok(engram_cuda_conv(&on, &conv, gated, window, tokens, out), "conv");
+  finish("conv");
+  ok(engram_conv(ENGRAM_TIER_SCALAR, &conv, gated, twin, tokens, truth), "scalar conv");
+  close_sum(out, truth, gated, tokens * channels, "cuda conv");
+  close_norm(window, twin, (reach + tokens) * channels, "cuda conv window");
   release();
 }
 
@@ -162,10 +156,13 @@ static void gate_on_device(void) {
   memcpy(twin, stream, (size_t)(tokens * token_stride));
   struct engram_gate_weights weights = {sizeof weights, branches, hidden, (int)below(2),
                                         product,        1e-6f,    0};
-  ok(engram_cuda_gate(0, NULL, &weights, kv, stream, type, token_stride, branch_stride, mask,
-                      tokens, gates, gated),
+  int kv_type = below(2) ? ENGRAM_F32 : ENGRAM_BF16;
+  void *given = kv_type == ENGRAM_F32 ? kv : cut_to_bf16(kv, tokens * (width + hidden));
+  struct engram_cuda_queue on = some_queue();
+  ok(engram_cuda_gate(&on, &weights, given, kv_type, stream, type, token_stride, branch_stride,
+                      mask, tokens, gates, gated),
      "gate");
-  ok(engram_cuda_synchronize(0, NULL), "gate");
+  finish("gate");
   ok(engram_gate(ENGRAM_TIER_SCALAR, &weights, kv, twin, type, token_stride, branch_stride, mask,
                  tokens, truth, twin_gated),
      "scalar gate");
@@ -194,12 +191,14 @@ static void refusals(void) {
   int ids = 0;
   long long rows = 0;
   struct engram_cuda_layouts layouts = {sizeof layouts, 1, 2, 1, &rows, &rows, &rows};
-  int status = engram_cuda_hash(99, NULL, &layouts, &ids, 1, &rows);
+  struct engram_cuda_queue on = {sizeof on, 99, NULL, 0, 0};
+  int status = engram_cuda_hash(&on, &layouts, &ids, 1, &rows);
   expect(status == ENGRAM_CUDA_ERROR_CUDA, "a device that is not there", status);
   expect(strstr(engram_cuda_detail(), "device") != NULL, "the reason", 0);
+  on.device = 0;
   layouts.struct_size++;
-  expect(engram_cuda_hash(0, NULL, &layouts, &ids, 1, &rows) == ENGRAM_ERROR_STRUCT, "size", 0);
-  expect(engram_cuda_hash(0, NULL, NULL, &ids, 1, &rows) == ENGRAM_ERROR_ARGUMENT, "null", 0);
+  expect(engram_cuda_hash(&on, &layouts, &ids, 1, &rows) == ENGRAM_ERROR_STRUCT, "size", 0);
+  expect(engram_cuda_hash(&on, NULL, &ids, 1, &rows) == ENGRAM_ERROR_ARGUMENT, "null", 0);
 }
 
 int main(int argc, char **argv) {
@@ -208,8 +207,11 @@ int main(int argc, char **argv) {
   refusals();
   for (long long i = 0; i < cases; i++) {
     hash_on_device();
-    gather_on_device();
+    rows_on_device();
+    cache_on_device();
+    project_on_device();
     gate_on_device();
+    conv_on_device();
   }
   FILE *report = argc > 3 ? fopen(argv[3], "a") : NULL;
   if (report) {

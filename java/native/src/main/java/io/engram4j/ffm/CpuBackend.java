@@ -34,7 +34,7 @@ final class CpuBackend implements Backend {
         + ", built by "
         + CpuCalls.buildInfo()
         + ", "
-        + NativeLibrary.get().path();
+        + CpuProvider.LIBRARY.get().path();
   }
 
   @Override

@@ -2,6 +2,8 @@ package io.engram4j.ffm;
 
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.BackendProvider;
+import io.engram4j.bindings.Engram;
+import io.engram4j.ffm.load.NativeLibrary;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -13,6 +15,14 @@ import java.util.Optional;
 public final class CpuProvider implements BackendProvider {
   /** The property with the highest tier to use: scalar, avx2, avx512 or neon. */
   public static final String MAX_TIER = "engram.cpu.maxTier";
+
+  static final NativeLibrary LIBRARY =
+      new NativeLibrary(
+          "engram",
+          "engram.native.path",
+          Engram::engram_abi,
+          Engram.ENGRAM_ABI(),
+          CpuCalls::bindAll);
 
   /** Made by the service loader. */
   public CpuProvider() {}
@@ -29,7 +39,7 @@ public final class CpuProvider implements BackendProvider {
 
   @Override
   public Optional<String> unavailable() {
-    return Optional.ofNullable(NativeLibrary.get().reason());
+    return Optional.ofNullable(LIBRARY.get().reason());
   }
 
   @Override
@@ -43,7 +53,7 @@ public final class CpuProvider implements BackendProvider {
 
   @Override
   public List<Variant> variants() {
-    if (NativeLibrary.get().reason() != null) {
+    if (LIBRARY.get().reason() != null) {
       return List.of();
     }
     Tier chosen = tier();

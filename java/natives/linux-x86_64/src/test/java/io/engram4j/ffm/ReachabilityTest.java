@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 import io.engram4j.bindings.Engram;
+import io.engram4j.bindings.cuda.EngramCuda;
 import java.io.IOException;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
@@ -54,9 +55,15 @@ class ReachabilityTest {
         + "}";
   }
 
+  private static List<Method> functions() {
+    List<Method> functions = new ArrayList<>(List.of(Engram.class.getMethods()));
+    functions.addAll(List.of(EngramCuda.class.getMethods()));
+    return functions;
+  }
+
   private static Set<String> kernels() throws ReflectiveOperationException {
     Set<String> calls = new TreeSet<>();
-    for (Method method : Engram.class.getMethods()) {
+    for (Method method : functions()) {
       if (method.getName().endsWith("$descriptor")) {
         FunctionDescriptor descriptor = (FunctionDescriptor) method.invoke(null);
         calls.add(call(descriptor.toMethodType(), ""));
@@ -95,7 +102,7 @@ class ReachabilityTest {
 
   @Test
   void theCommittedFileHasEveryCall() throws ReflectiveOperationException, IOException {
-    assertNotNull(NativeLibrary.get().path(), String.valueOf(NativeLibrary.get().reason()));
+    assertNotNull(CpuProvider.LIBRARY.get().path(), String.valueOf(CpuProvider.LIBRARY.get().reason()));
     Set<String> calls = kernels();
     calls.addAll(libc());
     String made =

@@ -4,6 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.bindings.cuda.engram_cuda_cache;
+import io.engram4j.bindings.cuda.engram_cuda_device;
+import io.engram4j.bindings.cuda.engram_cuda_layouts;
+import io.engram4j.bindings.cuda.engram_cuda_queue;
 import io.engram4j.bindings.engram_conv_weights;
 import io.engram4j.bindings.engram_gate_weights;
 import io.engram4j.bindings.engram_layout;
@@ -18,22 +22,25 @@ import java.util.HexFormat;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Header and bindings belong together. */
+/** Headers and bindings belong together. */
 class BindingsTest {
   private static final Path ROOT = Path.of("..", "..", "..");
 
   @TempDir Path directory;
 
-  @Test
-  void theBindingsWereMadeFromThisHeader() throws IOException, NoSuchAlgorithmException {
-    byte[] header = Files.readAllBytes(ROOT.resolve("native/include/engram.h"));
+  @ParameterizedTest
+  @ValueSource(strings = {"native/include/engram.h", "native/cuda/include/engram_cuda.h"})
+  void theBindingsWereMadeFromThisHeader(Path path) throws IOException, NoSuchAlgorithmException {
+    byte[] header = Files.readAllBytes(ROOT.resolve(path));
     byte[] digest = MessageDigest.getInstance("SHA-256").digest(header);
-    String recorded = Files.readString(ROOT.resolve("bindings/engram.h.sha256")).strip();
+    Path record = ROOT.resolve("bindings").resolve(path.getFileName() + ".sha256");
     assertEquals(
-        recorded,
+        Files.readString(record).strip(),
         HexFormat.of().formatHex(digest),
-        "engram.h has changed: run ci/regenerate-bindings.sh");
+        path + " has changed: run ci/regenerate-bindings.sh");
   }
 
   /** Where jextract is at hand: on the path, or named by the environment. */
@@ -55,9 +62,10 @@ class BindingsTest {
     assertEquals(0, exit, out);
     Path made = copy.resolve("io/engram4j/bindings");
     Path committed = ROOT.resolve("bindings/src/main/java/io/engram4j/bindings");
-    try (Stream<Path> files = Files.list(committed)) {
-      for (Path file : files.toList()) {
-        assertEquals(-1, Files.mismatch(file, made.resolve(file.getFileName())), file.toString());
+    try (Stream<Path> files = Files.walk(committed)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Path again = made.resolve(committed.relativize(file).toString());
+        assertEquals(-1, Files.mismatch(file, again), file.toString());
       }
     }
     System.out.println("jextract made the same bindings again");
@@ -66,14 +74,14 @@ class BindingsTest {
   @Test
   void noTypeDependsOnThePlatform() throws IOException {
     Path bindings = ROOT.resolve("bindings/src/main/java/io/engram4j/bindings");
-    try (Stream<Path> files = Files.list(bindings)) {
-      for (Path file : files.toList()) {
+    try (Stream<Path> files = Files.walk(bindings)) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
         assertFalse(Files.readString(file).matches("(?s).*\\bC_LONG\\b.*"), file.toString());
       }
     }
   }
 
-  /** The same numbers as the static assertions of native/src/engram.c. */
+  /** The same numbers as the static assertions of engram.c and runtime.cu. */
   @Test
   void structsHaveTheSizesOfC() {
     assertEquals(48, engram_layout.sizeof());
@@ -85,5 +93,11 @@ class BindingsTest {
     assertEquals(32, engram_gate_weights.sizeof());
     assertEquals(24, engram_gate_weights.eps$offset());
     assertEquals(40, engram_conv_weights.sizeof());
+    assertEquals(24, engram_cuda_queue.sizeof());
+    assertEquals(16, engram_cuda_queue.most_blocks$offset());
+    assertEquals(288, engram_cuda_device.sizeof());
+    assertEquals(40, engram_cuda_layouts.sizeof());
+    assertEquals(48, engram_cuda_cache.sizeof());
+    assertEquals(40, engram_cuda_cache.counts$offset());
   }
 }

@@ -1,4 +1,4 @@
-package io.engram4j.ffm;
+package io.engram4j.ffm.load;
 
 import java.io.IOException;
 import java.nio.BufferUnderflowException;

@@ -1,4 +1,4 @@
-package io.engram4j.ffm;
+package io.engram4j.ffm.load;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -23,16 +23,16 @@ final class NativeCache {
   private NativeCache() {}
 
   /** Content-addressed, so that it is written once, never in place, and two JVMs can race. */
-  static Path extract(byte[] library) throws IOException {
+  static Path extract(String name, byte[] library) throws IOException {
     String hash = HexFormat.of().formatHex(sha256(library)).substring(0, 16);
     Path directory = directory().resolve("native-" + hash);
-    Path file = directory.resolve(System.mapLibraryName("engram"));
+    Path file = directory.resolve(System.mapLibraryName(name));
     if (Files.isRegularFile(file)
         && MessageDigest.isEqual(sha256(Files.readAllBytes(file)), sha256(library))) {
       return file;
     }
     Files.createDirectories(directory);
-    Path temporary = Files.createTempFile(directory, "engram", ".tmp");
+    Path temporary = Files.createTempFile(directory, name, ".tmp");
     try {
       try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
         ByteBuffer bytes = ByteBuffer.wrap(library);

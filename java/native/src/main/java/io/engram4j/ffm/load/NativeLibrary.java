@@ -1,6 +1,6 @@
-package io.engram4j.ffm;
+package io.engram4j.ffm.load;
 
-import io.engram4j.bindings.Engram;
+import io.engram4j.ffm.NativeResource;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -10,24 +10,44 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.ServiceLoader;
+import java.util.function.IntSupplier;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Finds and loads the CPU library, once: from the property {@value #PATH}, else from a natives jar
- * through {@link NativeCache}, else from {@code java.library.path}. Whatever goes wrong ends in a
- * reason, never in an exception or a half-loaded library.
+ * Finds and loads a library, once: from a property, else from a natives jar through {@link
+ * NativeCache}, else from {@code java.library.path}. Whatever goes wrong ends in a reason, never in
+ * an exception or a half-loaded library. Thread-safe.
  */
-final class NativeLibrary {
-  /** The property with the path of the library. */
-  static final String PATH = "engram.native.path";
-
+public final class NativeLibrary {
   private static final Logger log = LoggerFactory.getLogger(NativeLibrary.class);
   private static final String MODULES = "io.engram4j.ffm,io.engram4j.bindings";
 
-  private NativeLibrary() {}
+  private final String name;
+  private final String property;
+  private final IntSupplier abi;
+  private final int wantedAbi;
+  private final Runnable bindAll;
+  private @Nullable Loaded outcome;
+
+  /**
+   * A library that is not loaded yet.
+   *
+   * @param name without prefix and suffix, such as {@code engram}
+   * @param property the property with its path
+   * @param abi asks the loaded library for its ABI number, which must be {@code wantedAbi}
+   * @param bindAll binds every function, so that a missing one shows when it is loaded
+   */
+  public NativeLibrary(
+      String name, String property, IntSupplier abi, int wantedAbi, Runnable bindAll) {
+    this.name = name;
+    this.property = property;
+    this.abi = abi;
+    this.wantedAbi = wantedAbi;
+    this.bindAll = bindAll;
+  }
 
   /**
    * The outcome of loading.
@@ -35,21 +55,22 @@ final class NativeLibrary {
    * @param path the library, or null
    * @param reason why there is none, or null
    */
-  record Loaded(@Nullable Path path, @Nullable String reason) {}
+  public record Loaded(@Nullable Path path, @Nullable String reason) {}
 
   /** Loads when it is first asked for; later calls get the same outcome. */
-  static Loaded get() {
-    return Holder.LOADED;
+  public synchronized Loaded get() {
+    Loaded known = outcome;
+    if (known == null) {
+      known = load();
+      outcome = known;
+    }
+    return known;
   }
 
-  private static final class Holder {
-    static final Loaded LOADED = load();
-  }
-
-  private static Loaded load() {
+  private Loaded load() {
     List<String> reasons = new ArrayList<>();
     try {
-      String given = System.getProperty(PATH);
+      String given = System.getProperty(property);
       if (given != null) {
         return link(Path.of(given).toAbsolutePath());
       }
@@ -61,39 +82,41 @@ final class NativeLibrary {
         return link(found);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
-      log.warn("the native library cannot be used: {}", e.toString());
+      log.warn("the native library {} cannot be used: {}", name, e.toString());
       reasons.add(e.toString());
     }
     reasons.add(
         "no natives jar for "
             + platform()
-            + " on the path, none in java.library.path, and no -D"
-            + PATH);
+            + " on the path has "
+            + name
+            + ", none in java.library.path, and no -D"
+            + property);
     return new Loaded(null, String.join("; ", reasons));
   }
 
-  private static @Nullable Path fromJar(List<String> reasons) throws IOException {
+  private @Nullable Path fromJar(List<String> reasons) throws IOException {
     for (NativeResource resource :
         ServiceLoader.load(NativeResource.class, NativeLibrary.class.getClassLoader())) {
       if (!resource.platform().equals(platform())) {
         reasons.add("the jar for " + resource.platform() + " is not for " + platform());
         continue;
       }
-      try (InputStream in = resource.open("engram")) {
+      try (InputStream in = resource.open(name)) {
         if (in != null) {
-          return NativeCache.extract(in.readAllBytes());
+          return NativeCache.extract(name, in.readAllBytes());
         }
-        reasons.add("the jar for " + platform() + " has no library");
+        reasons.add("the jar for " + platform() + " was built without " + name);
       }
     }
     return null;
   }
 
-  private static @Nullable Path fromSystemPath() {
-    String name = System.mapLibraryName("engram");
+  private @Nullable Path fromSystemPath() {
+    String fileName = System.mapLibraryName(name);
     for (String directory :
         System.getProperty("java.library.path", "").split(Pattern.quote(File.pathSeparator), -1)) {
-      Path file = Path.of(directory, name).toAbsolutePath();
+      Path file = Path.of(directory, fileName).toAbsolutePath();
       if (!directory.isEmpty() && Files.isRegularFile(file)) {
         return file;
       }
@@ -115,7 +138,7 @@ final class NativeLibrary {
     return system + "-" + machine;
   }
 
-  private static Loaded link(Path library) {
+  private Loaded link(Path library) {
     try {
       if (!Files.isRegularFile(library)) {
         return refused(library, "it is not a file");
@@ -125,12 +148,11 @@ final class NativeLibrary {
         return refused(library, problem);
       }
       open(library);
-      int abi = Engram.engram_abi();
-      if (abi != Engram.ENGRAM_ABI()) {
-        return refused(
-            library, "it has ABI " + abi + ", but this version needs " + Engram.ENGRAM_ABI());
+      int found = abi.getAsInt();
+      if (found != wantedAbi) {
+        return refused(library, "it has ABI " + found + ", but this version needs " + wantedAbi);
       }
-      CpuCalls.bindAll();
+      bindAll.run();
       return new Loaded(library, null);
     } catch (IllegalCallerException e) {
       String module = NativeLibrary.class.getModule().isNamed() ? MODULES : "ALL-UNNAMED";
