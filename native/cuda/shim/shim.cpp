@@ -27,3 +27,16 @@ void engram_cuda_shim_fail(long long after, int error, int from_then_on) {
   shim().fail_with = error;
   shim().fail_on = from_then_on != 0;
 }
+
+void engram_cuda_shim_reset(void) {
+  shim_guard guard(shim().lock);
+  shim().streams.clear();
+  shim().registered.clear();
+  while (!shim().device.empty()) {
+    shim_release(shim().device, shim().device.begin()->first);
+  }
+  while (!shim().host.empty()) {
+    shim_release(shim().host, shim().host.begin()->first);
+  }
+  shim().counts[SHIM_EVENTS] = 0;
+}

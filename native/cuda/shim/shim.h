@@ -35,6 +35,9 @@ ENGRAM_API long long engram_cuda_shim_count(int what);
  */
 ENGRAM_API void engram_cuda_shim_fail(long long after, int error, int from_then_on);
 
+/* Forgets all that is held and was queued, as when a process ends after a device was lost. */
+ENGRAM_API void engram_cuda_shim_reset(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,7 +13,7 @@
 /* BindingsTest has the same numbers. */
 static_assert(sizeof(struct engram_cuda_queue) == 24, "queue");
 static_assert(offsetof(struct engram_cuda_queue, most_blocks) == 16, "queue");
-static_assert(sizeof(struct engram_cuda_device) == 296, "device");
+static_assert(sizeof(struct engram_cuda_device) == 288, "device");
 static_assert(sizeof(struct engram_cuda_layouts) == 40, "layouts");
 static_assert(sizeof(struct engram_cuda_cache) == 48, "cache");
 static_assert(offsetof(struct engram_cuda_cache, counts) == 40, "cache");

@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** The {@code cpu} backend: C kernels through the Foreign Function and Memory API. */
+/** The backends in C, {@code cpu} and {@code cuda}, through the Foreign Function and Memory API. */
 @NullMarked
 module io.engram4j.ffm {
   requires io.engram4j.bindings;
@@ -10,10 +10,12 @@ module io.engram4j.ffm {
 
   uses io.engram4j.ffm.NativeResource;
 
+  exports io.engram4j.cuda;
   exports io.engram4j.ffm;
 
   provides io.engram4j.table.HostMemory with
       io.engram4j.ffm.LinuxHostMemory;
   provides io.engram4j.backend.BackendProvider with
-      io.engram4j.ffm.CpuProvider;
+      io.engram4j.ffm.CpuProvider,
+      io.engram4j.cuda.CudaProvider;
 }

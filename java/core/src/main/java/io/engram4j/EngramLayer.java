@@ -121,7 +121,7 @@ public final class EngramLayer {
    * @param rowIds int64 [tokens, columns], written
    */
   public void hash(EngramBatch batch, MemorySegment rowIds) {
-    requireOurs(batch);
+    model.requireOwn(batch);
     MemorySegment windows = batch.windowsFrom(0);
     StageChecks.hash(layout, windows, batch.tokens(), rowIds);
     hash.run(windows, batch.tokens(), rowIds);
@@ -230,7 +230,7 @@ public final class EngramLayer {
    * @throws UncheckedIOException if the file under a mapped table has shrunk
    */
   public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
-    requireOurs(batch);
+    model.requireOwn(batch);
     hidden.check(batch.tokens(), model.config().branches(), model.config().hiddenSize());
     if (kernels().conv() != null) {
       batch.requireConvolvable(index);
@@ -319,12 +319,6 @@ public final class EngramLayer {
         stalledNanos.sum(),
         table.statistics(),
         memo == null ? LayerStatistics.MemoStatistics.NONE : memo.statistics());
-  }
-
-  void requireOurs(EngramBatch batch) {
-    if (!batch.model().sharesWeights(model)) {
-      throw new IllegalArgumentException("the batch belongs to another model");
-    }
   }
 
   /** HotSpot turns the SIGBUS of a mapped page that is gone into an InternalError. */

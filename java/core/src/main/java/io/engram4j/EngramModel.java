@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -321,8 +322,47 @@ public final class EngramModel implements AutoCloseable {
     return config.imageTokenId().isPresent() && config.imageTokenId().getAsInt() == tokenId;
   }
 
+  /**
+   * Checks that a batch was made by this model or a view of it.
+   *
+   * @throws IllegalArgumentException if it was made by another
+   */
+  public void requireOwn(EngramBatch batch) {
+    if (!batch.model().sharesWeights(this)) {
+      throw new IllegalArgumentException("the batch belongs to another model");
+    }
+  }
+
   boolean sharesWeights(EngramModel other) {
     return memory == other.memory;
+  }
+
+  /**
+   * Keeps the tables' memory until the hold is closed, even if the model is closed before: for what
+   * reads it by its address, such as a device.
+   *
+   * @throws IllegalStateException if the model is closed
+   */
+  public Hold hold() {
+    enter();
+    AtomicBoolean held = new AtomicBoolean(true);
+    return () -> {
+      if (held.getAndSet(false)) {
+        exit();
+      }
+    };
+  }
+
+  /** Keeps a model's memory; closing it twice does nothing. */
+  @FunctionalInterface
+  public interface Hold extends AutoCloseable {
+    @Override
+    void close();
+  }
+
+  /** Returns whether the model takes calls. */
+  public boolean isOpen() {
+    return memory.isOpen();
   }
 
   /** Keeps the tables open until {@link #exit}; allocates nothing. */

@@ -45,7 +45,7 @@ final class ModelLookup {
   void run(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
     EngramConfig config = model.config();
     EngramLayer first = layers.getFirst();
-    first.requireOurs(batch);
+    first.model().requireOwn(batch);
     first.weights(); // throws if there are none
     MemorySegment windows = batch.windowsFrom(0);
     StageChecks.lookup(

@@ -24,6 +24,10 @@ final class ModelMemory {
     this.owner = owner;
   }
 
+  boolean isOpen() {
+    return users.get() < CLOSING;
+  }
+
   void enter() {
     if (users.incrementAndGet() >= CLOSING) {
       exit();

@@ -4,6 +4,7 @@ import io.engram4j.backend.Backend;
 import io.engram4j.bindings.Engram;
 import io.engram4j.bindings.engram_linear;
 import io.engram4j.conv.ConvWeights;
+import io.engram4j.ffm.bridge.Plans;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gate.HiddenStream;
@@ -40,7 +41,7 @@ final class CpuKernels {
 
     CpuHash(Tier tier, LayerLayout layout) {
       this.tier = tier;
-      this.plan = Plans.layout(layout, Arena.ofAuto());
+      this.plan = Plans.onHost(Arena.ofAuto()).layout(layout);
       this.windowBytes = 4L * layout.maxNgram();
       this.rowIdBytes = 8L * layout.columns();
     }
@@ -74,7 +75,7 @@ final class CpuKernels {
     CpuGather(Tier tier, Table table) {
       this.tier = tier;
       this.table = table;
-      this.plan = Plans.table(table, Arena.ofAuto());
+      this.plan = Plans.onHost(Arena.ofAuto()).table(table);
     }
 
     @Override
@@ -123,7 +124,7 @@ final class CpuKernels {
       this.tier = tier;
       this.projection = projection;
       for (Linear part : projection.parts()) {
-        plans.add(Plans.linear(part, Arena.ofAuto()));
+        plans.add(Plans.onHost(Arena.ofAuto()).linear(part));
       }
     }
 
@@ -197,7 +198,7 @@ final class CpuKernels {
 
     CpuGate(Tier tier, GateWeights weights) {
       this.tier = tier;
-      this.plan = Plans.gate(weights, Arena.ofAuto());
+      this.plan = Plans.onHost(Arena.ofAuto()).gate(weights);
       this.branches = weights.branches();
       this.hiddenSize = weights.hiddenSize();
     }
@@ -264,7 +265,7 @@ final class CpuKernels {
 
     CpuConv(Tier tier, ConvWeights weights) {
       this.tier = tier;
-      this.plan = Plans.conv(weights, Arena.ofAuto());
+      this.plan = Plans.onHost(Arena.ofAuto()).conv(weights);
     }
 
     @Override

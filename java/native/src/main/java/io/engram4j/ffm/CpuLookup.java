@@ -3,6 +3,7 @@ package io.engram4j.ffm;
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.StagewiseLookup;
 import io.engram4j.bindings.Engram;
+import io.engram4j.ffm.bridge.Plans;
 import io.engram4j.format.Dtype;
 import io.engram4j.gather.Table;
 import io.engram4j.layout.LayerLayout;
@@ -32,8 +33,8 @@ final class CpuLookup implements Backend.Lookup {
     this.layoutPlans = arena.allocate(ValueLayout.ADDRESS, tables.size());
     this.tablePlans = arena.allocate(ValueLayout.ADDRESS, tables.size());
     for (int layer = 0; layer < tables.size(); layer++) {
-      MemorySegment layout = Plans.layout(layouts.get(layer), arena);
-      MemorySegment table = Plans.table(tables.get(layer), arena);
+      MemorySegment layout = Plans.onHost(arena).layout(layouts.get(layer));
+      MemorySegment table = Plans.onHost(arena).table(tables.get(layer));
       plans.add(layout);
       plans.add(table);
       layoutPlans.setAtIndex(ValueLayout.ADDRESS, layer, layout);

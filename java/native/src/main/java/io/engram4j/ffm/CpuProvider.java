@@ -3,7 +3,7 @@ package io.engram4j.ffm;
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.BackendProvider;
 import io.engram4j.bindings.Engram;
-import io.engram4j.ffm.load.NativeLibrary;
+import io.engram4j.ffm.bridge.NativeLibrary;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -21,7 +21,7 @@ public final class CpuProvider implements BackendProvider {
           "engram",
           "engram.native.path",
           Engram::engram_abi,
-          Engram.ENGRAM_ABI(),
+          Engram::ENGRAM_ABI,
           CpuCalls::bindAll);
 
   /** Made by the service loader. */

@@ -102,7 +102,8 @@ class ReachabilityTest {
 
   @Test
   void theCommittedFileHasEveryCall() throws ReflectiveOperationException, IOException {
-    assertNotNull(CpuProvider.LIBRARY.get().path(), String.valueOf(CpuProvider.LIBRARY.get().reason()));
+    assertNotNull(
+        CpuProvider.LIBRARY.get().path(), String.valueOf(CpuProvider.LIBRARY.get().reason()));
     Set<String> calls = kernels();
     calls.addAll(libc());
     String made =

@@ -16,7 +16,7 @@ import java.lang.invoke.MethodHandle;
  * kernel that reads or writes one byte too far ends the process.
  */
 @SuppressWarnings("restricted")
-final class GuardedMemory implements SegmentAllocator {
+public final class GuardedMemory implements SegmentAllocator {
   private static final long PAGE = 4096;
   private static final int NONE = 0;
   private static final int READ_WRITE = 3;
@@ -35,7 +35,7 @@ final class GuardedMemory implements SegmentAllocator {
   private final Arena arena;
   private boolean behind;
 
-  GuardedMemory(Arena arena) {
+  public GuardedMemory(Arena arena) {
     this.arena = arena;
   }
 

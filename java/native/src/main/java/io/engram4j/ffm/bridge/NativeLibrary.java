@@ -1,4 +1,4 @@
-package io.engram4j.ffm.load;
+package io.engram4j.ffm.bridge;
 
 import io.engram4j.ffm.NativeResource;
 import java.io.File;
@@ -28,7 +28,7 @@ public final class NativeLibrary {
   private final String name;
   private final String property;
   private final IntSupplier abi;
-  private final int wantedAbi;
+  private final IntSupplier wantedAbi;
   private final Runnable bindAll;
   private @Nullable Loaded outcome;
 
@@ -37,11 +37,12 @@ public final class NativeLibrary {
    *
    * @param name without prefix and suffix, such as {@code engram}
    * @param property the property with its path
-   * @param abi asks the loaded library for its ABI number, which must be {@code wantedAbi}
+   * @param abi asks the loaded library for its ABI number, which must be {@code wantedAbi}; both
+   *     are asked only then, since bindings need native access
    * @param bindAll binds every function, so that a missing one shows when it is loaded
    */
   public NativeLibrary(
-      String name, String property, IntSupplier abi, int wantedAbi, Runnable bindAll) {
+      String name, String property, IntSupplier abi, IntSupplier wantedAbi, Runnable bindAll) {
     this.name = name;
     this.property = property;
     this.abi = abi;
@@ -149,8 +150,9 @@ public final class NativeLibrary {
       }
       open(library);
       int found = abi.getAsInt();
-      if (found != wantedAbi) {
-        return refused(library, "it has ABI " + found + ", but this version needs " + wantedAbi);
+      int wanted = wantedAbi.getAsInt();
+      if (found != wanted) {
+        return refused(library, "it has ABI " + found + ", but this version needs " + wanted);
       }
       bindAll.run();
       return new Loaded(library, null);

@@ -1,4 +1,4 @@
-package io.engram4j.ffm;
+package io.engram4j.ffm.bridge;
 
 import io.engram4j.bindings.Engram;
 import io.engram4j.bindings.engram_conv_weights;
@@ -15,15 +15,41 @@ import io.engram4j.project.Linear;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.UnaryOperator;
 
 /**
  * Writes weights into the structs that the C functions read. A struct holds bare addresses, so
- * whoever keeps it must keep the weights as well; small weights are copied into the struct's arena.
+ * whoever keeps it must keep the weights as well.
  */
-final class Plans {
-  private Plans() {}
+public final class Plans {
+  private final Arena arena;
+  private final UnaryOperator<MemorySegment> place;
 
-  static MemorySegment layout(LayerLayout layout, Arena arena) {
+  /**
+   * Makes structs in an arena.
+   *
+   * @param place brings numbers to where the kernels read them, and returns that place
+   */
+  public Plans(Arena arena, UnaryOperator<MemorySegment> place) {
+    this.arena = arena;
+    this.place = place;
+  }
+
+  /**
+   * For kernels of the CPU: what is off the heap stays where it is. A heap array has no address
+   * that lasts, so it is copied.
+   */
+  public static Plans onHost(Arena arena) {
+    return new Plans(
+        arena,
+        segment ->
+            segment.isNative()
+                ? segment
+                : arena.allocate(segment.byteSize(), 64).copyFrom(segment));
+  }
+
+  /** Returns the struct of a layer's layout. */
+  public MemorySegment layout(LayerLayout layout) {
     int columns = layout.columns();
     MemorySegment multipliers = arena.allocate(8L * layout.maxNgram(), 64);
     for (int shift = 0; shift < layout.maxNgram(); shift++) {
@@ -41,47 +67,50 @@ final class Plans {
     engram_layout.struct_size(plan, (int) engram_layout.sizeof());
     engram_layout.max_ngram(plan, layout.maxNgram());
     engram_layout.heads(plan, layout.headsPerNgram());
-    engram_layout.multipliers(plan, multipliers);
-    engram_layout.primes(plan, primes);
-    engram_layout.offsets(plan, offsets);
-    engram_layout.inverses(plan, inverses);
+    engram_layout.multipliers(plan, place.apply(multipliers));
+    engram_layout.primes(plan, place.apply(primes));
+    engram_layout.offsets(plan, place.apply(offsets));
+    engram_layout.inverses(plan, place.apply(inverses));
     return plan;
   }
 
-  static MemorySegment table(Table table, Arena arena) {
+  /** Returns the struct of a table in memory. */
+  public MemorySegment table(Table table) {
     MemorySegment plan = engram_table.allocate(arena);
     engram_table.struct_size(plan, (int) engram_table.sizeof());
     engram_table.type(plan, type(table.dtype()));
     engram_table.head_dim(plan, table.headDim());
     engram_table.rows(plan, table.rows());
-    engram_table.weight(plan, offHeap(table.weight(), arena));
+    engram_table.weight(plan, place.apply(table.weight()));
     boolean scaled = table.dtype() == Dtype.F8_E4M3;
-    engram_table.scale(plan, scaled ? offHeap(table.scale(), arena) : MemorySegment.NULL);
+    engram_table.scale(plan, scaled ? place.apply(table.scale()) : MemorySegment.NULL);
     engram_table.weight_stride(plan, table.weightStride());
     engram_table.scale_stride(plan, table.scaleStride());
     return plan;
   }
 
-  static MemorySegment linear(Linear linear, Arena arena) {
+  /** Returns the struct of a linear map. */
+  public MemorySegment linear(Linear linear) {
     MemorySegment plan = engram_linear.allocate(arena);
     engram_linear.struct_size(plan, (int) engram_linear.sizeof());
     engram_linear.type(plan, type(linear.dtype()));
     engram_linear.outputs(plan, linear.outputs());
     engram_linear.inputs(plan, linear.inputs());
-    engram_linear.weight(plan, offHeap(linear.weight(), arena));
+    engram_linear.weight(plan, place.apply(linear.weight()));
     MemorySegment scale = linear.scale();
-    engram_linear.scale(plan, scale == null ? MemorySegment.NULL : offHeap(scale, arena));
+    engram_linear.scale(plan, scale == null ? MemorySegment.NULL : place.apply(scale));
     MemorySegment bias = arena.allocate(4L * linear.outputs(), 64);
     for (int output = 0; output < linear.outputs(); output++) {
       bias.setAtIndex(ValueLayout.JAVA_FLOAT, output, linear.bias(output));
     }
-    engram_linear.bias(plan, bias);
+    engram_linear.bias(plan, place.apply(bias));
     engram_linear.weight_stride(plan, linear.weightStride());
     engram_linear.scale_stride(plan, linear.scaleStride());
     return plan;
   }
 
-  static MemorySegment gate(GateWeights weights, Arena arena) {
+  /** Returns the struct of a gate's weights. */
+  public MemorySegment gate(GateWeights weights) {
     int size = weights.hiddenSize();
     MemorySegment product = arena.allocate(4L * weights.branches() * size, 64);
     for (int branch = 0; branch < weights.branches(); branch++) {
@@ -96,12 +125,13 @@ final class Plans {
     engram_gate_weights.hidden(plan, size);
     boolean half = weights.zeroRule() == GateWeights.ZeroRule.SIGNUM;
     engram_gate_weights.zero_is_half(plan, half ? 1 : 0);
-    engram_gate_weights.product(plan, product);
+    engram_gate_weights.product(plan, place.apply(product));
     engram_gate_weights.eps(plan, weights.eps());
     return plan;
   }
 
-  static MemorySegment conv(ConvWeights weights, Arena arena) {
+  /** Returns the struct of a convolution's weights. */
+  public MemorySegment conv(ConvWeights weights) {
     int channels = weights.channels();
     MemorySegment taps = arena.allocate(4L * channels * weights.kernel(), 64);
     MemorySegment norm = arena.allocate(4L * channels, 64);
@@ -121,12 +151,13 @@ final class Plans {
     engram_conv_weights.kernel(plan, weights.kernel());
     engram_conv_weights.dilation(plan, weights.dilation());
     engram_conv_weights.eps(plan, (float) weights.eps());
-    engram_conv_weights.taps(plan, taps);
-    engram_conv_weights.norm(plan, norm);
+    engram_conv_weights.taps(plan, place.apply(taps));
+    engram_conv_weights.norm(plan, place.apply(norm));
     return plan;
   }
 
-  static int type(Dtype dtype) {
+  /** Returns the code of an element type. */
+  public static int type(Dtype dtype) {
     return switch (dtype) {
       case F32 -> Engram.ENGRAM_F32();
       case BF16 -> Engram.ENGRAM_BF16();
@@ -134,10 +165,5 @@ final class Plans {
       case F8_E4M3 -> Engram.ENGRAM_F8_E4M3();
       default -> throw new IllegalArgumentException("no kernel reads " + dtype);
     };
-  }
-
-  /** A heap array has no address that lasts, so it is copied. */
-  private static MemorySegment offHeap(MemorySegment segment, Arena arena) {
-    return segment.isNative() ? segment : arena.allocate(segment.byteSize(), 64).copyFrom(segment);
   }
 }

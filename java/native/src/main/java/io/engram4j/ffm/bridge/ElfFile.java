@@ -1,4 +1,4 @@
-package io.engram4j.ffm.load;
+package io.engram4j.ffm.bridge;
 
 import java.io.IOException;
 import java.nio.BufferUnderflowException;

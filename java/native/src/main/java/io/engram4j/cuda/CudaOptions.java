@@ -1,0 +1,65 @@
+package io.engram4j.cuda;
+
+import io.engram4j.format.Dtype;
+import io.engram4j.table.RowSeed;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a model is opened on a device. Immutable.
+ *
+ * @param tables from where rows are read
+ * @param rows the type in which gathered rows are written: F32, or BF16 rounded to nearest even
+ * @param cacheBytes of the device's memory for rows that are wanted often, per table; 0 for none
+ * @param seed rows that the caches hold, the most wanted first, or null
+ * @param gatherBlocks how many blocks a lookup's kernels may take, so that they leave the rest of
+ *     the device to the model; 0 for all they take
+ */
+public record CudaOptions(
+    Tables tables, Dtype rows, long cacheBytes, @Nullable RowSeed seed, int gatherBlocks) {
+  /** From where a device reads rows. */
+  public enum Tables {
+    /** {@link #HOST} where the system allows it, else {@link #STAGED}. */
+    AUTO,
+    /** From the host's memory over the link, row by row, without copies in between. */
+    HOST,
+    /** From the device's memory, into which the whole table is copied. */
+    DEVICE,
+    /** Through the host: it reads the rows of a step and sends them. Also for streamed tables. */
+    STAGED
+  }
+
+  public CudaOptions {
+    if (rows != Dtype.F32 && rows != Dtype.BF16) {
+      throw new IllegalArgumentException("rows come as F32 or BF16, not " + rows);
+    }
+    if (cacheBytes < 0 || gatherBlocks < 0) {
+      throw new IllegalArgumentException(
+          "cacheBytes (" + cacheBytes + ") or gatherBlocks (" + gatherBlocks + ") are negative");
+    }
+  }
+
+  /** Returns the defaults: tables in the host's memory, rows as F32, no cache, 32 blocks. */
+  public static CudaOptions defaults() {
+    return new CudaOptions(Tables.AUTO, Dtype.F32, 0, null, 32);
+  }
+
+  /** Returns these options with rows read from elsewhere. */
+  public CudaOptions tables(Tables other) {
+    return new CudaOptions(other, rows, cacheBytes, seed, gatherBlocks);
+  }
+
+  /** Returns these options with another type of gathered rows. */
+  public CudaOptions rows(Dtype other) {
+    return new CudaOptions(tables, other, cacheBytes, seed, gatherBlocks);
+  }
+
+  /** Returns these options with a cache of so many bytes per table, which begins with a seed. */
+  public CudaOptions cache(long bytes, RowSeed rowsToHold) {
+    return new CudaOptions(tables, rows, bytes, rowsToHold, gatherBlocks);
+  }
+
+  /** Returns these options with another share of the device for lookups. */
+  public CudaOptions gatherBlocks(int other) {
+    return new CudaOptions(tables, rows, cacheBytes, seed, other);
+  }
+}

@@ -1,0 +1,261 @@
+package io.engram4j.cuda;
+
+import io.engram4j.EngramBatch;
+import io.engram4j.bindings.cuda.EngramCuda;
+import io.engram4j.ffm.bridge.Plans;
+import io.engram4j.format.Dtype;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One step of a model on a device: {@link #prefetch} as soon as the tokens are known, then, layer
+ * by layer, {@link #apply} on the engine's stream. Nothing is allocated on the device, and nothing
+ * waits but the device's streams for each other.
+ *
+ * <p>{@code apply} is {@link #await}, {@link #project}, {@link #gate} and {@link #release}. An
+ * engine with a matrix product of its own projects {@link #rows} itself. For a CUDA graph capture
+ * {@code project} and {@code gate}, whose addresses stay the same, and keep {@code await} and
+ * {@code release}, which order it with the lookups, outside.
+ *
+ * <p>Layers of a step share memory for key and value: run them one after the other on one stream,
+ * or on streams that wait for each other. One owner at a time.
+ */
+public final class CudaStep implements AutoCloseable {
+  private final CudaModel model;
+  private final DeviceMemory memory;
+  private final int maxTokens;
+  private final Dtype rowType;
+  private final MemorySegment hostWindows;
+  private final MemorySegment hostMask;
+  private final MemorySegment windows;
+  private final MemorySegment mask;
+  private final MemorySegment rowIds; // [layers, tokens, columns]
+  private final MemorySegment sent; // event: the host's memory may be written again
+  private final MemorySegment kv;
+  private final MemorySegment gates;
+  private final List<LayerRows> rows = new ArrayList<>();
+  private int tokens;
+  private boolean closed;
+
+  /**
+   * What a layer's rows need.
+   *
+   * @param ready event: the rows are there
+   * @param released event: nobody reads them any more
+   * @param staging what the host sends, if the table is staged; else it is empty
+   */
+  private record LayerRows(
+      MemorySegment rows, MemorySegment ready, MemorySegment released, List<StagedRows> staging) {}
+
+  private CudaStep(CudaModel model, DeviceMemory memory, int maxTokens) {
+    this.model = model;
+    this.memory = memory;
+    this.maxTokens = maxTokens;
+    this.rowType = model.options().rows();
+    var config = model.model().config();
+    long columns = config.columns();
+    int layers = model.layers().size();
+    this.hostWindows = memory.pinned(4L * maxTokens * config.maxNgram());
+    this.hostMask = memory.pinned(maxTokens);
+    this.windows = memory.allocate(4L * maxTokens * config.maxNgram());
+    this.mask = memory.allocate(maxTokens);
+    this.rowIds = memory.allocate(8L * layers * maxTokens * columns);
+    this.sent = memory.event();
+    this.kv = memory.allocate(4L * maxTokens * config.kvWidth());
+    this.gates = memory.allocate(4L * maxTokens * config.branches());
+    for (CudaModel.Layer layer : model.layers()) {
+      long bytes = (long) maxTokens * config.rowWidth() * rowType.bytes();
+      boolean staged = layer.table().isStaged();
+      rows.add(
+          new LayerRows(
+              memory.allocate(bytes),
+              memory.event(),
+              memory.event(),
+              staged ? List.of(new StagedRows(layer, maxTokens, memory)) : List.of()));
+    }
+  }
+
+  static CudaStep of(CudaModel model, int maxTokens) {
+    DeviceMemory memory = new DeviceMemory(model.device());
+    try {
+      return new CudaStep(model, memory, maxTokens);
+    } catch (RuntimeException | Error e) {
+      try {
+        memory.close();
+      } catch (CudaException second) {
+        e.addSuppressed(second);
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Begins to fetch the rows of a batch for all layers, on a stream beside the model's: row ids are
+   * computed on the device, then each layer's rows are read, one layer after the other. Returns as
+   * soon as that is queued; for staged tables when the host has read the rows. The batch may change
+   * afterwards.
+   *
+   * <p>Waits, if it must, for the rows of this step's last batch to have been sent, and lets the
+   * device wait for its layers to be released.
+   *
+   * @throws IllegalArgumentException if the batch has more tokens than the step or is another
+   *     model's
+   * @throws IllegalStateException if something is closed, or the model has rows replaced by an
+   *     overlay, which a device does not see
+   */
+  public void prefetch(EngramBatch batch) {
+    requireOpen();
+    if (batch.tokens() > maxTokens) {
+      throw new IllegalArgumentException(
+          "the batch has " + batch.tokens() + " tokens, but the step at most " + maxTokens);
+    }
+    if (!model.model().overlay().sets().isEmpty()) {
+      throw new IllegalStateException(
+          "the model has " + model.model().overlay().sets().size() + " sets of replaced rows");
+    }
+    model.model().requireOwn(batch);
+    MemorySegment from = batch.windows();
+    CudaLibrary.check(
+        "engram_cuda_event_synchronize",
+        EngramCuda.engram_cuda_event_synchronize(model.device(), sent));
+    tokens = batch.tokens();
+    MemorySegment.copy(from, 0, hostWindows, 0, from.byteSize());
+    MemorySegment.copy(batch.mask(), 0, hostMask, 0, tokens);
+    rows.forEach(each -> each.staging().forEach(staged -> staged.read(batch)));
+    CudaStream side = model.side();
+    synchronized (side) { // a stream is for one thread at a time
+      for (int layer = 0; layer < rows.size(); layer++) {
+        side.await(rows.get(layer).released());
+      }
+      side.copy(windows, hostWindows, from.byteSize());
+      side.copy(mask, hostMask, tokens);
+      CudaLibrary.check(
+          "engram_cuda_hash",
+          EngramCuda.engram_cuda_hash(side.queue(), model.layouts(), windows, tokens, rowIds));
+      for (int layer = 0; layer < rows.size(); layer++) {
+        lookup(layer, side);
+      }
+      side.record(sent);
+    }
+    model.countTokens(tokens);
+  }
+
+  private void lookup(int layer, CudaStream side) {
+    LayerRows to = rows.get(layer);
+    int type = Plans.type(rowType);
+    if (to.staging().isEmpty()) {
+      long columns = model.layers().get(layer).layer().layout().columns();
+      MemorySegment ids = MemorySegment.ofAddress(rowIds.address() + 8L * layer * tokens * columns);
+      model.layers().get(layer).table().gather(side, ids, tokens * columns, to.rows(), type);
+    } else {
+      to.staging().getFirst().send(tokens, side, to.rows(), type);
+    }
+    side.record(to.ready());
+  }
+
+  /** Runs a layer on the hidden states of the tokens, in place, when its rows are there. */
+  public void apply(int layer, CudaStream stream, CudaHidden hidden) {
+    await(layer, stream);
+    project(layer, stream);
+    gate(layer, stream, hidden);
+    release(layer, stream);
+  }
+
+  /** Lets what is queued on a stream from now on wait for a layer's rows. */
+  public void await(int layer, CudaStream stream) {
+    stream.await(rowsOf(layer).ready());
+  }
+
+  /** Queues the projection of a layer's rows; made for few tokens. */
+  public void project(int layer, CudaStream stream) {
+    DeviceWeights.Parts parts = model.layers().get(indexOf(layer)).projection();
+    parts.project(stream, rowsOf(layer).rows(), Plans.type(rowType), tokens, 0, parts.width(), kv);
+  }
+
+  /** Queues the gate of a layer behind {@link #project}. */
+  public void gate(int layer, CudaStream stream, CudaHidden hidden) {
+    gate(layer, stream, kv, Dtype.F32, hidden);
+  }
+
+  /**
+   * Queues the gate of a layer on key and value that the engine projected.
+   *
+   * @param kvData device pointer to [tokens, (branches + 1) * hiddenSize]
+   * @param kvType F32 or BF16
+   */
+  public void gate(
+      int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
+    requireOpen();
+    if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
+      throw new IllegalArgumentException("key and value are F32 or BF16, not " + kvType);
+    }
+    DeviceWeights.Gate gate = model.layers().get(indexOf(layer)).gate();
+    gate.run(stream, kvData, Plans.type(kvType), hidden, mask, tokens, gates, MemorySegment.NULL);
+  }
+
+  /** Tells that what is queued on a stream until now is the last that reads a layer's rows. */
+  public void release(int layer, CudaStream stream) {
+    stream.record(rowsOf(layer).released());
+  }
+
+  /**
+   * Returns the device pointer to a layer's rows, [tokens, columns * headDim] of the options' type,
+   * for an engine that projects them itself between {@link #await} and {@link #release}.
+   */
+  public MemorySegment rows(int layer) {
+    return rowsOf(layer).rows();
+  }
+
+  /** Returns the device pointer to key and value of the last layer projected, float32. */
+  public MemorySegment keyValue() {
+    requireOpen();
+    return kv;
+  }
+
+  /** Returns the device pointer to the last layer's gates, float32 [tokens, branches]. */
+  public MemorySegment gates() {
+    requireOpen();
+    return gates;
+  }
+
+  /** Returns the number of tokens of the last batch. */
+  public int tokens() {
+    return tokens;
+  }
+
+  private int indexOf(int layer) {
+    for (int i = 0; i < model.layers().size(); i++) {
+      if (model.layers().get(i).layer().id() == layer) {
+        return i;
+      }
+    }
+    throw new IllegalArgumentException(
+        "layer "
+            + layer
+            + " has no Engram; those that have are "
+            + model.model().config().layerIds());
+  }
+
+  private LayerRows rowsOf(int layer) {
+    requireOpen();
+    return rows.get(indexOf(layer));
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the step is closed");
+    }
+    model.requireOpen();
+  }
+
+  /** Frees its memory when what is queued is done. */
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      model.forget(this);
+      memory.close();
+    }
+  }
+}

@@ -1,0 +1,82 @@
+package io.engram4j.cuda;
+
+import io.engram4j.bindings.cuda.EngramCuda;
+import io.engram4j.bindings.cuda.engram_cuda_cache;
+import io.engram4j.gather.Table;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/** Rows of one table that are wanted often, in the device's memory. */
+final class DeviceCache {
+  private static final int WAYS = 8;
+  private static final int SEED_PART = 1 << 20; // row ids that are sent at once
+
+  private final MemorySegment plan;
+  private final MemorySegment counts;
+  private final long slots;
+
+  /**
+   * An empty cache.
+   *
+   * @throws IllegalArgumentException if the bytes have no room for a set of rows
+   */
+  DeviceCache(Table table, long bytes, DeviceMemory memory, CudaStream stream) {
+    long stride = (table.rowBytes() + 15) / 16 * 16; // rows then begin where wide loads may
+    long sets = Long.highestOneBit(bytes / (WAYS * (stride + 8)));
+    if (sets < 1) {
+      throw new IllegalArgumentException(
+          "a cache of "
+              + bytes
+              + " bytes has no room for "
+              + WAYS
+              + " rows of "
+              + table.rowBytes()
+              + " bytes of "
+              + table.name());
+    }
+    this.slots = sets * WAYS;
+    MemorySegment tags = memory.allocate(8 * slots);
+    this.counts = memory.allocate(16);
+    this.plan = engram_cuda_cache.allocate(Arena.ofAuto());
+    engram_cuda_cache.struct_size(plan, (int) engram_cuda_cache.sizeof());
+    engram_cuda_cache.ways(plan, WAYS);
+    engram_cuda_cache.sets(plan, sets);
+    engram_cuda_cache.tags(plan, tags);
+    engram_cuda_cache.rows(plan, memory.allocate(slots * stride));
+    engram_cuda_cache.row_stride(plan, stride);
+    engram_cuda_cache.counts(plan, counts);
+    stream.fill(tags, 0xff, 8 * slots);
+    stream.fill(counts, 0, 16);
+  }
+
+  MemorySegment plan() {
+    return plan;
+  }
+
+  /** Reads rows into it that stay, as many as find a slot; waits until they are there. */
+  void seed(MemorySegment table, long[] rows, CudaStream stream) {
+    int count = (int) Math.min(rows.length, slots);
+    try (DeviceMemory own = new DeviceMemory(stream.device())) {
+      for (int from = 0; from < count; from += SEED_PART) {
+        long[] part = Arrays.copyOfRange(rows, from, Math.min(count, from + SEED_PART));
+        MemorySegment ids = own.upload(MemorySegment.ofArray(part));
+        CudaLibrary.check(
+            "engram_cuda_insert",
+            EngramCuda.engram_cuda_insert(stream.queue(), table, plan, ids, part.length, 1));
+      }
+      stream.synchronize();
+    }
+  }
+
+  /** Returns how many rows were found so far, and how many were not; waits for the stream. */
+  long[] counts(CudaStream stream) {
+    try (DeviceMemory own = new DeviceMemory(stream.device())) {
+      MemorySegment host = own.pinned(16);
+      stream.copy(host, counts, 16);
+      stream.synchronize();
+      return host.toArray(ValueLayout.JAVA_LONG);
+    }
+  }
+}

@@ -1,0 +1,146 @@
+package io.engram4j.cuda;
+
+import io.engram4j.bindings.cuda.EngramCuda;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/**
+ * Memory, streams and events of a device that live together and are freed together, the last first.
+ * Addresses of the device's memory are segments of no length, so that Java cannot touch them.
+ * Thread-safe.
+ */
+final class DeviceMemory implements AutoCloseable {
+  private final int device;
+  private final Deque<Runnable> held = new ArrayDeque<>();
+  private long bytes;
+
+  DeviceMemory(int device) {
+    this.device = device;
+  }
+
+  int device() {
+    return device;
+  }
+
+  /** Returns how many bytes of the device's memory are held. */
+  synchronized long bytes() {
+    return bytes;
+  }
+
+  /** Something of the C library that is made at an address and freed by it. */
+  @FunctionalInterface
+  private interface Maker {
+    int make(MemorySegment place);
+  }
+
+  private synchronized MemorySegment make(String function, Maker maker) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment place = arena.allocate(ValueLayout.ADDRESS);
+      CudaLibrary.check(function, maker.make(place));
+      return place.get(ValueLayout.ADDRESS, 0);
+    }
+  }
+
+  private synchronized void hold(Runnable free) {
+    held.push(free);
+  }
+
+  /** Allocates memory of the device, of at least one byte. */
+  synchronized MemorySegment allocate(long size) {
+    long wanted = Math.max(1, size);
+    MemorySegment made =
+        make(
+            "engram_cuda_allocate",
+            place -> EngramCuda.engram_cuda_allocate(device, wanted, place));
+    bytes += wanted;
+    hold(() -> CudaLibrary.check("engram_cuda_free", EngramCuda.engram_cuda_free(device, made)));
+    return made;
+  }
+
+  /** Allocates memory of the host that the device copies from and to by itself. */
+  MemorySegment pinned(long size) {
+    long wanted = Math.max(1, size);
+    MemorySegment made =
+        make(
+            "engram_cuda_allocate_host",
+            place -> EngramCuda.engram_cuda_allocate_host(device, wanted, place));
+    hold(() ->
+        CudaLibrary.check("engram_cuda_free_host", EngramCuda.engram_cuda_free_host(device, made)));
+    return reach(made, wanted);
+  }
+
+  @SuppressWarnings("restricted")
+  private static MemorySegment reach(MemorySegment address, long size) {
+    return address.reinterpret(size);
+  }
+
+  /** Copies something that is not to change to the device, and waits until it is there. */
+  MemorySegment upload(MemorySegment from) {
+    MemorySegment to = allocate(from.byteSize());
+    try (Arena arena = Arena.ofConfined();
+        CudaStream stream = CudaStream.create(device)) {
+      boolean addressed = from.isNative();
+      MemorySegment source =
+          addressed ? from : arena.allocate(Math.max(1, from.byteSize()), 16).copyFrom(from);
+      stream.copy(to, source, from.byteSize());
+      stream.synchronize();
+    }
+    return to;
+  }
+
+  /** Makes an event. */
+  MemorySegment event() {
+    MemorySegment made =
+        make(
+            "engram_cuda_event_create",
+            place -> EngramCuda.engram_cuda_event_create(device, place));
+    hold(() ->
+        CudaLibrary.check(
+            "engram_cuda_event_destroy", EngramCuda.engram_cuda_event_destroy(device, made)));
+    return made;
+  }
+
+  /** Makes a stream for work beside a model's. */
+  CudaStream stream(int mostBlocks) {
+    CudaStream made = CudaStream.create(device, true, mostBlocks);
+    hold(made::close);
+    return made;
+  }
+
+  /**
+   * Makes memory of the host readable by the device, under the address that is returned.
+   *
+   * @throws CudaException with the reason if the system refuses
+   */
+  MemorySegment register(long address, long size, boolean readOnly) {
+    MemorySegment host = MemorySegment.ofAddress(address);
+    MemorySegment made =
+        make(
+            "engram_cuda_register",
+            place -> EngramCuda.engram_cuda_register(device, host, size, readOnly ? 1 : 0, place));
+    hold(() ->
+        CudaLibrary.check(
+            "engram_cuda_unregister", EngramCuda.engram_cuda_unregister(device, host, size)));
+    return made;
+  }
+
+  /** Frees all; goes on after an error, such as of a lost device, and throws the first. */
+  @Override
+  public synchronized void close() {
+    CudaException first = null;
+    while (!held.isEmpty()) {
+      try {
+        held.pop().run();
+      } catch (CudaException e) {
+        first = first == null ? e : first;
+      }
+    }
+    bytes = 0;
+    if (first != null) {
+      throw first;
+    }
+  }
+}

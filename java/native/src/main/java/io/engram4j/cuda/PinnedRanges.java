@@ -1,0 +1,92 @@
+package io.engram4j.cuda;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Memory of the host that a device reads in place. Whole pages are registered, each only once, so
+ * tensors that share a page, such as neighbours in a file, are registered as one range.
+ */
+final class PinnedRanges {
+  private static final Logger log = LoggerFactory.getLogger(PinnedRanges.class);
+  private static final long PAGE = 4096;
+
+  private final List<Range> ranges;
+
+  /**
+   * Some pages.
+   *
+   * @param begin address of the first
+   * @param end address behind the last
+   * @param address under which the device reads the first, or 0 if it cannot
+   * @param reason why it cannot, or null
+   */
+  private record Range(
+      long begin, long end, boolean readOnly, long address, @Nullable String reason) {
+    static Range of(MemorySegment segment) {
+      long begin = segment.address() / PAGE * PAGE;
+      long end = (segment.address() + segment.byteSize() + PAGE - 1) / PAGE * PAGE;
+      return new Range(begin, end, segment.isReadOnly(), 0, null);
+    }
+
+    Range and(Range other) {
+      return new Range(begin, Math.max(end, other.end), readOnly || other.readOnly, 0, null);
+    }
+
+    Range registered(DeviceMemory memory) {
+      try {
+        long seen = memory.register(begin, end - begin, readOnly).address();
+        return new Range(begin, end, readOnly, seen, null);
+      } catch (CudaException e) {
+        log.warn("{} bytes of a table cannot be registered: {}", end - begin, e.getMessage());
+        return new Range(begin, end, readOnly, 0, e.getMessage());
+      }
+    }
+  }
+
+  private PinnedRanges(List<Range> ranges) {
+    this.ranges = ranges;
+  }
+
+  /** Registers segments of off-heap memory until the device's memory is closed. */
+  static PinnedRanges register(List<MemorySegment> segments, DeviceMemory memory) {
+    List<Range> merged = new ArrayList<>();
+    segments.stream()
+        .map(Range::of)
+        .sorted(Comparator.comparingLong(Range::begin))
+        .forEach(range -> {
+          Range last = merged.isEmpty() ? null : merged.getLast();
+          if (last != null && range.begin() < last.end()) {
+            merged.set(merged.size() - 1, last.and(range));
+          } else {
+            merged.add(range);
+          }
+        });
+    return new PinnedRanges(merged.stream().map(range -> range.registered(memory)).toList());
+  }
+
+  private Range around(MemorySegment segment) {
+    for (Range range : ranges) {
+      if (segment.address() >= range.begin() && segment.address() < range.end()) {
+        return range;
+      }
+    }
+    throw new IllegalArgumentException("the segment was not registered");
+  }
+
+  /** Returns why the device cannot read a segment in place, or null if it can. */
+  @Nullable String problem(MemorySegment segment) {
+    return around(segment).reason();
+  }
+
+  /** Returns where the device reads a segment. */
+  MemorySegment address(MemorySegment segment) {
+    Range range = around(segment);
+    return MemorySegment.ofAddress(range.address() + (segment.address() - range.begin()));
+  }
+}

@@ -1,0 +1,47 @@
+package io.engram4j.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.backend.Backend;
+import io.engram4j.backend.Backends;
+import io.engram4j.natives.linux_x86_64.GuardedMemory;
+import io.engram4j.tck.Conformance;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** The CUDA kernels, in the shim, held to the Java backend. */
+class CudaConformanceTest {
+  @BeforeAll
+  static void shim() {
+    Shim.use();
+  }
+
+  @Test
+  void conforms() throws IOException {
+    Backend backend = Backends.named("cuda");
+    Conformance.Report report = Conformance.of(backend).memory(GuardedMemory::new).run();
+    String line =
+        "conformance of cuda, "
+            + CudaDevice.of(0).name()
+            + ", seed "
+            + report.seed()
+            + ", "
+            + report.cases()
+            + ", cases: "
+            + report.total();
+    System.out.println(line);
+    Path counts = Files.createDirectories(Path.of("target", "case-counts"));
+    Files.writeString(counts.resolve("conformance-cuda.txt"), line + "\n");
+    report.requirePassed();
+  }
+
+  @Test
+  void isTakenByNameAlone() {
+    assertEquals("cpu", Backends.select().name());
+    assertTrue(Backends.named("cuda,cpu").description().contains("libengram_cuda_shim.so"));
+  }
+}
