@@ -22,6 +22,8 @@ import org.junit.jupiter.api.io.TempDir;
  * the cpu backend was asked for; each case in a JVM of its own.
  */
 class LoaderTest {
+  private static final String CUDA = "/io.engram4j.natives/linux-x86_64/libengram_cuda.so";
+
   @TempDir Path directory;
 
   /** Prints the backend that is chosen. */
@@ -257,5 +259,21 @@ class LoaderTest {
     Path file = Files.writeString(directory.resolve("file"), "");
     Result result = run(ALLOW, "-Dengram.native.workdir=" + file);
     assertTrue(result.out().strip().endsWith("java"), result.out());
+  }
+
+  /** Asked for by name, where there is no driver: by the library of the jar, if nvcc built it. */
+  @Test
+  void cudaWithoutADriverSaysWhy() throws Exception {
+    Result result = run(ALLOW, "-Dengram.backend=cuda");
+    if (result.exit() == 0) {
+      assertEquals("cuda", result.out().strip()); // this machine has a device
+      return;
+    }
+    boolean built = getClass().getResource(CUDA) != null;
+    String reason = built ? "counting devices: " : "was built without engram_cuda";
+    assertTrue(result.out().contains("cuda: not available: "), result.out());
+    assertTrue(result.out().contains(reason), result.out());
+    Result fallsBack = run(ALLOW, "-Dengram.backend=cuda,cpu");
+    assertEquals("cpu", fallsBack.out().strip());
   }
 }
