@@ -26,10 +26,13 @@ final class CudaKernels {
   private static final Cleaner CLEANER = Cleaner.create();
 
   private final int device;
-  private final ConcurrentLinkedQueue<RoundTrip> free = new ConcurrentLinkedQueue<>();
+  private final ConcurrentLinkedQueue<RoundTrip> free;
 
   CudaKernels(int device) {
     this.device = device;
+    ConcurrentLinkedQueue<RoundTrip> trips = new ConcurrentLinkedQueue<>();
+    this.free = trips;
+    CLEANER.register(this, () -> trips.forEach(RoundTrip::close));
   }
 
   /** Runs a call with memory that no other thread uses meanwhile. */

@@ -10,6 +10,7 @@ import io.engram4j.tck.Conformance;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -18,6 +19,21 @@ class CudaConformanceTest {
   @BeforeAll
   static void shim() {
     Shim.use();
+  }
+
+  /** A backend's memory goes when nobody has its kernels any more. */
+  @AfterAll
+  static void nothingIsLeft() throws InterruptedException {
+    long left = 1;
+    for (int round = 0; left > 0 && round < 200; round++) {
+      System.gc();
+      Thread.sleep(50);
+      left =
+          Shim.count(Shim.Count.DEVICE_ALLOCATIONS)
+              + Shim.count(Shim.Count.HOST_ALLOCATIONS)
+              + Shim.count(Shim.Count.STREAMS);
+    }
+    assertEquals(0, left);
   }
 
   @Test
