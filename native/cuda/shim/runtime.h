@@ -22,6 +22,7 @@
 typedef int cudaError_t;
 typedef struct shim_stream *cudaStream_t;
 typedef struct shim_event *cudaEvent_t;
+#define CUDART_VERSION 13000
 struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount;
@@ -31,6 +32,7 @@ enum {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
   cudaErrorInvalidDevice = 101,
   cudaErrorHostMemoryAlreadyRegistered = 712,
   cudaErrorHostMemoryNotRegistered = 713,

@@ -86,7 +86,13 @@ int engram_cuda_devices(int *count) {
   int found = 0; /* left as it is where there is no driver */
   cudaError_t error = cudaGetDeviceCount(&found);
   if (error != cudaSuccess) {
-    cuda_status(error, "counting devices");
+    /* what CUDA says of a driver that is not there, or too old, tells nobody which it needs */
+    char what[80] = "counting devices";
+    if (error == cudaErrorInsufficientDriver) {
+      snprintf(what, sizeof what, "there is no NVIDIA driver for CUDA %d or newer",
+               CUDART_VERSION / 1000);
+    }
+    cuda_status(error, what);
     return ENGRAM_CUDA_ERROR_UNAVAILABLE;
   }
   if (found == 0) {

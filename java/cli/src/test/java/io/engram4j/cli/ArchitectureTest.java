@@ -41,7 +41,7 @@ class ArchitectureTest {
         .layer("bindings")
         .definedBy("io.engram4j.bindings..")
         .layer("native")
-        .definedBy("io.engram4j.ffm..")
+        .definedBy("io.engram4j.ffm..", "io.engram4j.cuda..")
         .layer("natives")
         .definedBy("io.engram4j.natives..")
         .layer("tck")
@@ -92,6 +92,7 @@ class ArchitectureTest {
         .resideOutsideOfPackages(
             "io.engram4j.bindings..",
             "io.engram4j.cli..",
+            "io.engram4j.cuda..",
             "io.engram4j.ffm..",
             "io.engram4j.hf..",
             "io.engram4j.natives..",
@@ -105,6 +106,24 @@ class ArchitectureTest {
             "org.slf4j..",
             "org.jspecify..",
             "io.engram4j..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void stagesOnADeviceUseTheBridgeAndNotTheCpuBackend() {
+    noClasses()
+        .that()
+        .resideInAPackage("io.engram4j.ffm..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("io.engram4j.cuda..")
+        .check(CLASSES);
+    noClasses()
+        .that()
+        .resideInAPackage("io.engram4j.cuda..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("io.engram4j.ffm")
         .check(CLASSES);
   }
 

@@ -73,7 +73,7 @@ public final class Backends {
       if (reason.isEmpty()) {
         return create(provider.get());
       }
-      reasons.add(name + ": " + reason.get());
+      reasons.add(name + ": not available: " + reason.get());
     }
     throw new IllegalStateException("no backend of " + names + " can run: " + reasons);
   }

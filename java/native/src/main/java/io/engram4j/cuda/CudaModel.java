@@ -29,7 +29,7 @@ public final class CudaModel implements AutoCloseable {
   private final List<Layer> layers;
   private final Set<CudaStep> steps = ConcurrentHashMap.newKeySet();
   private final LongAdder lookups = new LongAdder();
-  private boolean closed;
+  private volatile boolean closed;
 
   /** A layer's tensors within the device's reach. */
   record Layer(
@@ -175,7 +175,8 @@ public final class CudaModel implements AutoCloseable {
   }
 
   /**
-   * Frees the device's memory, that of all steps too, when what is queued is done.
+   * Frees the device's memory, that of all steps too, when what is queued is done. Calls of other
+   * threads end before, or find it closed.
    *
    * @throws CudaException if CUDA refuses, as when the device is lost; the tables are let go anyway
    */

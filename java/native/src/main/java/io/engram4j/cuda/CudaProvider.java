@@ -28,7 +28,7 @@ public final class CudaProvider implements BackendProvider {
 
   @Override
   public Optional<String> unavailable() {
-    return Optional.ofNullable(CudaLibrary.problem()).map(reason -> "not available: " + reason);
+    return Optional.ofNullable(CudaLibrary.problem());
   }
 
   @Override

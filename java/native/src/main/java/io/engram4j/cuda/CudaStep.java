@@ -19,7 +19,7 @@ import java.util.List;
  * {@code release}, which order it with the lookups, outside.
  *
  * <p>Layers of a step share memory for key and value: run them one after the other on one stream,
- * or on streams that wait for each other. One owner at a time.
+ * or on streams that wait for each other. One owner at a time; another thread may close it.
  */
 public final class CudaStep implements AutoCloseable {
   private final CudaModel model;
@@ -104,7 +104,7 @@ public final class CudaStep implements AutoCloseable {
    * @throws IllegalStateException if something is closed, or the model has rows replaced by an
    *     overlay, which a device does not see
    */
-  public void prefetch(EngramBatch batch) {
+  public synchronized void prefetch(EngramBatch batch) {
     requireOpen();
     if (batch.tokens() > maxTokens) {
       throw new IllegalArgumentException(
@@ -155,7 +155,7 @@ public final class CudaStep implements AutoCloseable {
   }
 
   /** Runs a layer on the hidden states of the tokens, in place, when its rows are there. */
-  public void apply(int layer, CudaStream stream, CudaHidden hidden) {
+  public synchronized void apply(int layer, CudaStream stream, CudaHidden hidden) {
     await(layer, stream);
     project(layer, stream);
     gate(layer, stream, hidden);
@@ -163,18 +163,18 @@ public final class CudaStep implements AutoCloseable {
   }
 
   /** Lets what is queued on a stream from now on wait for a layer's rows. */
-  public void await(int layer, CudaStream stream) {
+  public synchronized void await(int layer, CudaStream stream) {
     stream.await(rowsOf(layer).ready());
   }
 
   /** Queues the projection of a layer's rows; made for few tokens. */
-  public void project(int layer, CudaStream stream) {
+  public synchronized void project(int layer, CudaStream stream) {
     DeviceWeights.Parts parts = model.layers().get(indexOf(layer)).projection();
     parts.project(stream, rowsOf(layer).rows(), Plans.type(rowType), tokens, 0, parts.width(), kv);
   }
 
   /** Queues the gate of a layer behind {@link #project}. */
-  public void gate(int layer, CudaStream stream, CudaHidden hidden) {
+  public synchronized void gate(int layer, CudaStream stream, CudaHidden hidden) {
     gate(layer, stream, kv, Dtype.F32, hidden);
   }
 
@@ -184,7 +184,7 @@ public final class CudaStep implements AutoCloseable {
    * @param kvData device pointer to [tokens, (branches + 1) * hiddenSize]
    * @param kvType F32 or BF16
    */
-  public void gate(
+  public synchronized void gate(
       int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
     requireOpen();
     if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
@@ -195,7 +195,7 @@ public final class CudaStep implements AutoCloseable {
   }
 
   /** Tells that what is queued on a stream until now is the last that reads a layer's rows. */
-  public void release(int layer, CudaStream stream) {
+  public synchronized void release(int layer, CudaStream stream) {
     stream.record(rowsOf(layer).released());
   }
 
@@ -203,7 +203,7 @@ public final class CudaStep implements AutoCloseable {
    * Returns the device pointer to a layer's rows, [tokens, columns * headDim] of the options' type,
    * for an engine that projects them itself between {@link #await} and {@link #release}.
    */
-  public MemorySegment rows(int layer) {
+  public synchronized MemorySegment rows(int layer) {
     return rowsOf(layer).rows();
   }
 
@@ -251,7 +251,7 @@ public final class CudaStep implements AutoCloseable {
 
   /** Frees its memory when what is queued is done. */
   @Override
-  public void close() {
+  public synchronized void close() {
     if (!closed) {
       closed = true;
       model.forget(this);

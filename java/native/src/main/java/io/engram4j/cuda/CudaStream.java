@@ -14,7 +14,8 @@ public final class CudaStream implements AutoCloseable {
   private final int device;
   private final MemorySegment handle;
   private final MemorySegment queue;
-  private boolean owned;
+  private final boolean owned;
+  private volatile boolean closed;
 
   private CudaStream(int device, MemorySegment handle, boolean owned, int mostBlocks) {
     this.device = device;
@@ -72,6 +73,9 @@ public final class CudaStream implements AutoCloseable {
 
   /** The struct that every call takes. */
   MemorySegment queue() {
+    if (closed) {
+      throw new IllegalStateException("the stream is closed");
+    }
     return queue;
   }
 
@@ -87,29 +91,29 @@ public final class CudaStream implements AutoCloseable {
 
   /** Queues a copy between any two places that the device can reach. */
   void copy(MemorySegment to, MemorySegment from, long bytes) {
-    CudaLibrary.check("engram_cuda_copy", EngramCuda.engram_cuda_copy(queue, to, from, bytes));
+    CudaLibrary.check("engram_cuda_copy", EngramCuda.engram_cuda_copy(queue(), to, from, bytes));
   }
 
   void fill(MemorySegment to, int value, long bytes) {
-    CudaLibrary.check("engram_cuda_fill", EngramCuda.engram_cuda_fill(queue, to, value, bytes));
+    CudaLibrary.check("engram_cuda_fill", EngramCuda.engram_cuda_fill(queue(), to, value, bytes));
   }
 
   /** Marks what was queued until now. */
   void record(MemorySegment event) {
     CudaLibrary.check(
-        "engram_cuda_event_record", EngramCuda.engram_cuda_event_record(queue, event));
+        "engram_cuda_event_record", EngramCuda.engram_cuda_event_record(queue(), event));
   }
 
   /** Lets what is queued from now on wait for an event, as it was recorded last. */
   void await(MemorySegment event) {
-    CudaLibrary.check("engram_cuda_event_wait", EngramCuda.engram_cuda_event_wait(queue, event));
+    CudaLibrary.check("engram_cuda_event_wait", EngramCuda.engram_cuda_event_wait(queue(), event));
   }
 
   /** Frees a stream that was made here, when its work is done. */
   @Override
   public void close() {
-    if (owned) {
-      owned = false;
+    if (owned && !closed) {
+      closed = true;
       CudaLibrary.check(
           "engram_cuda_stream_destroy", EngramCuda.engram_cuda_stream_destroy(device, handle));
     }

@@ -1,195 +1,28 @@
 package io.engram4j.cuda;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
-import io.engram4j.EngramModel;
-import io.engram4j.EngramSequence;
-import io.engram4j.backend.JavaBackend;
 import io.engram4j.cuda.CudaOptions.Tables;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
-import io.engram4j.hf.EngramDirectory;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
-import io.engram4j.table.TableOptions;
-import io.engram4j.tck.ByteTokenizer;
-import io.engram4j.tck.RandomModel;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A model on a device, which is the shim, against the Java backend. */
-class CudaModelTest {
-  private static final List<Integer> LAYERS = List.of(1, 14);
-  private static final int TOKENS = 9;
-
-  @TempDir static Path directory;
-  private final SplittableRandom random = new SplittableRandom(5);
-  private EngramModel model = open(Placement.MAPPED);
-
-  @BeforeAll
-  static void write() throws IOException {
-    Shim.use();
-  }
-
-  private static EngramModel open(Placement placement) {
-    try {
-      if (!directory.resolve("config.json").toFile().exists()) {
-        RandomModel.small(96, 4, LAYERS).write(directory, bytes -> {});
-        ByteTokenizer.write(directory);
-      }
-      return EngramDirectory.read(directory)
-          .open(new JavaBackend(), TableOptions.defaults().placement(placement));
-    } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
-    }
-  }
-
-  @BeforeEach
-  void nothingIsHeld() {
-    requireNothingHeld();
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    Shim.recover();
-    model.close();
-    requireNothingHeld();
-  }
-
-  private static void requireNothingHeld() {
-    for (Shim.Count what :
-        List.of(
-            Shim.Count.DEVICE_ALLOCATIONS,
-            Shim.Count.HOST_ALLOCATIONS,
-            Shim.Count.REGISTRATIONS,
-            Shim.Count.STREAMS,
-            Shim.Count.EVENTS)) {
-      assertEquals(0, Shim.count(what), what.toString());
-    }
-  }
-
-  /** A batch of random tokens, some of them images. */
-  private EngramBatch batch(int tokens) {
-    EngramSequence sequence = model.newSequence();
-    int[] ids = random.ints(tokens, 0, 200).toArray();
-    sequence.append(ids);
-    return model.newBatch().add(sequence, 0, tokens);
-  }
-
-  /** Random hidden states of a batch. */
-  private MemorySegment stream(int tokens, Dtype type) {
-    int elements = tokens * 4 * 96;
-    MemorySegment data = Arena.ofAuto().allocate((long) elements * type.bytes(), 64);
-    HiddenStream hidden = HiddenStream.of(data, type, 4, 96);
-    for (int token = 0; token < tokens; token++) {
-      for (int branch = 0; branch < 4; branch++) {
-        for (int i = 0; i < 96; i++) {
-          hidden.set(hidden.at(token, branch), i, (float) random.nextGaussian());
-        }
-      }
-    }
-    return data;
-  }
-
-  /** A step whose results come back when they are asked for. */
-  private static final class OnDevice implements AutoCloseable {
-    private final DeviceMemory memory = new DeviceMemory(0);
-    private final CudaStream stream = CudaStream.create(0);
-    private final MemorySegment hidden;
-    private final MemorySegment back;
-    private final Dtype type;
-
-    OnDevice(MemorySegment data, Dtype type) {
-      this.type = type;
-      this.hidden = memory.upload(data);
-      this.back = memory.pinned(data.byteSize());
-    }
-
-    void apply(CudaStep step) {
-      for (int layer : LAYERS) {
-        step.apply(layer, stream, CudaHidden.of(hidden, type, 4, 96));
-      }
-    }
-
-    HiddenStream result() {
-      stream.copy(back, hidden, back.byteSize());
-      stream.synchronize();
-      return HiddenStream.of(back, type, 4, 96);
-    }
-
-    byte[] read(MemorySegment from, long bytes) {
-      try (DeviceMemory own = new DeviceMemory(0)) {
-        MemorySegment to = own.pinned(bytes);
-        stream.copy(to, from, bytes);
-        stream.synchronize();
-        return to.toArray(ValueLayout.JAVA_BYTE);
-      }
-    }
-
-    @Override
-    public void close() {
-      memory.close();
-      stream.close();
-    }
-  }
-
-  private HiddenStream onHost(EngramBatch batch, MemorySegment data, Dtype type) {
-    MemorySegment copy = Arena.ofAuto().allocate(data.byteSize(), 64).copyFrom(data);
-    HiddenStream hidden = HiddenStream.of(copy, type, 4, 96);
-    for (EngramLayer layer : model.layers()) {
-      layer.apply(batch, hidden);
-    }
-    return hidden;
-  }
-
-  private static void requireClose(HiddenStream expected, HiddenStream actual, int tokens) {
-    double bound = expected.dtype() == Dtype.F32 ? 2e-5 : 4e-2;
-    for (int token = 0; token < tokens; token++) {
-      for (int branch = 0; branch < 4; branch++) {
-        long at = expected.at(token, branch);
-        for (int i = 0; i < 96; i++) {
-          float value = expected.get(at, i);
-          assertEquals(value, actual.get(at, i), bound * (1 + Math.abs(value)), "token " + token);
-        }
-      }
-    }
-  }
-
-  private void requireRows(CudaStep step, EngramBatch batch, OnDevice device, Dtype type) {
-    int columns = model.config().columns();
-    long count = (long) LAYERS.size() * batch.tokens() * columns;
-    MemorySegment ids = Arena.ofAuto().allocate(8 * count);
-    MemorySegment rows = Arena.ofAuto().allocate(count * 32 * type.bytes());
-    model.lookup(batch, ids, rows, type);
-    long bytes = rows.byteSize() / LAYERS.size();
-    for (int i = 0; i < LAYERS.size(); i++) {
-      byte[] expected = rows.asSlice(i * bytes, bytes).toArray(ValueLayout.JAVA_BYTE);
-      assertArrayEquals(expected, device.read(step.rows(LAYERS.get(i)), bytes), "layer " + i);
-    }
-  }
-
+/** A model on a device against the Java backend. */
+class CudaModelTest extends CudaFixture {
   @ParameterizedTest
   @EnumSource(Tables.class)
   void equalsTheHost(Tables tables) {
@@ -350,122 +183,22 @@ class CudaModelTest {
         () -> CudaModel.open(model, 0, CudaOptions.defaults().tables(Tables.HOST)).close());
   }
 
-  /** cudaHostRegister says no: rows then go through the host, with the reason. */
+  /** What an engine captures into a graph launches kernels and does nothing else. */
   @Test
-  void aRegistrationThatIsRefusedIsTold() {
-    int refused = 0;
-    for (int call = 0; call < 60; call++) {
-      Shim.fail(call, 801, false);
-      try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults())) {
-        for (CudaStatistics each : cuda.statistics()) {
-          if (each.held() == Tables.STAGED) {
-            refused++;
-            assertTrue(String.valueOf(each.reason()).contains("CUDA error 801"), each.toString());
-          }
-        }
-      } catch (CudaException | IllegalStateException e) {
-        assertTrue(String.valueOf(e.getMessage()).contains("CUDA error 801"), e.toString());
-        if (e.toString().matches(".*(_destroy|_free|_unregister).*")) {
-          Shim.reset(); // what cannot be freed stays
-        }
-      }
-      Shim.recover();
-      requireNothingHeld();
-    }
-    assertTrue(refused > 0, "registrations refused: " + refused);
-  }
-
-  /** Whatever call the device is lost at, there is an exception, and closing ends. */
-  @Test
-  void aLostDeviceEndsInExceptions() {
-    EngramBatch batch = batch(TOKENS);
-    MemorySegment data = stream(TOKENS, Dtype.F32);
-    int thrown = 0;
-    int call = 0;
-    for (boolean ended = false; !ended; call++) {
-      CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
-      CudaStep step = cuda.newStep(TOKENS);
-      OnDevice device = new OnDevice(data, Dtype.F32);
-      Shim.fail(call, 700, true);
-      try {
-        step.prefetch(batch);
-        device.apply(step);
-        device.result();
-        ended = true;
-      } catch (CudaException e) {
-        thrown++;
-        assertTrue(String.valueOf(e.getMessage()).contains("CUDA error 700"), e.toString());
-        assertEquals(-11, e.status());
-        CudaException closing = assertThrows(CudaException.class, cuda::close);
-        assertTrue(String.valueOf(closing.getMessage()).contains("CUDA error 700"));
-        assertThrows(IllegalStateException.class, () -> step.prefetch(batch));
-      }
-      Shim.recover();
-      cuda.close();
-      Shim.reset();
-    }
-    assertTrue(thrown > 30, "calls at which the device was lost: " + thrown);
-  }
-
-  @Test
-  void nothingIsLeftOfAThousandRounds() {
-    long free = CudaDevice.of(0).freeBytes();
-    for (int round = 0; round < 1000; round++) {
-      CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
-      CudaStep step = cuda.newStep(2);
-      step.prefetch(batch(1));
-      if (round % 2 == 0) {
-        step.close();
-      }
-      cuda.close(); // with the steps that are open
-      cuda.close();
-    }
-    requireNothingHeld();
-    assertEquals(free, CudaDevice.of(0).freeBytes());
-  }
-
-  @Test
-  void whatDoesNotFitIsRefused() {
-    assertThrows(
-        IllegalArgumentException.class,
-        () -> CudaModel.open(model, 7, CudaOptions.defaults()).close());
-    assertThrows(
-        IllegalArgumentException.class,
-        () ->
-            CudaModel.open(model, 0, CudaOptions.defaults().cache(100, new RowSeed(Map.of())))
-                .close());
-    EngramBatch batch = batch(TOKENS);
-    CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
-    CudaStep step = cuda.newStep(TOKENS - 1);
-    IllegalArgumentException e =
-        assertThrows(IllegalArgumentException.class, () -> step.prefetch(batch));
-    assertTrue(String.valueOf(e.getMessage()).contains("9 tokens, but the step at most 8"));
-    e = assertThrows(IllegalArgumentException.class, () -> step.rows(3));
-    assertTrue(String.valueOf(e.getMessage()).contains("[1, 14]"), e.toString());
-    assertThrows(IllegalArgumentException.class, () -> cuda.newStep(0));
-    try (EngramModel other = open(Placement.RESIDENT)) {
-      EngramBatch foreign = other.newBatch();
-      e = assertThrows(IllegalArgumentException.class, () -> step.prefetch(foreign));
-      assertNotNull(e.getMessage());
-    }
-    model.close();
-    assertFalse(model.isOpen());
-    assertThrows(IllegalStateException.class, () -> step.prefetch(batch));
-    cuda.close();
-  }
-
-  /** The device may be reading a table while its model is closed. */
-  @Test
-  void tablesStayUntilTheDeviceHasDone() {
-    EngramBatch batch = batch(TOKENS);
+  void projectAndGateAreLaunchesAlone() {
     try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
         CudaStep step = cuda.newStep(TOKENS);
         OnDevice device = new OnDevice(stream(TOKENS, Dtype.F32), Dtype.F32)) {
-      step.prefetch(batch);
-      MemorySegment rows = step.rows(1);
-      model.close(); // what is queued has not run yet
-      assertEquals(4 * 32, device.read(rows, 4 * 32).length);
+      step.prefetch(batch(TOKENS));
+      step.await(1, device.stream);
+      long launches = Shim.count(Shim.Count.LAUNCH);
+      long others = Shim.count(Shim.Count.OTHER);
+      long waits = Shim.count(Shim.Count.WAIT);
+      step.project(1, device.stream);
+      step.gate(1, device.stream, CudaHidden.of(device.hidden, Dtype.F32, 4, 96));
+      assertEquals(launches + 2, Shim.count(Shim.Count.LAUNCH));
+      assertEquals(others, Shim.count(Shim.Count.OTHER));
+      assertEquals(waits, Shim.count(Shim.Count.WAIT));
     }
-    assertFalse(model.layers().getFirst().weights().table().weight().scope().isAlive());
   }
 }

@@ -22,6 +22,7 @@ final class Shim {
     WAIT(1),
     ALLOCATION(2),
     EVENTS(3),
+    OTHER(4),
     STREAMS(100),
     DEVICE_ALLOCATIONS(101),
     HOST_ALLOCATIONS(102),

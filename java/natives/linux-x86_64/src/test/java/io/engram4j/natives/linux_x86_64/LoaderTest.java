@@ -270,7 +270,7 @@ class LoaderTest {
       return;
     }
     boolean built = getClass().getResource(CUDA) != null;
-    String reason = built ? "counting devices: " : "was built without engram_cuda";
+    String reason = built ? "there is no NVIDIA driver for CUDA " : "was built without engram_cuda";
     assertTrue(result.out().contains("cuda: not available: "), result.out());
     assertTrue(result.out().contains(reason), result.out());
     Result fallsBack = run(ALLOW, "-Dengram.backend=cuda,cpu");

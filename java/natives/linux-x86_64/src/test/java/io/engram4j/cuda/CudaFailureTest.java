@@ -1,0 +1,174 @@
+package io.engram4j.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.EngramBatch;
+import io.engram4j.EngramModel;
+import io.engram4j.cuda.CudaOptions.Tables;
+import io.engram4j.format.Dtype;
+import io.engram4j.table.Placement;
+import io.engram4j.table.RowSeed;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import org.junit.jupiter.api.Test;
+
+/** What goes wrong on a device ends in an exception, and leaves nothing behind. */
+class CudaFailureTest extends CudaFixture {
+  /** cudaHostRegister says no: rows then go through the host, with the reason. */
+  @Test
+  void aRegistrationThatIsRefusedIsTold() {
+    int refused = 0;
+    for (int call = 0; call < 60; call++) {
+      Shim.fail(call, 801, false);
+      try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults())) {
+        for (CudaStatistics each : cuda.statistics()) {
+          if (each.held() == Tables.STAGED) {
+            refused++;
+            assertTrue(String.valueOf(each.reason()).contains("CUDA error 801"), each.toString());
+          }
+        }
+      } catch (CudaException | IllegalStateException e) {
+        assertTrue(String.valueOf(e.getMessage()).contains("CUDA error 801"), e.toString());
+        if (e.toString().matches(".*(_destroy|_free|_unregister).*")) {
+          Shim.reset(); // what cannot be freed stays
+        }
+      }
+      Shim.recover();
+      requireNothingHeld();
+    }
+    assertTrue(refused > 0, "registrations refused: " + refused);
+  }
+
+  /** Whatever call the device is lost at, there is an exception, and closing ends. */
+  @Test
+  void aLostDeviceEndsInExceptions() {
+    EngramBatch batch = batch(TOKENS);
+    MemorySegment data = stream(TOKENS, Dtype.F32);
+    int thrown = 0;
+    int call = 0;
+    for (boolean ended = false; !ended; call++) {
+      CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+      CudaStep step = cuda.newStep(TOKENS);
+      OnDevice device = new OnDevice(data, Dtype.F32);
+      Shim.fail(call, 700, true);
+      try {
+        step.prefetch(batch);
+        device.apply(step);
+        device.result();
+        ended = true;
+      } catch (CudaException e) {
+        thrown++;
+        assertTrue(String.valueOf(e.getMessage()).contains("CUDA error 700"), e.toString());
+        assertEquals(-11, e.status());
+        CudaException closing = assertThrows(CudaException.class, cuda::close);
+        assertTrue(String.valueOf(closing.getMessage()).contains("CUDA error 700"));
+        assertThrows(IllegalStateException.class, () -> step.prefetch(batch));
+      }
+      Shim.recover();
+      cuda.close();
+      Shim.reset();
+    }
+    assertTrue(thrown > 30, "calls at which the device was lost: " + thrown);
+  }
+
+  @Test
+  void nothingIsLeftOfAThousandRounds() {
+    long free = CudaDevice.of(0).freeBytes();
+    for (int round = 0; round < 1000; round++) {
+      CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+      CudaStep step = cuda.newStep(2);
+      step.prefetch(batch(1));
+      if (round % 2 == 0) {
+        step.close();
+      }
+      cuda.close(); // with the steps that are open
+      cuda.close();
+    }
+    requireNothingHeld();
+    assertEquals(free, CudaDevice.of(0).freeBytes());
+  }
+
+  @Test
+  void whatDoesNotFitIsRefused() {
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> CudaModel.open(model, 7, CudaOptions.defaults()).close());
+    assertThrows(
+        IllegalArgumentException.class,
+        () ->
+            CudaModel.open(model, 0, CudaOptions.defaults().cache(100, new RowSeed(Map.of())))
+                .close());
+    EngramBatch batch = batch(TOKENS);
+    CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+    CudaStep step = cuda.newStep(TOKENS - 1);
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> step.prefetch(batch));
+    assertTrue(String.valueOf(e.getMessage()).contains("9 tokens, but the step at most 8"));
+    e = assertThrows(IllegalArgumentException.class, () -> step.rows(3));
+    assertTrue(String.valueOf(e.getMessage()).contains("[1, 14]"), e.toString());
+    assertThrows(IllegalArgumentException.class, () -> cuda.newStep(0));
+    try (EngramModel other = open(Placement.RESIDENT)) {
+      EngramBatch foreign = other.newBatch();
+      e = assertThrows(IllegalArgumentException.class, () -> step.prefetch(foreign));
+      assertNotNull(e.getMessage());
+    }
+    model.close();
+    assertFalse(model.isOpen());
+    assertThrows(IllegalStateException.class, () -> step.prefetch(batch));
+    cuda.close();
+  }
+
+  /** Memory that a call writes is not freed under it. */
+  @Test
+  void anotherThreadMayCloseIt() throws InterruptedException {
+    for (int round = 0; round < 50; round++) {
+      CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+      CudaStep step = cuda.newStep(TOKENS);
+      EngramBatch batch = batch(TOKENS);
+      CountDownLatch begun = new CountDownLatch(1);
+      Thread closer =
+          Thread.ofPlatform()
+              .start(() -> {
+                try {
+                  begun.await();
+                  cuda.close();
+                } catch (InterruptedException e) {
+                  throw new AssertionError(e);
+                }
+              });
+      IllegalStateException told = null;
+      for (int i = 0; told == null; i++) {
+        if (i == round % 5) {
+          begun.countDown();
+        }
+        try {
+          step.prefetch(batch);
+        } catch (IllegalStateException e) {
+          told = e;
+        }
+      }
+      closer.join();
+      assertTrue(String.valueOf(told.getMessage()).contains("closed"), told.toString());
+    }
+  }
+
+  /** The device may be reading a table while its model is closed. */
+  @Test
+  void tablesStayUntilTheDeviceHasDone() {
+    EngramBatch batch = batch(TOKENS);
+    try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+        CudaStep step = cuda.newStep(TOKENS);
+        OnDevice device = new OnDevice(stream(TOKENS, Dtype.F32), Dtype.F32)) {
+      step.prefetch(batch);
+      MemorySegment rows = step.rows(1);
+      model.close(); // what is queued has not run yet
+      assertEquals(4 * 32, device.read(rows, 4 * 32).length);
+    }
+    assertFalse(model.layers().getFirst().weights().table().weight().scope().isAlive());
+  }
+}
