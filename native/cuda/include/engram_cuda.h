@@ -3,7 +3,11 @@
  * that may belong to somebody else. A library of its own, loaded beside the CPU's; it needs a
  * driver only when it is called.
  *
- * Every function makes its device current for the calling thread, as Java's threads come and go.
+ * Every function makes its device current for the calling thread, as Java's threads come and go,
+ * and leaves it so. A context of somebody else's that is current on that device is kept: pointers
+ * and streams are then of that one. Numbers lie at multiples of their size, but for tables, whose
+ * rows may lie anywhere.
+ *
  * The stages are queued on the caller's stream, wait for nothing and allocate nothing, so they can
  * be captured into a CUDA graph. Structs lie in the host's memory and are read before a call
  * returns; every pointer in them and every buffer is one that the device can read: its own memory,
@@ -21,7 +25,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded. */
-#define ENGRAM_CUDA_ABI 2
+#define ENGRAM_CUDA_ABI 3
 
 /* Status codes beside those of engram.h; engram_cuda_detail has the reason. */
 #define ENGRAM_CUDA_ERROR_UNAVAILABLE -10 /* no driver, or no device */
@@ -106,8 +110,11 @@ ENGRAM_API int engram_cuda_register(int device, void *host, long long bytes, int
                                     void **address);
 ENGRAM_API int engram_cuda_unregister(int device, void *host, long long bytes);
 
-/* Streams of its own: one that waits for no other; low_priority lets others go first. */
-ENGRAM_API int engram_cuda_stream_create(int device, int low_priority, void **stream);
+/* Writes where a device reads memory that is registered, for whichever device that was done. */
+ENGRAM_API int engram_cuda_registered(int device, void *host, void **address);
+
+/* A stream that waits for no other. */
+ENGRAM_API int engram_cuda_stream_create(int device, void **stream);
 ENGRAM_API int engram_cuda_stream_destroy(int device, void *stream);
 /* Waits for a stream; its errors, such as of a wrong address, show here. */
 ENGRAM_API int engram_cuda_synchronize(int device, void *stream);

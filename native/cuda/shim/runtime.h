@@ -2,7 +2,8 @@
  * CUDA's runtime for a machine without a GPU: one device, whose memory is the host's. Streams are
  * lazy: what is queued runs only when somebody waits for it, so that work which should have waited
  * for another stream, or memory that was written again too early, shows every time and not now and
- * then. Freeing waits for all streams, as CUDA's does. Allocations end close to an unreadable page.
+ * then. Freeing waits for nothing, as CUDA promises no more: what is queued still then faults.
+ * Allocations end close to an unreadable page.
  */
 #ifndef ENGRAM_CUDA_RUNTIME_H
 #define ENGRAM_CUDA_RUNTIME_H
@@ -36,6 +37,7 @@ enum {
   cudaErrorInvalidDevice = 101,
   cudaErrorHostMemoryAlreadyRegistered = 712,
   cudaErrorHostMemoryNotRegistered = 713,
+  cudaHostRegisterPortable = 1,
   cudaHostRegisterMapped = 2,
   cudaHostRegisterReadOnly = 8,
   cudaDevAttrHostRegisterReadOnlySupported = 112,
@@ -113,13 +115,6 @@ inline void shim_run(shim_stream_ref stream, long long until) {
   }
 }
 
-inline void shim_run_all() {
-  auto streams = shim().streams; /* work may not add streams, but may look some up */
-  for (auto &each : streams) {
-    shim_run(each.second, each.second->queued);
-  }
-}
-
 inline void shim_queue(cudaStream_t stream, int kind, const std::function<void()> &work) {
   shim_guard guard(shim().lock);
   shim().counts[kind]++;
@@ -158,7 +153,6 @@ inline cudaError_t shim_release(std::map<char *, size_t> &from, void *memory) {
   if (found == from.end()) {
     return cudaErrorInvalidValue;
   }
-  shim_run_all();
   size_t inner = (found->second + 4095) / 4096 * 4096;
   munmap((void *)((uintptr_t)found->first / 4096 * 4096), inner + 4096);
   from.erase(found);
@@ -168,6 +162,16 @@ inline cudaError_t shim_release(std::map<char *, size_t> &from, void *memory) {
 inline cudaError_t cudaSetDevice(int device) {
   SHIM_ENTER()
   return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+inline cudaError_t cudaGetDevice(int *device) {
+  SHIM_ENTER()
+  *device = 0;
+  return cudaSuccess;
+}
+typedef int cudaStreamCaptureMode;
+enum { cudaStreamCaptureModeRelaxed = 2 };
+inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *) {
+  return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceCount(int *count) {
   SHIM_ENTER()
@@ -229,21 +233,19 @@ inline cudaError_t cudaHostRegister(void *memory, size_t bytes, unsigned) {
 }
 inline cudaError_t cudaHostUnregister(void *memory) {
   SHIM_ENTER()
-  shim_run_all();
   return shim().registered.erase((char *)memory) ? cudaSuccess : cudaErrorHostMemoryNotRegistered;
 }
 inline cudaError_t cudaHostGetDevicePointer(void **address, void *host, unsigned) {
   SHIM_ENTER()
-  *address = host;
-  return cudaSuccess;
+  for (auto &each : shim().registered) {
+    if (each.first <= (char *)host && (char *)host < each.first + each.second) {
+      *address = host;
+      return cudaSuccess;
+    }
+  }
+  return cudaErrorHostMemoryNotRegistered;
 }
-inline cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
-  SHIM_ENTER()
-  *least = 0;
-  *greatest = -1;
-  return cudaSuccess;
-}
-inline cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned, int) {
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
   SHIM_ENTER()
   shim_stream_ref made = std::make_shared<shim_stream>();
   shim().streams[made.get()] = made;

@@ -26,6 +26,19 @@ __device__ inline bool holds(long long tag, long long row) {
   return tag >= 0 && (tag & CACHE_ROW) == row;
 }
 
+/* The same while rows are inserted, when tags change. */
+__device__ inline long long find_other(const struct engram_cuda_cache &cache, long long row,
+                                       long long mine) {
+  long long first = first_slot(cache, row);
+  for (long long slot = first; slot < first + cache.ways; slot++) {
+    const volatile long long *tag = &cache.tags[slot];
+    if (slot != mine && holds(*tag, row)) {
+      return slot;
+    }
+  }
+  return -1;
+}
+
 /* The slot with a row, or -1. All lanes read the same few tags, which is one transaction each. */
 __device__ inline long long find_slot(const struct engram_cuda_cache &cache, long long row) {
   long long slot = first_slot(cache, row);
@@ -38,12 +51,13 @@ __device__ inline long long find_slot(const struct engram_cuda_cache &cache, lon
 }
 
 /*
- * A slot that nobody else writes, or -1 if the row is there, or if nothing may be replaced. Warps
- * that insert one row at once look at the same slots in the same order, so all but one find it.
+ * A slot that nobody else writes, or -1 if the row is there, or if nothing may be replaced. Of
+ * warps that claim slots for one row at once each sees the other's, and one or both give theirs up:
+ * a row is never held twice.
  */
 __device__ inline long long claim_slot(const struct engram_cuda_cache &cache, long long row,
                                        bool stay) {
-  if (find_slot(cache, row) >= 0) {
+  if (find_other(cache, row, -1) >= 0) {
     return -1;
   }
   long long first = first_slot(cache, row);
@@ -52,13 +66,18 @@ __device__ inline long long claim_slot(const struct engram_cuda_cache &cache, lo
     bool replace = turn >= cache.ways; /* first what is empty */
     long long slot = first + (start + turn) % cache.ways;
     unsigned long long *tag = (unsigned long long *)&cache.tags[slot];
-    long long old = cache.tags[slot];
+    long long old = *(volatile long long *)tag;
     bool free = replace ? old >= 0 && !(old & (CACHE_STAYS | CACHE_FRESH)) : old == CACHE_EMPTY;
     if (free && !holds(old, row)) {
       long long was = (long long)atomicCAS(tag, (unsigned long long)old,
                                            (unsigned long long)(row | CACHE_FRESH));
       if (was == old) {
-        return slot;
+        __threadfence();
+        if (find_other(cache, row, slot) < 0) {
+          return slot;
+        }
+        *(volatile long long *)tag = CACHE_EMPTY;
+        return -1;
       }
       old = was;
     }

@@ -5,23 +5,25 @@
 #include "gate.h"
 
 /* Writes the normalised values of the tokens behind those of the tokens before. */
-__global__ void conv_norm_kernel(struct engram_conv_weights conv, const float *gated,
-                                 float *window) {
+__global__ void conv_norm_kernel(struct engram_conv_weights conv, const float *gated, float *window,
+                                 long long all) {
   __shared__ double shared[ENGRAM_WARPS];
   const long long size = conv.hidden;
-  const int branch = blockIdx.x % conv.branches;
   const long long reach = (long long)(conv.kernel - 1) * conv.dilation;
-  const float *from = gated + blockIdx.x * size;
-  float *to = window + reach * conv.branches * size + blockIdx.x * size;
-  double squares = 0;
-  for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
-    double x = from[i];
-    squares += x * x;
-  }
-  squares = block_sum(squares, shared);
-  double scale = 1 / sqrt(squares / (double)size + conv.eps);
-  for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
-    to[i] = (float)(from[i] * scale * conv.norm[branch * size + i]);
+  for (long long at = blockIdx.x; at < all; at += gridDim.x) {
+    const int branch = (int)(at % conv.branches);
+    const float *from = gated + at * size;
+    float *to = window + reach * conv.branches * size + at * size;
+    double squares = 0;
+    for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
+      double x = from[i];
+      squares += x * x;
+    }
+    squares = block_sum(squares, shared);
+    double scale = 1 / sqrt(squares / (double)size + conv.eps);
+    for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
+      to[i] = (float)(from[i] * scale * conv.norm[branch * size + i]);
+    }
   }
 }
 

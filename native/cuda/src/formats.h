@@ -63,24 +63,77 @@ __device__ inline int element_bytes(int type) {
   return type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
 }
 
-__device__ inline float load16(const unsigned char *from, int type) {
-  unsigned bits = from[0] | (unsigned)from[1] << 8;
-  return type == ENGRAM_BF16 ? of_bits(bits << 16) : of_half(bits);
+/* Several numbers that one instruction moves. */
+struct alignas(16) four_floats {
+  float at[4];
+};
+struct alignas(8) four_halves {
+  unsigned short at[4];
+};
+
+__device__ inline bool is_aligned(const void *place, long long stride, int bytes) {
+  return ((unsigned long long)place | (unsigned long long)stride) % bytes == 0;
 }
 
-__device__ inline float load32(const unsigned char *from) {
-  float value;
-  memcpy(&value, from, 4);
-  return value;
+__device__ inline float of_bf16(unsigned short bits) {
+  return of_bits((unsigned)bits << 16);
 }
 
-__device__ inline void store(unsigned char *to, long long i, int type, float value) {
+/* An element of a table's row, which may lie anywhere: byte by byte where it must be. */
+__device__ inline float load_anywhere(const unsigned char *from, int type, bool aligned) {
   if (type == ENGRAM_F32) {
-    memcpy(to + 4 * i, &value, 4);
-  } else {
-    unsigned short narrow = to_bf16(value);
-    memcpy(to + 2 * i, &narrow, 2);
+    float value;
+    if (aligned) {
+      return *(const float *)from;
+    }
+    memcpy(&value, from, 4);
+    return value;
   }
+  unsigned short bits =
+      aligned ? *(const unsigned short *)from : (unsigned short)(from[0] | (unsigned)from[1] << 8);
+  return type == ENGRAM_BF16 ? of_bf16(bits) : of_half(bits);
+}
+
+/* An element of F32 or BF16 at its natural place. */
+__device__ inline float load(const void *from, int type, long long i) {
+  return type == ENGRAM_F32 ? ((const float *)from)[i] : of_bf16(((const unsigned short *)from)[i]);
+}
+
+__device__ inline void store(void *to, int type, long long i, float value) {
+  if (type == ENGRAM_F32) {
+    ((float *)to)[i] = value;
+  } else {
+    ((unsigned short *)to)[i] = to_bf16(value);
+  }
+}
+
+/* Four of them at once, where they begin at a multiple of four elements. */
+__device__ inline four_floats load4(const void *from, int type, long long i) {
+  if (type == ENGRAM_F32) {
+    return *(const four_floats *)((const float *)from + i);
+  }
+  four_halves narrow = *(const four_halves *)((const unsigned short *)from + i);
+  four_floats values;
+  for (int k = 0; k < 4; k++) {
+    values.at[k] = of_bf16(narrow.at[k]);
+  }
+  return values;
+}
+
+__device__ inline void store4(void *to, int type, long long i, four_floats values) {
+  if (type == ENGRAM_F32) {
+    *(four_floats *)((float *)to + i) = values;
+    return;
+  }
+  four_halves narrow;
+  for (int k = 0; k < 4; k++) {
+    narrow.at[k] = to_bf16(values.at[k]);
+  }
+  *(four_halves *)((unsigned short *)to + i) = narrow;
+}
+
+__device__ inline int type_bytes(int type) {
+  return type == ENGRAM_F32 ? 4 : 2;
 }
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Stage project, for few tokens: a warp per output, which reads its weights once for a group of
  * tokens. fp8 weights stay fp8 until they are in registers. Eight products are added in float, the
- * rest in double, as on the CPU: the gate makes much of a small error near a zero dot product.
- * What many tokens need is a matrix
- * product on tensor cores, which engines have; they take the rows by their address.
+ * rest in double, as on the CPU: the gate makes much of a small error near a zero dot product. What
+ * many tokens need is a matrix product on tensor cores, which engines have; they take the rows by
+ * their address.
  */
 #ifndef ENGRAM_CUDA_PROJECT_H
 #define ENGRAM_CUDA_PROJECT_H
@@ -13,16 +13,12 @@
 #define GROUP 8 /* tokens that share a read of the weights */
 #define LANE_WEIGHTS 8
 
-__device__ inline float project_input(const unsigned char *in, int type, long long i) {
-  return type == ENGRAM_F32 ? load32(in + 4 * i) : load16(in + 2 * i, ENGRAM_BF16);
-}
-
-/* Some of an output's weights as floats, without their scale. */
+/* Some of an output's weights as floats, without their scale; fp8 over 256. */
 __device__ inline void load_weights(int type, const unsigned char *row, int k, int many,
                                     float *weights) {
   unsigned long long codes = 0;
-  bool wide = type == ENGRAM_F8_E4M3 && many == LANE_WEIGHTS &&
-              (unsigned long long)(row + k) % LANE_WEIGHTS == 0;
+  bool wide =
+      type == ENGRAM_F8_E4M3 && many == LANE_WEIGHTS && is_aligned(row + k, 0, LANE_WEIGHTS);
   if (wide) {
     codes = *(const unsigned long long *)(row + k);
   }
@@ -33,17 +29,34 @@ __device__ inline void load_weights(int type, const unsigned char *row, int k, i
       weights[i] = of_e4m3_over_256((unsigned)(codes >> 8 * i) & 0xff);
     } else if (type == ENGRAM_F8_E4M3) {
       weights[i] = of_e4m3_over_256(row[k + i]);
-    } else if (type == ENGRAM_F32) {
-      weights[i] = load32(row + 4LL * (k + i));
     } else {
-      weights[i] = load16(row + 2LL * (k + i), type);
+      weights[i] = load(row, type, k + i);
     }
   }
 }
 
-/* Adds a lane's part of the products of an output with a group of tokens. */
-__device__ inline void add_products(const struct engram_linear &linear, int output,
-                                    const unsigned char *in, int in_type, int tokens, int lane,
+__device__ inline float products(const float *weights, const void *in, int in_type, long long at,
+                                 int many, bool wide) {
+  float sum = 0;
+  if (wide) {
+    for (int half = 0; half < LANE_WEIGHTS; half += 4) {
+      four_floats x = load4(in, in_type, at + half);
+      for (int i = 0; i < 4; i++) {
+        sum += weights[half + i] * x.at[i];
+      }
+    }
+    return sum;
+  }
+  for (int i = 0; i < LANE_WEIGHTS; i++) {
+    sum += i < many ? weights[i] * load(in, in_type, at + i) : 0;
+  }
+  return sum;
+}
+
+/* Adds a lane's part of the products of an output with up to TOKENS tokens. */
+template <int TOKENS>
+__device__ inline void add_products(const struct engram_linear &linear, int output, const void *in,
+                                    int in_type, long long token, int some, int lane,
                                     double *sums) {
   const unsigned char *row =
       (const unsigned char *)linear.weight + (long long)output * linear.weight_stride;
@@ -51,30 +64,29 @@ __device__ inline void add_products(const struct engram_linear &linear, int outp
                                     ? NULL
                                     : (const unsigned char *)linear.scale +
                                           (long long)(output / ENGRAM_BLOCK) * linear.scale_stride;
+  const int bytes = 4 * type_bytes(in_type);
+  const bool whole = is_aligned(in, (long long)linear.inputs * type_bytes(in_type), bytes);
   for (int k = lane * LANE_WEIGHTS; k < linear.inputs; k += ENGRAM_WARP * LANE_WEIGHTS) {
     int many = linear.inputs - k < LANE_WEIGHTS ? linear.inputs - k : LANE_WEIGHTS;
     float weights[LANE_WEIGHTS];
     load_weights(linear.type, row, k, many, weights);
     double factor = scales == NULL ? 1 : 256.0 * of_e8m0(scales[k / ENGRAM_BLOCK]);
-    for (int token = 0; token < GROUP; token++) {
-      float partial = 0;
-      for (int i = 0; i < LANE_WEIGHTS && token < tokens; i++) {
-        if (i < many) {
-          partial +=
-              weights[i] * project_input(in, in_type, (long long)token * linear.inputs + k + i);
-        }
+    for (int i = 0; i < TOKENS; i++) {
+      if (i < some) {
+        long long at = (token + i) * linear.inputs + k;
+        sums[i] += factor * products(weights, in, in_type, at, many, whole && many == LANE_WEIGHTS);
       }
-      sums[token] += factor * partial;
     }
   }
 }
 
-__global__ void project_kernel(struct engram_linear linear, const unsigned char *in, int in_type,
+/* For steps of one token a group is that token, so that no arithmetic is done for others. */
+template <int TOKENS>
+__global__ void project_kernel(struct engram_linear linear, const void *in, int in_type,
                                long long tokens, int first, int count, float *out,
                                long long out_stride) {
   const int lane = threadIdx.x % ENGRAM_WARP;
-  const long long groups = (tokens + GROUP - 1) / GROUP;
-  const long long all = groups * count;
+  const long long all = (tokens + TOKENS - 1) / TOKENS * count;
   const long long warps = (long long)gridDim.x * ENGRAM_WARPS;
   const long long start = (long long)blockIdx.x * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP;
   const long long rounds = (all + warps - 1) / warps; /* the same for all, as for barriers */
@@ -82,12 +94,11 @@ __global__ void project_kernel(struct engram_linear linear, const unsigned char 
     long long task = start + round * warps;
     bool active = task < all;
     int output = active ? first + (int)(task % count) : 0;
-    long long token = active ? task / count * GROUP : 0;
-    int some = !active ? 0 : tokens - token < GROUP ? (int)(tokens - token) : GROUP;
-    double sums[GROUP] = {0};
-    long long bytes = linear.inputs * (in_type == ENGRAM_F32 ? 4LL : 2LL);
-    add_products(linear, output, in + token * bytes, in_type, some, lane, sums);
-    for (int i = 0; i < GROUP; i++) {
+    long long token = active ? task / count * TOKENS : 0;
+    int some = !active ? 0 : tokens - token < TOKENS ? (int)(tokens - token) : TOKENS;
+    double sums[TOKENS] = {0};
+    add_products<TOKENS>(linear, output, in, in_type, token, some, lane, sums);
+    for (int i = 0; i < TOKENS; i++) {
       for (int offset = ENGRAM_WARP / 2; offset > 0; offset /= 2) {
         sums[i] += __shfl_down_sync(0xffffffffu, sums[i], offset);
       }

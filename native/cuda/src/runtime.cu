@@ -40,9 +40,27 @@ int wrong_struct(const char *what) {
   return ENGRAM_ERROR_STRUCT;
 }
 
+/* Setting a device takes its primary context, so it is done only where another is current. */
 int enter_device(int device) {
+  int current = -1;
+  if (cudaGetDevice(&current) == cudaSuccess && current == device) {
+    return ENGRAM_OK;
+  }
   return cuda_status(cudaSetDevice(device), "choosing the device");
 }
+
+namespace {
+/* Allocating and freeing would end the capture of a graph that some other thread is making. */
+struct beside_captures {
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  beside_captures() {
+    cudaThreadExchangeStreamCaptureMode(&mode);
+  }
+  ~beside_captures() {
+    cudaThreadExchangeStreamCaptureMode(&mode);
+  }
+};
+}  // namespace
 
 int enter_queue(const struct engram_cuda_queue *on) {
   if (!on) {
@@ -146,6 +164,7 @@ static int allocation(cudaError_t error, const char *of, long long bytes) {
 }
 
 int engram_cuda_allocate(int device, long long bytes, void **memory) {
+  beside_captures guard;
   if (!memory || bytes < 1) {
     return wrong_argument("the place for the memory is null, or no bytes are wanted");
   }
@@ -156,11 +175,13 @@ int engram_cuda_allocate(int device, long long bytes, void **memory) {
 }
 
 int engram_cuda_free(int device, void *memory) {
+  beside_captures guard;
   int status = enter_device(device);
   return status != ENGRAM_OK ? status : cuda_status(cudaFree(memory), "freeing memory");
 }
 
 int engram_cuda_allocate_host(int device, long long bytes, void **memory) {
+  beside_captures guard;
   if (!memory || bytes < 1) {
     return wrong_argument("the place for the memory is null, or no bytes are wanted");
   }
@@ -171,6 +192,7 @@ int engram_cuda_allocate_host(int device, long long bytes, void **memory) {
 }
 
 int engram_cuda_free_host(int device, void *memory) {
+  beside_captures guard;
   int status = enter_device(device);
   return status != ENGRAM_OK ? status : cuda_status(cudaFreeHost(memory), "freeing pinned memory");
 }
@@ -226,10 +248,11 @@ static unsigned register_flags(int device, int read_only) {
                        cudaSuccess) {
     can = 0;
   }
-  return cudaHostRegisterMapped | (can ? cudaHostRegisterReadOnly : 0);
+  return cudaHostRegisterMapped | cudaHostRegisterPortable | (can ? cudaHostRegisterReadOnly : 0);
 }
 
 int engram_cuda_register(int device, void *host, long long bytes, int read_only, void **address) {
+  beside_captures guard;
   if (!host || bytes < 1 || !address) {
     return wrong_argument("memory or the place for its address is null, or has no bytes");
   }
@@ -257,6 +280,7 @@ int engram_cuda_register(int device, void *host, long long bytes, int read_only,
 }
 
 int engram_cuda_unregister(int device, void *host, long long bytes) {
+  beside_captures guard;
   if (!host || bytes < 1) {
     return wrong_argument("memory is null or has no bytes");
   }
@@ -264,28 +288,37 @@ int engram_cuda_unregister(int device, void *host, long long bytes) {
   return status != ENGRAM_OK ? status : unregister_chunks(page_of(host), pages_of(host, bytes));
 }
 
-int engram_cuda_stream_create(int device, int low_priority, void **stream) {
+int engram_cuda_registered(int device, void *host, void **address) {
+  if (!host || !address) {
+    return wrong_argument("memory or the place for its address is null");
+  }
+  int status = enter_device(device);
+  void *seen = NULL;
+  if (status == ENGRAM_OK) {
+    status = cuda_status(cudaHostGetDevicePointer(&seen, page_of(host), 0),
+                         "asking for the device's address of registered memory");
+  }
+  *address = status == ENGRAM_OK ? (char *)seen + ((char *)host - page_of(host)) : NULL;
+  return status;
+}
+
+int engram_cuda_stream_create(int device, void **stream) {
+  beside_captures guard;
   if (!stream) {
     return wrong_argument("the place for the stream is null");
   }
   int status = enter_device(device);
-  int least = 0;
-  int greatest = 0;
-  if (status == ENGRAM_OK) {
-    status = cuda_status(cudaDeviceGetStreamPriorityRange(&least, &greatest),
-                         "asking for the priorities of streams");
-  }
   cudaStream_t made = NULL;
   if (status == ENGRAM_OK) {
-    status = cuda_status(
-        cudaStreamCreateWithPriority(&made, cudaStreamNonBlocking, low_priority ? least : greatest),
-        "creating a stream");
+    status =
+        cuda_status(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "creating a stream");
   }
   *stream = made;
   return status;
 }
 
 int engram_cuda_stream_destroy(int device, void *stream) {
+  beside_captures guard;
   int status = enter_device(device);
   return status != ENGRAM_OK
              ? status
@@ -300,6 +333,7 @@ int engram_cuda_synchronize(int device, void *stream) {
 }
 
 int engram_cuda_event_create(int device, void **event) {
+  beside_captures guard;
   if (!event) {
     return wrong_argument("the place for the event is null");
   }
@@ -314,6 +348,7 @@ int engram_cuda_event_create(int device, void **event) {
 }
 
 int engram_cuda_event_destroy(int device, void *event) {
+  beside_captures guard;
   int status = enter_device(device);
   return status != ENGRAM_OK
              ? status

@@ -15,8 +15,14 @@
 #define ENGRAM_LAUNCH_FLAT ENGRAM_LAUNCH /* of a kernel without barriers; the same here */
 #endif
 
+#define MISPLACED "a buffer does not begin, or is not laid out, at multiples of its elements' size"
+
 /* Enough blocks to fill any card; threads go on from there in strides. */
 #define MOST_BLOCKS 4096
+
+static bool at_multiple(const void *place, int bytes) {
+  return (uintptr_t)place % (uintptr_t)bytes == 0;
+}
 
 static unsigned blocks(const struct engram_cuda_queue *on, long long work, int a_block) {
   long long most = on->most_blocks > 0 ? on->most_blocks : MOST_BLOCKS;
@@ -37,6 +43,9 @@ int engram_cuda_hash(const struct engram_cuda_queue *on, const struct engram_cud
     return wrong_argument(
         "hash: layers, n-gram or heads are out of range, or their numbers are null");
   }
+  if (!at_multiple(windows, 4) || !at_multiple(row_ids, 8)) {
+    return wrong_argument(MISPLACED);
+  }
   int status = enter_queue(on);
   if (status != ENGRAM_OK || tokens == 0) {
     return status;
@@ -54,6 +63,9 @@ static int check_table(const struct engram_table *table, const long long *row_id
   }
   if (table->struct_size != (int)sizeof *table) {
     return wrong_struct("engram_table");
+  }
+  if (!at_multiple(row_ids, 8)) {
+    return wrong_argument(MISPLACED);
   }
   if (table->type < ENGRAM_F32 || table->type > ENGRAM_F8_E4M3 || table->head_dim < 1 ||
       table->rows < 0 || !table->weight || (table->type == ENGRAM_F8_E4M3 && !table->scale)) {
@@ -95,6 +107,9 @@ int engram_cuda_gather(const struct engram_cuda_queue *on, const struct engram_t
   if (!out || (out_type != ENGRAM_F32 && out_type != ENGRAM_BF16)) {
     return wrong_argument("gather: the output is null or of another type than F32 and BF16");
   }
+  if (!at_multiple(out, out_type == ENGRAM_F32 ? 4 : 2) || !at_multiple(bad, 8)) {
+    return wrong_argument(MISPLACED);
+  }
   status = enter_queue(on);
   if (status != ENGRAM_OK || count == 0) {
     return status;
@@ -104,7 +119,7 @@ int engram_cuda_gather(const struct engram_cuda_queue *on, const struct engram_t
     found = *cache;
   }
   ENGRAM_LAUNCH_FLAT(gather_kernel, blocks(on, count, ENGRAM_WARPS), ENGRAM_THREADS, on->stream,
-                     *table, found, row_ids, count, (unsigned char *)out, out_type, bad);
+                     *table, found, row_ids, count, out, out_type, bad);
   return cuda_status(cudaGetLastError(), "launching gather");
 }
 
@@ -166,6 +181,11 @@ int engram_cuda_project(const struct engram_cuda_queue *on, const struct engram_
       (linear->type == ENGRAM_F8_E4M3 && !linear->scale)) {
     return wrong_argument("project: sizes, outputs or type are out of range, or weights are null");
   }
+  int element = linear->type == ENGRAM_F32 ? 4 : linear->type == ENGRAM_BF16 ? 2 : 1;
+  if (!at_multiple(in, in_type == ENGRAM_F32 ? 4 : 2) || !at_multiple(out, 4) ||
+      !at_multiple(linear->weight, element) || linear->weight_stride % element != 0) {
+    return wrong_argument(MISPLACED);
+  }
   int status = enter_queue(on);
   if (status != ENGRAM_OK || tokens == 0 || count == 0) {
     return status;
@@ -173,8 +193,13 @@ int engram_cuda_project(const struct engram_cuda_queue *on, const struct engram_
   struct engram_linear weights = *linear;
   weights.scale = linear->type == ENGRAM_F8_E4M3 ? linear->scale : NULL;
   long long all = (tokens + GROUP - 1) / GROUP * count;
-  ENGRAM_LAUNCH(project_kernel, blocks(on, all, ENGRAM_WARPS), ENGRAM_THREADS, on->stream, weights,
-                (const unsigned char *)in, in_type, tokens, first, count, out, out_stride);
+  if (tokens == 1) {
+    ENGRAM_LAUNCH(project_kernel<1>, blocks(on, all, ENGRAM_WARPS), ENGRAM_THREADS, on->stream,
+                  weights, in, in_type, tokens, first, count, out, out_stride);
+  } else {
+    ENGRAM_LAUNCH(project_kernel<GROUP>, blocks(on, all, ENGRAM_WARPS), ENGRAM_THREADS, on->stream,
+                  weights, in, in_type, tokens, first, count, out, out_stride);
+  }
   return cuda_status(cudaGetLastError(), "launching project");
 }
 
@@ -196,13 +221,25 @@ int engram_cuda_gate(const struct engram_cuda_queue *on, const struct engram_gat
     return wrong_argument(
         "gate: branches, width or tokens are out of range, or the weights are null");
   }
+  int element = type == ENGRAM_F32 ? 4 : 2;
+  int kv_element = kv_type == ENGRAM_F32 ? 4 : 2;
+  if (!at_multiple(kv, kv_element) || !at_multiple(hidden, element) || token_stride % element ||
+      branch_stride % element || !at_multiple(gates, 4) || !at_multiple(gated, 4)) {
+    return wrong_argument(MISPLACED);
+  }
   int status = enter_queue(on);
   if (status != ENGRAM_OK || tokens == 0) {
     return status;
   }
-  ENGRAM_LAUNCH(gate_kernel, (unsigned)(tokens * gate->branches), ENGRAM_THREADS, on->stream, *gate,
-                (const unsigned char *)kv, kv_type, (unsigned char *)hidden, type, token_stride,
-                branch_stride, mask, gates, gated);
+  /* four at once, where all that a block reads and writes begins at such places */
+  bool wide = gate->hidden % 4 == 0 && at_multiple(kv, 4 * kv_element) &&
+              at_multiple(hidden, 4 * element) && token_stride % (4 * element) == 0 &&
+              branch_stride % (4 * element) == 0 && at_multiple(gate->product, 16) &&
+              (!gated || at_multiple(gated, 16));
+  ENGRAM_LAUNCH(gate_kernel, blocks(on, tokens * gate->branches, 1), ENGRAM_THREADS, on->stream,
+                *gate, (const unsigned char *)kv, kv_type, (unsigned char *)hidden, type,
+                token_stride, branch_stride, mask, tokens * gate->branches, wide ? 1 : 0, gates,
+                gated);
   return cuda_status(cudaGetLastError(), "launching gate");
 }
 
@@ -222,8 +259,8 @@ int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_con
   if (status != ENGRAM_OK || tokens == 0) {
     return status;
   }
-  ENGRAM_LAUNCH(conv_norm_kernel, (unsigned)(tokens * conv->branches), ENGRAM_THREADS, on->stream,
-                *conv, gated, window);
+  ENGRAM_LAUNCH(conv_norm_kernel, blocks(on, tokens * conv->branches, 1), ENGRAM_THREADS,
+                on->stream, *conv, gated, window, tokens * conv->branches);
   status = cuda_status(cudaGetLastError(), "launching the norm of conv");
   if (status != ENGRAM_OK) {
     return status;

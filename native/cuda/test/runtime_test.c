@@ -25,8 +25,8 @@ static void waits_are_needed(void) {
   void *event = NULL;
   unsigned char seen[2] = {9, 9};
   expect(engram_cuda_allocate(0, 100, &memory) == ENGRAM_OK, "allocate");
-  expect(engram_cuda_stream_create(0, 1, &side) == ENGRAM_OK, "side stream");
-  expect(engram_cuda_stream_create(0, 0, &main_stream) == ENGRAM_OK, "main stream");
+  expect(engram_cuda_stream_create(0, &side) == ENGRAM_OK, "side stream");
+  expect(engram_cuda_stream_create(0, &main_stream) == ENGRAM_OK, "main stream");
   expect(engram_cuda_event_create(0, &event) == ENGRAM_OK, "event");
   struct engram_cuda_queue on_side = {sizeof on_side, 0, side, 0, 0};
   struct engram_cuda_queue on_main = {sizeof on_main, 0, main_stream, 0, 0};
@@ -57,6 +57,9 @@ static void registrations(void) {
          "a page twice");
   expect(strstr(engram_cuda_detail(), "already mapped") != NULL, "with its reason");
   expect(engram_cuda_register(0, host + 8192, 10, 0, &other) == ENGRAM_OK, "the next page");
+  expect(engram_cuda_registered(0, host + 8200, &address) == ENGRAM_OK, "where it is registered");
+  expect((char *)address == host + 8200, "where it is registered");
+  expect(engram_cuda_registered(0, host + 3 * 4096, &address) != ENGRAM_OK, "where it is not");
   expect(engram_cuda_unregister(0, host + 100, 5000) == ENGRAM_OK, "unregister");
   expect(engram_cuda_unregister(0, host + 8192, 10) == ENGRAM_OK, "unregister");
   expect(engram_cuda_unregister(0, host, 10) == ENGRAM_CUDA_ERROR_CUDA, "unregister twice");
@@ -84,11 +87,12 @@ static void rounds(int count) {
     void *event = NULL;
     expect(engram_cuda_allocate(0, 1000, &device) == ENGRAM_OK, "allocate");
     expect(engram_cuda_allocate_host(0, 1000, &host) == ENGRAM_OK, "allocate pinned");
-    expect(engram_cuda_stream_create(0, 1, &stream) == ENGRAM_OK, "stream");
+    expect(engram_cuda_stream_create(0, &stream) == ENGRAM_OK, "stream");
     expect(engram_cuda_event_create(0, &event) == ENGRAM_OK, "event");
     struct engram_cuda_queue on = {sizeof on, 0, stream, 0, 0};
     expect(engram_cuda_copy(&on, device, host, 1000) == ENGRAM_OK, "copy");
     expect(engram_cuda_event_record(&on, event) == ENGRAM_OK, "record");
+    expect(engram_cuda_event_synchronize(0, event) == ENGRAM_OK, "freeing waits for nothing");
     expect(engram_cuda_free(0, device) == ENGRAM_OK, "free");
     expect(engram_cuda_free_host(0, host) == ENGRAM_OK, "free pinned");
     expect(engram_cuda_event_destroy(0, event) == ENGRAM_OK, "destroy event");

@@ -5,6 +5,8 @@ import org.jspecify.annotations.NullMarked;
 module io.engram4j.ffm {
   requires io.engram4j.bindings;
   requires transitive io.engram4j.core;
+  requires java.management;
+  requires jdk.management; // how much memory there is
   requires org.slf4j;
   requires static transitive org.jspecify;
 

@@ -23,10 +23,10 @@ public class EngramCuda extends EngramCuda$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_CUDA_ABI = (int)2L;
+    private static final int ENGRAM_CUDA_ABI = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_CUDA_ABI 2
+     * #define ENGRAM_CUDA_ABI 3
      * }
      */
     public static int ENGRAM_CUDA_ABI() {
@@ -781,9 +781,70 @@ public class EngramCuda extends EngramCuda$shared {
         }
     }
 
-    private static class engram_cuda_stream_create {
+    private static class engram_cuda_registered {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             EngramCuda.C_INT,
+            EngramCuda.C_INT,
+            EngramCuda.C_POINTER,
+            EngramCuda.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_cuda_registered");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int engram_cuda_registered(int device, void *host, void **address)
+     * }
+     */
+    public static FunctionDescriptor engram_cuda_registered$descriptor() {
+        return engram_cuda_registered.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int engram_cuda_registered(int device, void *host, void **address)
+     * }
+     */
+    public static MethodHandle engram_cuda_registered$handle() {
+        return engram_cuda_registered.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int engram_cuda_registered(int device, void *host, void **address)
+     * }
+     */
+    public static MemorySegment engram_cuda_registered$address() {
+        return engram_cuda_registered.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int engram_cuda_registered(int device, void *host, void **address)
+     * }
+     */
+    public static int engram_cuda_registered(int device, MemorySegment host, MemorySegment address) {
+        var mh$ = engram_cuda_registered.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_cuda_registered", device, host, address);
+            }
+            return (int)mh$.invokeExact(device, host, address);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_cuda_stream_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             EngramCuda.C_INT,
             EngramCuda.C_INT,
             EngramCuda.C_POINTER
@@ -797,7 +858,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int engram_cuda_stream_create(int device, int low_priority, void **stream)
+     * int engram_cuda_stream_create(int device, void **stream)
      * }
      */
     public static FunctionDescriptor engram_cuda_stream_create$descriptor() {
@@ -807,7 +868,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int engram_cuda_stream_create(int device, int low_priority, void **stream)
+     * int engram_cuda_stream_create(int device, void **stream)
      * }
      */
     public static MethodHandle engram_cuda_stream_create$handle() {
@@ -817,7 +878,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int engram_cuda_stream_create(int device, int low_priority, void **stream)
+     * int engram_cuda_stream_create(int device, void **stream)
      * }
      */
     public static MemorySegment engram_cuda_stream_create$address() {
@@ -826,16 +887,16 @@ public class EngramCuda extends EngramCuda$shared {
 
     /**
      * {@snippet lang=c :
-     * int engram_cuda_stream_create(int device, int low_priority, void **stream)
+     * int engram_cuda_stream_create(int device, void **stream)
      * }
      */
-    public static int engram_cuda_stream_create(int device, int low_priority, MemorySegment stream) {
+    public static int engram_cuda_stream_create(int device, MemorySegment stream) {
         var mh$ = engram_cuda_stream_create.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("engram_cuda_stream_create", device, low_priority, stream);
+                traceDowncall("engram_cuda_stream_create", device, stream);
             }
-            return (int)mh$.invokeExact(device, low_priority, stream);
+            return (int)mh$.invokeExact(device, stream);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -16,6 +16,7 @@ import io.engram4j.project.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.Consumer;
@@ -35,8 +36,11 @@ final class CudaKernels {
     CLEANER.register(this, () -> trips.forEach(RoundTrip::close));
   }
 
-  /** Runs a call with memory that no other thread uses meanwhile. */
-  private void call(Consumer<RoundTrip> work) {
+  /**
+   * Runs a kernel's call with memory that no other thread uses meanwhile. The kernel is kept until
+   * then: nothing else may, and with it goes its weights' memory.
+   */
+  private void call(Object kernel, Consumer<RoundTrip> work) {
     RoundTrip idle = free.poll();
     RoundTrip trip = idle == null ? new RoundTrip(device) : idle;
     try {
@@ -50,6 +54,9 @@ final class CudaKernels {
         e.addSuppressed(second);
       }
       throw e;
+    } finally {
+      Reference.reachabilityFence(kernel);
+      Reference.reachabilityFence(this);
     }
     free.add(trip);
   }
@@ -75,13 +82,15 @@ final class CudaKernels {
 
     @Override
     public void run(MemorySegment windows, long tokens, MemorySegment rowIds) {
-      call(trip -> {
-        MemorySegment in = trip.send(windows, 4L * tokens * window);
-        MemorySegment out = trip.receive(rowIds, 8L * tokens * columns);
-        CudaLibrary.check(
-            "engram_cuda_hash",
-            EngramCuda.engram_cuda_hash(trip.stream().queue(), plan, in, tokens, out));
-      });
+      call(
+          this,
+          trip -> {
+            MemorySegment in = trip.send(windows, 4L * tokens * window);
+            MemorySegment out = trip.receive(rowIds, 8L * tokens * columns);
+            CudaLibrary.check(
+                "engram_cuda_hash",
+                EngramCuda.engram_cuda_hash(trip.stream().queue(), plan, in, tokens, out));
+          });
     }
   }
 
@@ -108,27 +117,30 @@ final class CudaKernels {
           places.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
         }
         Table read = Table.interleaved(table.name(), table.dtype(), count, table.headDim(), rows);
-        call(trip -> {
-          MemorySegment ids = trip.send(places, 8 * count);
-          MemorySegment sent = trip.send(rows, bytes);
-          Plans plans =
-              new Plans(
-                  arena,
-                  part ->
-                      MemorySegment.ofAddress(sent.address() + part.address() - rows.address()));
-          MemorySegment to = trip.receive(out, count * table.headDim() * outType.bytes());
-          CudaLibrary.check(
-              "engram_cuda_gather",
-              EngramCuda.engram_cuda_gather(
-                  trip.stream().queue(),
-                  plans.table(read),
-                  MemorySegment.NULL,
-                  ids,
-                  count,
-                  to,
-                  Plans.type(outType),
-                  MemorySegment.NULL));
-        });
+        call(
+            this,
+            trip -> {
+              MemorySegment ids = trip.send(places, 8 * count);
+              MemorySegment sent = trip.send(rows, bytes);
+              Plans plans =
+                  new Plans(
+                      arena,
+                      part ->
+                          MemorySegment.ofAddress(
+                              sent.address() + part.address() - rows.address()));
+              MemorySegment to = trip.receive(out, count * table.headDim() * outType.bytes());
+              CudaLibrary.check(
+                  "engram_cuda_gather",
+                  EngramCuda.engram_cuda_gather(
+                      trip.stream().queue(),
+                      plans.table(read),
+                      MemorySegment.NULL,
+                      ids,
+                      count,
+                      to,
+                      Plans.type(outType),
+                      MemorySegment.NULL));
+            });
       }
     }
   }
@@ -148,21 +160,24 @@ final class CudaKernels {
       if (tokens == 0 || count == 0) {
         return;
       }
-      call(trip -> {
-        MemorySegment in = trip.send(rows, 4L * tokens * inputs);
-        long stride = 4L * parts.width();
-        MemorySegment out =
-            trip.exchange(
-                kv,
-                stride * tokens,
-                piece -> {
-                  for (int token = 0; token < tokens; token++) {
-                    piece.take(token * stride + 4L * first, 4L * count);
-                  }
-                });
-        int type = Plans.type(Dtype.F32);
-        parts.project(trip.stream(), in, type, tokens, first, count, out);
-      });
+      call(
+          this,
+          trip -> {
+            MemorySegment in = trip.send(rows, 4L * tokens * inputs);
+            long width = 4L * count;
+            long stride = 4L * parts.width();
+            MemorySegment out =
+                trip.receive(
+                    width * tokens,
+                    host -> {
+                      for (int token = 0; token < tokens; token++) {
+                        MemorySegment.copy(
+                            host, width * token, kv, stride * token + 4L * first, width);
+                      }
+                    });
+            int type = Plans.type(Dtype.F32);
+            parts.project(trip.stream(), in, type, tokens, first, count, out, count);
+          });
     }
   }
 
@@ -211,24 +226,29 @@ final class CudaKernels {
           (tokens - 1) * hidden.tokenStride() + (gate.branches() - 1) * hidden.branchStride() + row;
       RoundTrip.Pieces pieces =
           piece -> {
-            for (long token = 0; gated == null && token < tokens; token++) {
+            for (long token = 0; token < tokens; token++) {
               for (int branch = 0; branch < gate.branches(); branch++) {
                 piece.take(token * hidden.tokenStride() + branch * hidden.branchStride(), row);
               }
             }
           };
-      call(trip -> {
-        MemorySegment in = trip.send(kv, 4 * tokens * (width + gate.hiddenSize()));
-        MemorySegment stream = trip.exchange(hidden.data(), streamBytes, pieces);
-        MemorySegment live = trip.send(mask, tokens);
-        MemorySegment out = trip.receive(gates, 4 * tokens * gate.branches());
-        MemorySegment apart =
-            gated == null ? MemorySegment.NULL : trip.receive(gated, 4 * tokens * width);
-        CudaHidden there =
-            new CudaHidden(stream, hidden.dtype(), hidden.tokenStride(), hidden.branchStride());
-        int type = Plans.type(Dtype.F32);
-        gate.run(trip.stream(), in, type, there, live, tokens, out, apart);
-      });
+      call(
+          this,
+          trip -> {
+            MemorySegment in = trip.send(kv, 4 * tokens * (width + gate.hiddenSize()));
+            MemorySegment stream =
+                gated == null
+                    ? trip.exchange(hidden.data(), streamBytes, pieces)
+                    : trip.send(hidden.data(), streamBytes);
+            MemorySegment live = trip.send(mask, tokens);
+            MemorySegment out = trip.receive(gates, 4 * tokens * gate.branches());
+            MemorySegment apart =
+                gated == null ? MemorySegment.NULL : trip.receive(gated, 4 * tokens * width);
+            CudaHidden there =
+                new CudaHidden(stream, hidden.dtype(), hidden.tokenStride(), hidden.branchStride());
+            int type = Plans.type(Dtype.F32);
+            gate.run(trip.stream(), in, type, there, live, tokens, out, apart);
+          });
     }
   }
 
@@ -251,15 +271,17 @@ final class CudaKernels {
       }
       long bytes = 4L * tokens * channels;
       long before = 4L * reach * channels;
-      call(trip -> {
-        MemorySegment in = trip.send(gated, bytes);
-        MemorySegment memory =
-            trip.exchange(window, before + bytes, piece -> piece.take(before, bytes));
-        MemorySegment out = trip.receive(delta, bytes);
-        CudaLibrary.check(
-            "engram_cuda_conv",
-            EngramCuda.engram_cuda_conv(trip.stream().queue(), plan, in, memory, tokens, out));
-      });
+      call(
+          this,
+          trip -> {
+            MemorySegment in = trip.send(gated, bytes);
+            MemorySegment memory =
+                trip.exchange(window, before + bytes, piece -> piece.take(before, bytes));
+            MemorySegment out = trip.receive(delta, bytes);
+            CudaLibrary.check(
+                "engram_cuda_conv",
+                EngramCuda.engram_cuda_conv(trip.stream().queue(), plan, in, memory, tokens, out));
+          });
     }
   }
 }

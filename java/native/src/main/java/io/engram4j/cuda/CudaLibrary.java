@@ -32,6 +32,7 @@ final class CudaLibrary {
     EngramCuda.engram_cuda_free_host$handle();
     EngramCuda.engram_cuda_register$handle();
     EngramCuda.engram_cuda_unregister$handle();
+    EngramCuda.engram_cuda_registered$handle();
     EngramCuda.engram_cuda_stream_create$handle();
     EngramCuda.engram_cuda_stream_destroy$handle();
     EngramCuda.engram_cuda_synchronize$handle();

@@ -186,23 +186,14 @@ public final class CudaModel implements AutoCloseable {
       return;
     }
     closed = true;
-    CudaException first = null;
-    for (CudaStep step : List.copyOf(steps)) {
-      try {
-        step.close();
-      } catch (CudaException e) {
-        first = first == null ? e : first;
-      }
-    }
+    List<Runnable> ends = new ArrayList<>();
+    steps.forEach(step -> ends.add(step::close));
+    ends.add(side::synchronize);
+    ends.add(memory::close);
     try {
-      memory.close();
-    } catch (CudaException e) {
-      first = first == null ? e : first;
+      DeviceMemory.each(ends);
     } finally {
       hold.close();
-    }
-    if (first != null) {
-      throw first;
     }
   }
 }

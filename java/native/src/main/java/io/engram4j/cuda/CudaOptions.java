@@ -32,6 +32,10 @@ public record CudaOptions(
     if (rows != Dtype.F32 && rows != Dtype.BF16) {
       throw new IllegalArgumentException("rows come as F32 or BF16, not " + rows);
     }
+    if (cacheBytes > 0 && seed == null) {
+      throw new IllegalArgumentException(
+          "a cache of " + cacheBytes + " bytes needs a seed: it holds what the seed names");
+    }
     if (cacheBytes < 0 || gatherBlocks < 0) {
       throw new IllegalArgumentException(
           "cacheBytes (" + cacheBytes + ") or gatherBlocks (" + gatherBlocks + ") are negative");

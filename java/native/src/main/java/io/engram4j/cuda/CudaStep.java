@@ -16,7 +16,8 @@ import java.util.List;
  * <p>{@code apply} is {@link #await}, {@link #project}, {@link #gate} and {@link #release}. An
  * engine with a matrix product of its own projects {@link #rows} itself. For a CUDA graph capture
  * {@code project} and {@code gate}, whose addresses stay the same, and keep {@code await} and
- * {@code release}, which order it with the lookups, outside.
+ * {@code release}, which order it with the lookups, outside; the number of tokens is part of what
+ * is captured.
  *
  * <p>Layers of a step share memory for key and value: run them one after the other on one stream,
  * or on streams that wait for each other. One owner at a time; another thread may close it.
@@ -116,40 +117,50 @@ public final class CudaStep implements AutoCloseable {
     }
     model.model().requireOwn(batch);
     MemorySegment from = batch.windows();
-    CudaLibrary.check(
-        "engram_cuda_event_synchronize",
-        EngramCuda.engram_cuda_event_synchronize(model.device(), sent));
-    tokens = batch.tokens();
+    awaitOnHost(sent);
+    tokens = 0; // until all is queued
+    int count = batch.tokens();
     MemorySegment.copy(from, 0, hostWindows, 0, from.byteSize());
-    MemorySegment.copy(batch.mask(), 0, hostMask, 0, tokens);
+    MemorySegment.copy(batch.mask(), 0, hostMask, 0, count);
     rows.forEach(each -> each.staging().forEach(staged -> staged.read(batch)));
     CudaStream side = model.side();
-    synchronized (side) { // a stream is for one thread at a time
-      for (int layer = 0; layer < rows.size(); layer++) {
-        side.await(rows.get(layer).released());
+    synchronized (side) { // so that lookups of several steps do not mix
+      try {
+        for (int layer = 0; layer < rows.size(); layer++) {
+          side.await(rows.get(layer).released());
+        }
+        side.copy(windows, hostWindows, from.byteSize());
+        side.copy(mask, hostMask, count);
+        rows.forEach(each -> each.staging().forEach(staged -> staged.send(count, side)));
+      } finally {
+        side.record(sent); // what was queued reads the host's memory, whatever happened after it
       }
-      side.copy(windows, hostWindows, from.byteSize());
-      side.copy(mask, hostMask, tokens);
       CudaLibrary.check(
           "engram_cuda_hash",
-          EngramCuda.engram_cuda_hash(side.queue(), model.layouts(), windows, tokens, rowIds));
+          EngramCuda.engram_cuda_hash(side.queue(), model.layouts(), windows, count, rowIds));
       for (int layer = 0; layer < rows.size(); layer++) {
-        lookup(layer, side);
+        lookup(layer, count, side);
       }
-      side.record(sent);
     }
-    model.countTokens(tokens);
+    tokens = count;
+    model.countTokens(count);
   }
 
-  private void lookup(int layer, CudaStream side) {
+  private void awaitOnHost(MemorySegment event) {
+    CudaLibrary.check(
+        "engram_cuda_event_synchronize",
+        EngramCuda.engram_cuda_event_synchronize(model.device(), event));
+  }
+
+  private void lookup(int layer, int count, CudaStream side) {
     LayerRows to = rows.get(layer);
     int type = Plans.type(rowType);
     if (to.staging().isEmpty()) {
       long columns = model.layers().get(layer).layer().layout().columns();
-      MemorySegment ids = MemorySegment.ofAddress(rowIds.address() + 8L * layer * tokens * columns);
-      model.layers().get(layer).table().gather(side, ids, tokens * columns, to.rows(), type);
+      MemorySegment ids = MemorySegment.ofAddress(rowIds.address() + 8L * layer * count * columns);
+      model.layers().get(layer).table().gather(side, ids, count * columns, to.rows(), type);
     } else {
-      to.staging().getFirst().send(tokens, side, to.rows(), type);
+      to.staging().getFirst().gather(count, side, to.rows(), type);
     }
     side.record(to.ready());
   }
@@ -164,13 +175,23 @@ public final class CudaStep implements AutoCloseable {
 
   /** Lets what is queued on a stream from now on wait for a layer's rows. */
   public synchronized void await(int layer, CudaStream stream) {
+    requireOurs(stream);
     stream.await(rowsOf(layer).ready());
   }
 
   /** Queues the projection of a layer's rows; made for few tokens. */
   public synchronized void project(int layer, CudaStream stream) {
+    requireOurs(stream);
     DeviceWeights.Parts parts = model.layers().get(indexOf(layer)).projection();
-    parts.project(stream, rowsOf(layer).rows(), Plans.type(rowType), tokens, 0, parts.width(), kv);
+    parts.project(
+        stream,
+        rowsOf(layer).rows(),
+        Plans.type(rowType),
+        tokens,
+        0,
+        parts.width(),
+        kv,
+        parts.width());
   }
 
   /** Queues the gate of a layer behind {@link #project}. */
@@ -187,6 +208,7 @@ public final class CudaStep implements AutoCloseable {
   public synchronized void gate(
       int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
     requireOpen();
+    requireOurs(stream);
     if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
       throw new IllegalArgumentException("key and value are F32 or BF16, not " + kvType);
     }
@@ -194,8 +216,12 @@ public final class CudaStep implements AutoCloseable {
     gate.run(stream, kvData, Plans.type(kvType), hidden, mask, tokens, gates, MemorySegment.NULL);
   }
 
-  /** Tells that what is queued on a stream until now is the last that reads a layer's rows. */
+  /**
+   * Tells that what is queued on a stream until now is the last of a layer: its rows, and the mask
+   * that the gate reads, may then be overwritten. Not before the gate.
+   */
   public synchronized void release(int layer, CudaStream stream) {
+    requireOurs(stream);
     stream.record(rowsOf(layer).released());
   }
 
@@ -224,6 +250,13 @@ public final class CudaStep implements AutoCloseable {
     return tokens;
   }
 
+  private void requireOurs(CudaStream stream) {
+    if (stream.device() != model.device()) {
+      throw new IllegalArgumentException(
+          "the stream is of device " + stream.device() + ", but the model on " + model.device());
+    }
+  }
+
   private int indexOf(int layer) {
     for (int i = 0; i < model.layers().size(); i++) {
       if (model.layers().get(i).layer().id() == layer) {
@@ -249,13 +282,21 @@ public final class CudaStep implements AutoCloseable {
     model.requireOpen();
   }
 
-  /** Frees its memory when what is queued is done. */
+  /** Frees its memory when what {@link #release} was told of, and what is prefetched, is done. */
   @Override
   public synchronized void close() {
-    if (!closed) {
-      closed = true;
-      model.forget(this);
-      memory.close();
+    if (closed) {
+      return;
     }
+    closed = true;
+    model.forget(this);
+    List<Runnable> ends = new ArrayList<>();
+    ends.add(() -> awaitOnHost(sent));
+    for (LayerRows each : rows) {
+      ends.add(() -> awaitOnHost(each.ready()));
+      ends.add(() -> awaitOnHost(each.released()));
+    }
+    ends.add(memory::close);
+    DeviceMemory.each(ends);
   }
 }

@@ -41,23 +41,20 @@ public final class CudaStream implements AutoCloseable {
 
   /** Makes a stream that waits for no other; closing it frees it. */
   public static CudaStream create(int device) {
-    return create(device, false, 0);
+    return create(device, 0);
   }
 
   /**
    * Makes a stream for work beside a model's.
    *
-   * @param behind whether other streams go first where both could
    * @param mostBlocks of a kernel, or 0 for all it takes
    */
-  static CudaStream create(int device, boolean behind, int mostBlocks) {
+  static CudaStream create(int device, int mostBlocks) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment made = arena.allocate(ValueLayout.ADDRESS);
       CudaLibrary.check(
-          "engram_cuda_stream_create",
-          EngramCuda.engram_cuda_stream_create(device, behind ? 1 : 0, made));
-      MemorySegment handle = made.get(ValueLayout.ADDRESS, 0);
-      return new CudaStream(device, handle, true, mostBlocks);
+          "engram_cuda_stream_create", EngramCuda.engram_cuda_stream_create(device, made));
+      return new CudaStream(device, made.get(ValueLayout.ADDRESS, 0), true, mostBlocks);
     }
   }
 
@@ -66,8 +63,13 @@ public final class CudaStream implements AutoCloseable {
     return device;
   }
 
-  /** Returns the {@code cudaStream_t} as an address. */
+  /**
+   * Returns the {@code cudaStream_t} as an address.
+   *
+   * @throws IllegalStateException if the stream is closed
+   */
   public MemorySegment handle() {
+    queue();
     return handle;
   }
 
@@ -86,7 +88,7 @@ public final class CudaStream implements AutoCloseable {
    */
   public void synchronize() {
     CudaLibrary.check(
-        "engram_cuda_synchronize", EngramCuda.engram_cuda_synchronize(device, handle));
+        "engram_cuda_synchronize", EngramCuda.engram_cuda_synchronize(device, handle()));
   }
 
   /** Queues a copy between any two places that the device can reach. */

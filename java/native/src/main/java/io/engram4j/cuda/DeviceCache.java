@@ -15,6 +15,7 @@ final class DeviceCache {
 
   private final MemorySegment plan;
   private final MemorySegment counts;
+  private final MemorySegment hostCounts;
   private final long slots;
 
   /**
@@ -24,7 +25,7 @@ final class DeviceCache {
    */
   DeviceCache(Table table, long bytes, DeviceMemory memory, CudaStream stream) {
     long stride = (table.rowBytes() + 15) / 16 * 16; // rows then begin where wide loads may
-    long sets = Long.highestOneBit(bytes / (WAYS * (stride + 8)));
+    long sets = Math.min(1 << 30, Long.highestOneBit(bytes / (WAYS * (stride + 8))));
     if (sets < 1) {
       throw new IllegalArgumentException(
           "a cache of "
@@ -39,6 +40,7 @@ final class DeviceCache {
     this.slots = sets * WAYS;
     MemorySegment tags = memory.allocate(8 * slots);
     this.counts = memory.allocate(16);
+    this.hostCounts = memory.pinned(16);
     this.plan = engram_cuda_cache.allocate(Arena.ofAuto());
     engram_cuda_cache.struct_size(plan, (int) engram_cuda_cache.sizeof());
     engram_cuda_cache.ways(plan, WAYS);
@@ -55,12 +57,15 @@ final class DeviceCache {
     return plan;
   }
 
-  /** Reads rows into it that stay, as many as find a slot; waits until they are there. */
+  /**
+   * Reads rows into it that stay, the first of those that share a set first; waits until they are
+   * there.
+   */
   void seed(MemorySegment table, long[] rows, CudaStream stream) {
-    int count = (int) Math.min(rows.length, slots);
+    long[] fitting = fitting(rows);
     try (DeviceMemory own = new DeviceMemory(stream.device())) {
-      for (int from = 0; from < count; from += SEED_PART) {
-        long[] part = Arrays.copyOfRange(rows, from, Math.min(count, from + SEED_PART));
+      for (int from = 0; from < fitting.length; from += SEED_PART) {
+        long[] part = Arrays.copyOfRange(fitting, from, Math.min(fitting.length, from + SEED_PART));
         MemorySegment ids = own.upload(MemorySegment.ofArray(part));
         CudaLibrary.check(
             "engram_cuda_insert",
@@ -70,13 +75,24 @@ final class DeviceCache {
     }
   }
 
+  /** The rows that find a slot; on a device it would be chance which of a full set do. */
+  private long[] fitting(long[] rows) {
+    byte[] taken = new byte[Math.toIntExact(slots / WAYS)];
+    return Arrays.stream(rows)
+        .filter(row -> taken[setOf(row)] < WAYS && ++taken[setOf(row)] > 0)
+        .toArray();
+  }
+
+  /** As first_slot of cache.h has it. */
+  private int setOf(long row) {
+    long x = row * 0x9e3779b97f4a7c15L;
+    return (int) ((x ^ x >>> 32) & (slots / WAYS - 1));
+  }
+
   /** Returns how many rows were found so far, and how many were not; waits for the stream. */
   long[] counts(CudaStream stream) {
-    try (DeviceMemory own = new DeviceMemory(stream.device())) {
-      MemorySegment host = own.pinned(16);
-      stream.copy(host, counts, 16);
-      stream.synchronize();
-      return host.toArray(ValueLayout.JAVA_LONG);
-    }
+    stream.copy(hostCounts, counts, 16);
+    stream.synchronize();
+    return hostCounts.toArray(ValueLayout.JAVA_LONG);
   }
 }

@@ -32,11 +32,12 @@ final class DeviceMemory implements AutoCloseable {
 
   /** Something of the C library that is made at an address and freed by it. */
   @FunctionalInterface
-  private interface Maker {
+  interface Maker {
     int make(MemorySegment place);
   }
 
-  private synchronized MemorySegment make(String function, Maker maker) {
+  /** Returns the address that a function of the library made. */
+  static MemorySegment make(String function, Maker maker) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment place = arena.allocate(ValueLayout.ADDRESS);
       CudaLibrary.check(function, maker.make(place));
@@ -105,40 +106,57 @@ final class DeviceMemory implements AutoCloseable {
 
   /** Makes a stream for work beside a model's. */
   CudaStream stream(int mostBlocks) {
-    CudaStream made = CudaStream.create(device, true, mostBlocks);
+    CudaStream made = CudaStream.create(device, mostBlocks);
     hold(made::close);
     return made;
   }
 
   /**
-   * Makes memory of the host readable by the device, under the address that is returned.
+   * Makes memory of the host readable by the device, under the address that is returned. Pages that
+   * another model has registered, on whichever device, are shared with it.
    *
    * @throws CudaException with the reason if the system refuses
    */
   MemorySegment register(long address, long size, boolean readOnly) {
-    MemorySegment host = MemorySegment.ofAddress(address);
-    MemorySegment made =
-        make(
-            "engram_cuda_register",
-            place -> EngramCuda.engram_cuda_register(device, host, size, readOnly ? 1 : 0, place));
-    hold(() ->
-        CudaLibrary.check(
-            "engram_cuda_unregister", EngramCuda.engram_cuda_unregister(device, host, size)));
+    MemorySegment made = Registrations.take(device, address, size, readOnly);
+    hold(() -> Registrations.release(device, address, size));
     return made;
   }
 
-  /** Frees all; goes on after an error, such as of a lost device, and throws the first. */
-  @Override
-  public synchronized void close() {
+  /** Does all of it, also after an error, and throws the first. */
+  static void each(Iterable<Runnable> ends) {
     CudaException first = null;
-    while (!held.isEmpty()) {
+    for (Runnable end : ends) {
       try {
-        held.pop().run();
+        end.run();
       } catch (CudaException e) {
         first = first == null ? e : first;
       }
     }
-    bytes = 0;
+    if (first != null) {
+      throw first;
+    }
+  }
+
+  /**
+   * Frees all, which must not be in use any more; goes on after an error, such as of a lost device,
+   * and throws the first. What could not be freed is tried again when it is closed again.
+   */
+  @Override
+  public synchronized void close() {
+    CudaException first = null;
+    Deque<Runnable> left = new ArrayDeque<>();
+    while (!held.isEmpty()) {
+      Runnable free = held.pop();
+      try {
+        free.run();
+      } catch (CudaException e) {
+        first = first == null ? e : first;
+        left.add(free);
+      }
+    }
+    held.addAll(left);
+    bytes = held.isEmpty() ? 0 : bytes;
     if (first != null) {
       throw first;
     }

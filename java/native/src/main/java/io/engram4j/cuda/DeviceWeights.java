@@ -62,7 +62,7 @@ final class DeviceWeights {
       return new Parts(parts, projection.outputs());
     }
 
-    /** Queues the outputs [first, first + count) of all parts together. */
+    /** Queues the outputs [first, first + count) of all parts together, rows `stride` apart. */
     void project(
         CudaStream stream,
         MemorySegment rows,
@@ -70,13 +70,15 @@ final class DeviceWeights {
         long tokens,
         int first,
         int count,
-        MemorySegment kv) {
+        MemorySegment out,
+        long stride) {
       int column = 0;
       for (Part part : parts) {
         int begin = Math.max(0, first - column);
         int end = Math.min(part.outputs(), first + count - column);
         if (begin < end) {
-          MemorySegment out = MemorySegment.ofAddress(kv.address() + 4L * (column + begin));
+          MemorySegment own =
+              MemorySegment.ofAddress(out.address() + 4L * (column + begin - first));
           CudaLibrary.check(
               "engram_cuda_project",
               EngramCuda.engram_cuda_project(
@@ -87,8 +89,8 @@ final class DeviceWeights {
                   tokens,
                   begin,
                   end - begin,
-                  out,
-                  width));
+                  own,
+                  stride));
         }
         column += part.outputs();
       }

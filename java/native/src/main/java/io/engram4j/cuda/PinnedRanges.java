@@ -1,6 +1,8 @@
 package io.engram4j.cuda;
 
+import com.sun.management.OperatingSystemMXBean;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -38,13 +40,17 @@ final class PinnedRanges {
       return new Range(begin, Math.max(end, other.end), readOnly || other.readOnly, 0, null);
     }
 
+    Range refused(String why) {
+      return new Range(begin, end, readOnly, 0, why);
+    }
+
     Range registered(DeviceMemory memory) {
       try {
         long seen = memory.register(begin, end - begin, readOnly).address();
         return new Range(begin, end, readOnly, seen, null);
       } catch (CudaException e) {
         log.warn("{} bytes of a table cannot be registered: {}", end - begin, e.getMessage());
-        return new Range(begin, end, readOnly, 0, e.getMessage());
+        return refused(String.valueOf(e.getMessage()));
       }
     }
   }
@@ -67,7 +73,21 @@ final class PinnedRanges {
             merged.add(range);
           }
         });
-    return new PinnedRanges(merged.stream().map(range -> range.registered(memory)).toList());
+    String tooMuch = problem(merged);
+    return new PinnedRanges(
+        merged.stream()
+            .map(range -> tooMuch == null ? range.registered(memory) : range.refused(tooMuch))
+            .toList());
+  }
+
+  /** A mapped file may be larger than memory, and registering it would lock every page of it. */
+  private static @Nullable String problem(List<Range> ranges) {
+    long wanted = ranges.stream().mapToLong(range -> range.end() - range.begin()).sum();
+    var system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    long most = system.getTotalMemorySize() / 10 * 9;
+    return wanted <= most
+        ? null
+        : "tables of " + wanted + " bytes would be locked, but memory allows " + most;
   }
 
   private Range around(MemorySegment segment) {

@@ -3,6 +3,7 @@ package io.engram4j.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Memory through which one call of a backend's kernel takes the host's data to the device and back,
@@ -31,16 +32,28 @@ final class RoundTrip implements AutoCloseable {
 
   private Slot slot(long bytes) {
     if (used == slots.size() || slots.get(used).bytes() < bytes) {
-      DeviceMemory memory = new DeviceMemory(device);
-      long size = Math.max(4096, Long.highestOneBit(Math.max(1, bytes - 1)) * 2);
-      Slot made = new Slot(memory, size, memory.pinned(size), memory.allocate(size));
+      Slot made = newSlot(Math.max(4096, Long.highestOneBit(Math.max(1, bytes - 1)) * 2));
       if (used == slots.size()) {
         slots.add(made);
       } else {
-        slots.set(used, made).memory().close();
+        slots.set(used, made).memory().close(); // what it was used for is over
       }
     }
     return slots.get(used++);
+  }
+
+  private Slot newSlot(long size) {
+    DeviceMemory memory = new DeviceMemory(device);
+    try {
+      return new Slot(memory, size, memory.pinned(size), memory.allocate(size));
+    } catch (CudaException e) {
+      try {
+        memory.close();
+      } catch (CudaException second) {
+        e.addSuppressed(second);
+      }
+      throw e;
+    }
   }
 
   /** Sends data and returns where it will be. */
@@ -53,9 +66,13 @@ final class RoundTrip implements AutoCloseable {
 
   /** Returns room for a result, which comes back to where it belongs. */
   MemorySegment receive(MemorySegment result, long bytes) {
+    return receive(bytes, host -> MemorySegment.copy(host, 0, result, 0, bytes));
+  }
+
+  /** Returns room for a result; when it is back, it is handed over to be put where it belongs. */
+  MemorySegment receive(long bytes, Consumer<MemorySegment> land) {
     Slot slot = slot(bytes);
-    returns.add(
-        new Return(slot, bytes, () -> MemorySegment.copy(slot.host(), 0, result, 0, bytes)));
+    returns.add(new Return(slot, bytes, () -> land.accept(slot.host())));
     return slot.device();
   }
 
@@ -98,9 +115,13 @@ final class RoundTrip implements AutoCloseable {
     used = 0;
   }
 
+  /** Frees all when what is queued is done; goes on after an error, and throws the first. */
   @Override
   public void close() {
-    slots.forEach(slot -> slot.memory().close());
-    stream.close();
+    List<Runnable> ends = new ArrayList<>();
+    ends.add(stream::synchronize);
+    slots.forEach(slot -> ends.add(slot.memory()::close));
+    ends.add(stream::close);
+    DeviceMemory.each(ends);
   }
 }

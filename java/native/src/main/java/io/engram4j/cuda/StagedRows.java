@@ -57,11 +57,15 @@ final class StagedRows {
     }
   }
 
-  /** Queues the copy and gathering of what was read for so many tokens. */
-  void send(int tokens, CudaStream stream, MemorySegment out, int outType) {
+  /** Queues the copies of what was read for so many tokens. */
+  void send(int tokens, CudaStream stream) {
     long count = (long) tokens * layer.layout().columns();
     stream.copy(ids, hostIds, 8 * count);
     stream.copy(rows, hostRows, count * table.rowBytes());
+  }
+
+  /** Queues the gathering behind them. */
+  void gather(int tokens, CudaStream stream, MemorySegment out, int outType) {
     CudaLibrary.check(
         "engram_cuda_gather",
         EngramCuda.engram_cuda_gather(
@@ -69,7 +73,7 @@ final class StagedRows {
             plan,
             MemorySegment.NULL,
             ids,
-            count,
+            (long) tokens * layer.layout().columns(),
             out,
             outType,
             MemorySegment.NULL));

@@ -106,6 +106,13 @@ class CudaFailureTest extends CudaFixture {
     EngramBatch batch = batch(TOKENS);
     CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
     CudaStep step = cuda.newStep(TOKENS - 1);
+    CudaStream elsewhere = CudaStream.of(1, MemorySegment.NULL);
+    assertThrows(IllegalArgumentException.class, () -> step.await(1, elsewhere));
+    assertThrows(IllegalArgumentException.class, () -> step.project(1, elsewhere));
+    CudaStream gone = CudaStream.create(0);
+    gone.close();
+    assertThrows(IllegalStateException.class, () -> step.await(1, gone));
+    assertThrows(IllegalStateException.class, gone::synchronize);
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> step.prefetch(batch));
     assertTrue(String.valueOf(e.getMessage()).contains("9 tokens, but the step at most 8"));

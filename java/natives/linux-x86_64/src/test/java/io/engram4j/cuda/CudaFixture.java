@@ -138,6 +138,7 @@ abstract class CudaFixture {
 
     @Override
     public void close() {
+      stream.synchronize();
       memory.close();
       stream.close();
     }

@@ -201,4 +201,43 @@ class CudaModelTest extends CudaFixture {
       assertEquals(waits, Shim.count(Shim.Count.WAIT));
     }
   }
+
+  /** Pages are registered once, however many read them. */
+  @Test
+  void twoModelsOnOneTableShareItsRegistration() {
+    EngramBatch batch = batch(TOKENS);
+    MemorySegment data = stream(TOKENS, Dtype.F32);
+    try (CudaModel one = CudaModel.open(model, 0, CudaOptions.defaults())) {
+      long registered = Shim.count(Shim.Count.REGISTRATIONS);
+      try (CudaModel two = CudaModel.open(model, 0, CudaOptions.defaults())) {
+        assertEquals(registered, Shim.count(Shim.Count.REGISTRATIONS));
+        assertEquals(Tables.HOST, two.statistics().getFirst().held());
+      }
+      assertEquals(registered, Shim.count(Shim.Count.REGISTRATIONS));
+      try (CudaStep step = one.newStep(TOKENS);
+          OnDevice device = new OnDevice(data, Dtype.F32)) {
+        step.prefetch(batch);
+        device.apply(step);
+        requireClose(onHost(batch, data, Dtype.F32), device.result(), TOKENS);
+      }
+    }
+  }
+
+  /** Of more rows than slots those named first are held, in each set. */
+  @Test
+  void theMostWantedRowsAreSeeded() {
+    String table = model.layers().getFirst().weights().table().name();
+    int rows = (int) model.layers().getFirst().layout().rows();
+    CudaOptions options =
+        CudaOptions.defaults()
+            .cache(8 * 16 * 60, new RowSeed(Map.of(table, LongStream.range(0, rows).toArray())));
+    EngramBatch batch = batch(TOKENS);
+    try (CudaModel cuda = CudaModel.open(model, 0, options);
+        CudaStep step = cuda.newStep(TOKENS)) {
+      step.prefetch(batch);
+      CudaStatistics first = cuda.statistics().getFirst();
+      assertEquals((long) TOKENS * model.config().columns(), first.hits() + first.misses());
+      assertTrue(first.hits() > 0 && first.misses() > 0, first.toString());
+    }
+  }
 }
