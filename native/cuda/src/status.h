@@ -20,4 +20,15 @@ int enter_queue(const struct engram_cuda_queue *on);
 /* Makes a device current. */
 int enter_device(int device);
 
+/* Allocating and freeing would end the capture of a graph that some other thread is making. */
+struct beside_captures {
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  beside_captures() {
+    cudaThreadExchangeStreamCaptureMode(&mode);
+  }
+  ~beside_captures() {
+    cudaThreadExchangeStreamCaptureMode(&mode);
+  }
+};
+
 #endif
