@@ -84,9 +84,11 @@ public final class MemoGain {
     List<Double> plainMillis = new ArrayList<>();
     EngramSequence one = plain.newSequence();
     EngramSequence other = memo.newSequence();
+    EngramBatch oneBatch = plain.newBatch(); // used again, as an engine does
+    EngramBatch otherBatch = memo.newBatch();
     for (int from = warm; from + CHUNK <= ids.length; from += CHUNK) {
-      double without = chunk(plain, one, from);
-      double with = chunk(memo, other, from);
+      double without = chunk(plain, one, oneBatch, from);
+      double with = chunk(memo, other, otherBatch, from);
       gains.add(without / with);
       plainMillis.add(without / CHUNK);
     }
@@ -129,10 +131,10 @@ public final class MemoGain {
   }
 
   /** Returns the milliseconds of one chunk through one layer. */
-  private double chunk(EngramModel model, EngramSequence sequence, int from) {
+  private double chunk(EngramModel model, EngramSequence sequence, EngramBatch batch, int from) {
     EngramLayer layer = model.layers().getFirst();
     sequence.append(Arrays.copyOfRange(ids, from, from + CHUNK));
-    EngramBatch batch = model.newBatch().add(sequence, sequence.length() - CHUNK, CHUNK);
+    batch.clear().add(sequence, sequence.length() - CHUNK, CHUNK);
     long start = System.nanoTime();
     layer.apply(batch, hidden);
     return (System.nanoTime() - start) / 1e6;
