@@ -15,7 +15,7 @@ import java.nio.file.Path;
  * is missing shows. See native/cuda/shim.
  */
 @SuppressWarnings("restricted")
-final class Shim {
+public final class Shim {
   /** What is counted, as in shim.h. */
   enum Count {
     LAUNCH(0),
@@ -63,7 +63,7 @@ final class Shim {
   private Shim() {}
 
   /** Makes the shim the library of this JVM. */
-  static void use() {
+  public static void use() {
     assertTrue(count(Count.WAIT) >= 0);
   }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 import io.engram4j.bindings.Engram;
 import io.engram4j.bindings.cuda.EngramCuda;
+import io.engram4j.cuda.Shim;
 import java.io.IOException;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
@@ -102,6 +103,7 @@ class ReachabilityTest {
 
   @Test
   void theCommittedFileHasEveryCall() throws ReflectiveOperationException, IOException {
+    Shim.use(); // so that the functions are found
     assertNotNull(
         CpuProvider.LIBRARY.get().path(), String.valueOf(CpuProvider.LIBRARY.get().reason()));
     Set<String> calls = kernels();
