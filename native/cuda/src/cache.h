@@ -26,7 +26,18 @@ __device__ inline bool holds(long long tag, long long row) {
   return tag >= 0 && (tag & CACHE_ROW) == row;
 }
 
-/* The same while rows are inserted, when tags change. */
+/* The slot with a row, or -1. All lanes read the same few tags, which is one transaction each. */
+__device__ inline long long find_slot(const struct engram_cuda_cache &cache, long long row) {
+  long long slot = first_slot(cache, row);
+  for (int way = 0; way < cache.ways; way++) {
+    if (holds(cache.tags[slot + way], row)) {
+      return slot + way;
+    }
+  }
+  return -1;
+}
+
+/* Another slot than one's own with a row, or -1; while rows are inserted, when tags change. */
 __device__ inline long long find_other(const struct engram_cuda_cache &cache, long long row,
                                        long long mine) {
   long long first = first_slot(cache, row);
@@ -34,17 +45,6 @@ __device__ inline long long find_other(const struct engram_cuda_cache &cache, lo
     const volatile long long *tag = &cache.tags[slot];
     if (slot != mine && holds(*tag, row)) {
       return slot;
-    }
-  }
-  return -1;
-}
-
-/* The slot with a row, or -1. All lanes read the same few tags, which is one transaction each. */
-__device__ inline long long find_slot(const struct engram_cuda_cache &cache, long long row) {
-  long long slot = first_slot(cache, row);
-  for (int way = 0; way < cache.ways; way++) {
-    if (holds(cache.tags[slot + way], row)) {
-      return slot + way;
     }
   }
   return -1;

@@ -37,6 +37,7 @@ public final class CudaStep implements AutoCloseable {
   private final MemorySegment gates;
   private final List<LayerRows> rows = new ArrayList<>();
   private int tokens;
+  private boolean prefetched;
   private boolean closed;
 
   /**
@@ -118,7 +119,7 @@ public final class CudaStep implements AutoCloseable {
     model.model().requireOwn(batch);
     MemorySegment from = batch.windows();
     awaitOnHost(sent);
-    tokens = 0; // until all is queued
+    prefetched = false; // until all is queued
     int count = batch.tokens();
     MemorySegment.copy(from, 0, hostWindows, 0, from.byteSize());
     MemorySegment.copy(batch.mask(), 0, hostMask, 0, count);
@@ -143,6 +144,7 @@ public final class CudaStep implements AutoCloseable {
       }
     }
     tokens = count;
+    prefetched = true;
     model.countTokens(count);
   }
 
@@ -165,7 +167,13 @@ public final class CudaStep implements AutoCloseable {
     side.record(to.ready());
   }
 
-  /** Runs a layer on the hidden states of the tokens, in place, when its rows are there. */
+  /**
+   * Runs a layer on the hidden states of the tokens, in place, when its rows are there.
+   *
+   * @throws IllegalStateException if nothing was prefetched, that has failed, or something is
+   *     closed
+   * @throws IllegalArgumentException if the layer has no Engram or the stream is another device's
+   */
   public synchronized void apply(int layer, CudaStream stream, CudaHidden hidden) {
     await(layer, stream);
     project(layer, stream);
@@ -175,13 +183,13 @@ public final class CudaStep implements AutoCloseable {
 
   /** Lets what is queued on a stream from now on wait for a layer's rows. */
   public synchronized void await(int layer, CudaStream stream) {
-    requireOurs(stream);
+    requireReady(stream);
     stream.await(rowsOf(layer).ready());
   }
 
   /** Queues the projection of a layer's rows; made for few tokens. */
   public synchronized void project(int layer, CudaStream stream) {
-    requireOurs(stream);
+    requireReady(stream);
     DeviceWeights.Parts parts = model.layers().get(indexOf(layer)).projection();
     parts.project(
         stream,
@@ -207,8 +215,7 @@ public final class CudaStep implements AutoCloseable {
    */
   public synchronized void gate(
       int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
-    requireOpen();
-    requireOurs(stream);
+    requireReady(stream);
     if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
       throw new IllegalArgumentException("key and value are F32 or BF16, not " + kvType);
     }
@@ -221,7 +228,7 @@ public final class CudaStep implements AutoCloseable {
    * that the gate reads, may then be overwritten. Not before the gate.
    */
   public synchronized void release(int layer, CudaStream stream) {
-    requireOurs(stream);
+    requireReady(stream);
     stream.record(rowsOf(layer).released());
   }
 
@@ -250,7 +257,11 @@ public final class CudaStep implements AutoCloseable {
     return tokens;
   }
 
-  private void requireOurs(CudaStream stream) {
+  private void requireReady(CudaStream stream) {
+    requireOpen();
+    if (!prefetched) {
+      throw new IllegalStateException("nothing was prefetched, or prefetching has failed");
+    }
     if (stream.device() != model.device()) {
       throw new IllegalArgumentException(
           "the stream is of device " + stream.device() + ", but the model on " + model.device());

@@ -8,6 +8,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** From where a device reads one table's rows. */
@@ -34,8 +35,9 @@ final class DeviceTable {
   /**
    * Brings the tables of a model within reach of a device, as the options say.
    *
-   * @throws CudaException if the host's memory, and nothing else, was asked for and is refused, or
-   *     the device's memory is too small
+   * @throws IllegalStateException if the host's memory, and nothing else, was asked for and is
+   *     refused, or the table is streamed
+   * @throws CudaException if the device's memory is too small
    */
   static List<DeviceTable> of(
       List<Table> tables, CudaOptions options, DeviceMemory memory, CudaStream stream) {
@@ -120,7 +122,7 @@ final class DeviceTable {
       CudaOptions options,
       DeviceMemory memory,
       CudaStream stream,
-      java.util.function.UnaryOperator<MemorySegment> place) {
+      UnaryOperator<MemorySegment> place) {
     Table copy = table.copies().getFirst();
     MemorySegment whole = place.apply(memoryOf(table).getFirst());
     Plans plans =

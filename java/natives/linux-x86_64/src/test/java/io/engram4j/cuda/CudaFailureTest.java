@@ -106,6 +106,9 @@ class CudaFailureTest extends CudaFixture {
     EngramBatch batch = batch(TOKENS);
     CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
     CudaStep step = cuda.newStep(TOKENS - 1);
+    CudaStream here = CudaStream.of(0, MemorySegment.NULL);
+    assertThrows(IllegalStateException.class, () -> step.await(1, here), "nothing is prefetched");
+    step.prefetch(batch(1));
     CudaStream elsewhere = CudaStream.of(1, MemorySegment.NULL);
     assertThrows(IllegalArgumentException.class, () -> step.await(1, elsewhere));
     assertThrows(IllegalArgumentException.class, () -> step.project(1, elsewhere));
