@@ -12,10 +12,18 @@ import io.engram4j.cuda.CudaOptions.Tables;
 import io.engram4j.format.Dtype;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What goes wrong on a device ends in an exception, and leaves nothing behind. */
 class CudaFailureTest extends CudaFixture {
@@ -180,5 +188,31 @@ class CudaFailureTest extends CudaFixture {
       assertEquals(4 * 32, device.read(rows, 4 * 32).length);
     }
     assertFalse(model.layers().getFirst().weights().table().weight().scope().isAlive());
+  }
+
+  /** The host reads the rows of staged tables, and may find their file gone. */
+  @Test
+  void aFileThatShrinksIsTold(@TempDir Path other) throws IOException {
+    model.close();
+    model = open(other, Placement.MAPPED);
+    CudaOptions options = CudaOptions.defaults().tables(CudaOptions.Tables.STAGED);
+    EngramBatch batch = batch(TOKENS);
+    try (CudaModel cuda = CudaModel.open(model, 0, options);
+        CudaStep step = cuda.newStep(TOKENS);
+        CudaStream stream = CudaStream.create(0)) {
+      step.prefetch(batch);
+      step.await(1, stream);
+      try (Stream<Path> files = Files.list(other)) {
+        for (Path file : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
+          try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.truncate(0);
+          }
+        }
+      }
+      UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> step.prefetch(batch));
+      assertTrue(String.valueOf(e.getMessage()).contains("has its file shrunk?"), e.toString());
+      // the rows of the step before must not be taken for this one's
+      assertThrows(IllegalStateException.class, () -> step.await(1, stream));
+    }
   }
 }

@@ -16,6 +16,7 @@ import io.engram4j.table.TableOptions;
 import io.engram4j.tck.ByteTokenizer;
 import io.engram4j.tck.RandomModel;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -37,11 +38,15 @@ abstract class CudaFixture {
   EngramModel model = open(Placement.MAPPED);
 
   @BeforeAll
-  static void write() throws IOException {
+  static void shim() {
     Shim.use();
   }
 
   static EngramModel open(Placement placement) {
+    return open(directory, placement);
+  }
+
+  static EngramModel open(Path directory, Placement placement) {
     try {
       if (!directory.resolve("config.json").toFile().exists()) {
         RandomModel.small(96, 4, LAYERS).write(directory, bytes -> {});
@@ -50,7 +55,7 @@ abstract class CudaFixture {
       return EngramDirectory.read(directory)
           .open(new JavaBackend(), TableOptions.defaults().placement(placement));
     } catch (IOException e) {
-      throw new java.io.UncheckedIOException(e);
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -78,11 +83,15 @@ abstract class CudaFixture {
     }
   }
 
-  /** A batch of random tokens, some of them images. */
+  /** A batch of random tokens, of which every fourth is dead, as an image's are. */
   EngramBatch batch(int tokens) {
     EngramSequence sequence = model.newSequence();
     int[] ids = random.ints(tokens, 0, 200).toArray();
-    sequence.append(ids);
+    boolean[] dead = new boolean[tokens];
+    for (int i = 3; i < tokens; i += 4) {
+      dead[i] = true;
+    }
+    sequence.append(ids, dead);
     return model.newBatch().add(sequence, 0, tokens);
   }
 

@@ -240,4 +240,34 @@ class CudaModelTest extends CudaFixture {
       assertTrue(first.hits() > 0 && first.misses() > 0, first.toString());
     }
   }
+
+  @ParameterizedTest
+  @EnumSource(Tables.class)
+  void aStepWithoutTokensLeavesTheStreamAlone(Tables tables) {
+    MemorySegment data = stream(1, Dtype.F32);
+    try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults().tables(tables));
+        CudaStep step = cuda.newStep(TOKENS);
+        OnDevice device = new OnDevice(data, Dtype.F32)) {
+      step.prefetch(model.newBatch());
+      device.apply(step);
+      assertEquals(0, step.tokens());
+      assertEquals(-1, device.result().data().mismatch(data));
+    }
+  }
+
+  @Test
+  void deadTokensKeepTheirBits() {
+    EngramBatch batch = batch(4); // the last is dead
+    MemorySegment data = stream(4, Dtype.BF16);
+    long row = 4L * 96 * 2;
+    try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+        CudaStep step = cuda.newStep(4);
+        OnDevice device = new OnDevice(data, Dtype.BF16)) {
+      step.prefetch(batch);
+      device.apply(step);
+      MemorySegment result = device.result().data();
+      assertEquals(-1, result.asSlice(3 * row, row).mismatch(data.asSlice(3 * row, row)));
+      assertTrue(result.asSlice(0, row).mismatch(data.asSlice(0, row)) >= 0);
+    }
+  }
 }
