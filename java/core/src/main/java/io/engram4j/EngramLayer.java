@@ -285,6 +285,23 @@ public final class EngramLayer {
     }
   }
 
+  /** Puts the n-grams of one order, with which a batch's tokens end, into the memo. */
+  void remember(EngramBatch batch, int order) {
+    MemoProjector into = memo;
+    if (into == null) {
+      throw new IllegalStateException("this model has no memo; take a view withMemo(bytes)");
+    }
+    batch.workspace().reserve(batch.tokens());
+    model.enter();
+    try {
+      batch.step(this).remember(into, order);
+    } catch (InternalError e) {
+      throw shrunk(e);
+    } finally {
+      model.exit();
+    }
+  }
+
   /** Computes a batch's row ids and fetches their rows, for a {@link Prefetch}. */
   void fetch(EngramBatch batch, MemorySegment rowIds, Staging staging) {
     model.enter();

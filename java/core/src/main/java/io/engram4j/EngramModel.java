@@ -8,6 +8,7 @@ import io.engram4j.layout.EngramConfig;
 import io.engram4j.layout.EngramLayout;
 import io.engram4j.layout.LayerLayout;
 import io.engram4j.map.TokenMap;
+import io.engram4j.table.NgramSeed;
 import io.engram4j.table.RowOverlay;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -17,6 +18,7 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -201,18 +203,29 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalStateException if this is no view {@link #withMemo}, or the model is closed
    */
   public void remember(int[] tokenIds) {
+    requireMemo();
+    MemoSeeding.text(this, tokenIds);
+  }
+
+  /**
+   * Seeds the memos of all layers with the most frequent n-grams of a corpus, as far as there is
+   * room: they are projected now and need not be when they come. A V4.1 layer takes 1.5 ms an
+   * n-gram on one core, 40,000 of them a minute. On the threads of {@link #withExecutor}.
+   *
+   * @param progress hears of n-grams that are done
+   * @throws IllegalArgumentException if the seed is of a model of another shape
+   * @throws IllegalStateException if this is no view {@link #withMemo}, or the model is closed
+   */
+  public void remember(NgramSeed seed, LongConsumer progress) {
+    requireMemo();
+    expect("longest n-gram of the seed", seed.maxNgram(), config.maxNgram());
+    expect("number of compressed ids of the seed", seed.distinctIds(), map.distinct());
+    MemoSeeding.ngrams(this, seed, progress);
+  }
+
+  private void requireMemo() {
     if (memoBytes == 0) {
       throw new IllegalStateException("this model has no memo; take a view withMemo(bytes)");
-    }
-    EngramSequence sequence = newSequence();
-    sequence.append(tokenIds);
-    EngramBatch batch = newBatch();
-    for (int first = 0; first < tokenIds.length; first += Workspace.BLOCK) {
-      int count = Math.min(Workspace.BLOCK, tokenIds.length - first);
-      batch.clear().add(sequence, first, count);
-      for (EngramLayer layer : layers) {
-        layer.remember(batch);
-      }
     }
   }
 

@@ -3,6 +3,7 @@ package io.engram4j;
 import io.engram4j.conv.ConvState;
 import io.engram4j.conv.ConvWeights;
 import io.engram4j.map.TokenMap;
+import io.engram4j.table.NgramSeed;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -106,6 +107,15 @@ public final class EngramSequence {
     int id = compress(tokenId);
     reserve(1);
     ids[length++ - base] = id;
+  }
+
+  /** Appends an n-gram of compressed ids, of which the newest comes last. */
+  void append(NgramSeed seed, int ngram) {
+    int count = seed.length(ngram);
+    reserve(count);
+    for (int i = count - 1; i >= 0; i--) {
+      ids[length++ - base] = seed.id(ngram, i);
+    }
   }
 
   /** Appends tokens; see {@link #append(int[], int, int)}. */

@@ -74,6 +74,14 @@ final class LayerStep {
     project();
   }
 
+  /** Projects the n-grams of one order with which the tokens end, if the memo has room. */
+  void remember(MemoProjector into, int order) {
+    begin(0, batch.tokens());
+    MemorySegment windows = batch.windowsFrom(0);
+    layer.hash(windows, tokens, space.rowIds());
+    into.seed(batch, order, windows, space.rowIds(), space.rows(), replaced, tokens, this::gather);
+  }
+
   /** Runs all stages on some tokens of the batch. */
   void run(
       int newFirst, int newTokens, HiddenStream newHidden, @Nullable StageListener newListener) {

@@ -136,6 +136,71 @@ final class MemoProjector {
     }
   }
 
+  /**
+   * Projects what n-grams of a seed contribute, those of one order, as far as there is room.
+   *
+   * @param windows int32 [tokens, maxNgram], which begin with the n-grams' ids
+   * @param rowIds int64 [tokens, columns]; all are blanked but those that are needed
+   * @param rows float32 [tokens, inputs], written by {@code gather}
+   * @param gather fetches the rows of the ids
+   */
+  void seed(
+      EngramBatch batch,
+      int order,
+      MemorySegment windows,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      RowOverlay.Rows replaced,
+      int tokens,
+      Runnable gather) {
+    Scratch scratch = batch.memoScratch();
+    scratch.reserve(tokens, kernels.size(), orderInputs, outputs);
+    Scratch.Order own = scratch.orders[order];
+    Arrays.fill(own.places, 0, tokens, ProjectMemo.PRIVATE);
+    boolean well = false;
+    try {
+      int count = 0;
+      for (int token = 0; token < tokens; token++) {
+        if (!isReplaced(rowIds, token, order, replaced)) {
+          own.places[token] = memo.take(windows, token, 2 + order, scratch);
+        }
+        boolean taken = own.places[token] != ProjectMemo.PRIVATE;
+        blankRowIds(rowIds, token, taken ? order : -1);
+        count += taken ? 1 : 0;
+      }
+      if (count > 0) {
+        gather.run();
+        computeTaken(batch, own, order, rows, tokens);
+      }
+      well = true;
+    } finally {
+      fill(own, tokens, well);
+      unpin(own, tokens);
+    }
+  }
+
+  private void computeTaken(
+      EngramBatch batch, Scratch.Order own, int order, MemorySegment rows, int tokens) {
+    Scratch scratch = batch.memoScratch();
+    int count = 0;
+    for (int token = 0; token < tokens; token++) {
+      if (own.places[token] != ProjectMemo.PRIVATE) {
+        copyInputs(rows, token, order, scratch.rows, count);
+        own.computed[token] = count++;
+      }
+    }
+    batch.projector().run(kernels.get(order), scratch.rows, count, outputs, own.contributions);
+  }
+
+  /** Blanks the row ids of all orders but one; rows of blank ids are not read. */
+  private void blankRowIds(MemorySegment rowIds, int token, int kept) {
+    for (int column = 0; column < layout.columns(); column++) {
+      if (column / layout.headsPerNgram() != kept) {
+        rowIds.setAtIndex(JAVA_LONG_UNALIGNED, (long) token * layout.columns() + column, -1);
+      }
+    }
+  }
+
   private boolean isReplaced(MemorySegment rowIds, int token, int order, RowOverlay.Rows replaced) {
     int heads = layout.headsPerNgram();
     long first = (long) token * layout.columns() + (long) order * heads;

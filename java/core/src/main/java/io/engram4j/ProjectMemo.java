@@ -29,6 +29,7 @@ final class ProjectMemo {
   private static final int WAYS = 8;
   private static final int STRIPES = 64;
   private static final int MOST_USES = 15;
+  private static final byte SEEDED_USES = 1;
   private static final int SEEN_PER_PLACE = 8;
 
   /** Share of n-grams that are known above which all are let in; source code has 0.7, prose 0.2. */
@@ -99,12 +100,8 @@ final class ProjectMemo {
    */
   int pin(MemorySegment windows, int token, int length, Object filler) {
     long at = 4L * token * (stride - 1);
-    long hash = length;
-    for (int i = 0; i < length; i++) {
-      hash = (hash ^ windows.get(JAVA_INT_UNALIGNED, at + 4L * i)) * 0x9e3779b97f4a7c15L;
-      hash ^= hash >>> 29;
-    }
-    int first = WAYS * (int) Math.floorMod(hash, (long) sets);
+    long hash = hash(windows, at, length);
+    int first = first(hash);
     synchronized (lock(first)) {
       int place = find(first, windows, at, length);
       if (place >= 0) {
@@ -129,19 +126,56 @@ final class ProjectMemo {
       if (place < 0) {
         return PRIVATE;
       }
-      int key = place * stride;
-      if (keys[key] != 0) {
+      if (keys[place * stride] != 0) {
         evictions.increment();
       }
-      keys[key] = length;
-      for (int i = 0; i < length; i++) {
-        keys[key + 1 + i] = windows.get(JAVA_INT_UNALIGNED, at + 4L * i);
-      }
+      occupy(place, windows, at, length, filler);
       uses[place] = 0;
-      pins[place] = 1;
-      fillers[place] = filler;
       return ~place;
     }
+  }
+
+  /**
+   * Takes an empty place for an n-gram of a seed; pushes nothing out, and counts no miss.
+   *
+   * @return the complement of its place, which is the caller's to fill, or {@link #PRIVATE} if the
+   *     n-gram is here, or its set is full
+   */
+  int take(MemorySegment windows, int token, int length, Object filler) {
+    long at = 4L * token * (stride - 1);
+    int first = first(hash(windows, at, length));
+    synchronized (lock(first)) {
+      int place = find(first, windows, at, length) >= 0 ? -1 : empty(first);
+      if (place < 0) {
+        return PRIVATE;
+      }
+      occupy(place, windows, at, length, filler);
+      uses[place] = SEEDED_USES;
+      return ~place;
+    }
+  }
+
+  private static long hash(MemorySegment windows, long at, int length) {
+    long hash = length;
+    for (int i = 0; i < length; i++) {
+      hash = (hash ^ windows.get(JAVA_INT_UNALIGNED, at + 4L * i)) * 0x9e3779b97f4a7c15L;
+      hash ^= hash >>> 29;
+    }
+    return hash;
+  }
+
+  private int first(long hash) {
+    return WAYS * (int) Math.floorMod(hash, (long) sets);
+  }
+
+  private void occupy(int place, MemorySegment windows, long at, int length, Object filler) {
+    int key = place * stride;
+    keys[key] = length;
+    for (int i = 0; i < length; i++) {
+      keys[key + 1 + i] = windows.get(JAVA_INT_UNALIGNED, at + 4L * i);
+    }
+    pins[place] = 1;
+    fillers[place] = filler;
   }
 
   private int find(int first, MemorySegment windows, long at, int length) {

@@ -114,16 +114,7 @@ public final class DecodeLoop {
       }
       case "prefill" -> PrefillReads.run(directory, loop.layouts.getFirst(), rounds);
       case "rows" -> SameRows.run(directory, loop.layouts.getFirst());
-      case "memo" -> {
-        List<TableFile> files = new ArrayList<>();
-        for (LayerLayout layout : loop.layouts) {
-          files.add(DecodeWeights.table(directory, layout));
-        }
-        EngramModel model = loop.model(files, Placement.MAPPED);
-        MemoGain.gains(model, Files.readString(Path.of(args[5])), 4_000_000_000L, tokens, rounds);
-      }
-      default ->
-          throw new IllegalArgumentException(args[0] + " is not decode, prefill, rows or memo");
+      default -> throw new IllegalArgumentException(args[0] + " is not decode, prefill or rows");
     }
   }
 

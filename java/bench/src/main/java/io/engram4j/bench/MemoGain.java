@@ -7,6 +7,7 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.LayerStatistics.MemoStatistics;
+import io.engram4j.NgramCounter;
 import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
 import java.lang.foreign.Arena;
@@ -19,8 +20,8 @@ import java.util.Locale;
 
 /**
  * What remembering projections gains on a text: one whole layer, streamed in chunks of 512 tokens,
- * with a memo that the text before has warmed, and without, in turns; one thread. Warming takes all
- * cores.
+ * with a memo and without, in turns; one thread. The memo begins with the most frequent n-grams of
+ * the text before.
  */
 public final class MemoGain {
   private static final int CHUNK = 512;
@@ -41,44 +42,38 @@ public final class MemoGain {
   }
 
   /**
-   * Returns how many times faster each measured chunk is with the memo.
+   * Returns how many times faster each of a text's last chunks is with the memo.
    *
    * @param bytes of the memo, for one layer
-   * @param warm tokens that are run before
    * @param rounds chunks that are measured each way
    */
-  public static double[] gains(EngramModel model, String text, long bytes, int warm, int rounds) {
+  public static double[] gains(EngramModel model, String text, long bytes, int rounds) {
     int[] tokens =
         Encodings.newDefaultEncodingRegistry()
             .getEncoding(EncodingType.CL100K_BASE)
             .encodeOrdinary(text)
             .toArray();
     int size = model.map().size();
-    long wanted = warm + (long) rounds * CHUNK;
-    if (tokens.length < wanted) {
+    int warm = tokens.length - rounds * CHUNK;
+    if (warm < 0) {
       throw new IllegalArgumentException(
-          "the text has " + tokens.length + " tokens, but " + wanted + " are wanted");
+          "the text has " + tokens.length + " tokens, but " + rounds * CHUNK + " are measured");
     }
-    int[] ids = Arrays.stream(tokens).limit(wanted).map(t -> t % size).toArray();
+    int[] ids = Arrays.stream(tokens).map(t -> t % size).toArray();
     // one layer is measured, and has the whole memo
     return new MemoGain(model, bytes * model.layers().size(), ids).measure(warm);
   }
 
+  private void warm(int tokens) {
+    NgramCounter counter = new NgramCounter(plain);
+    counter.add(Arrays.copyOf(ids, tokens));
+    long places = statistics().mostBytes() / (4L * plain.config().kvWidth());
+    int most = Math.toIntExact(2 * places); // the last sets fill late
+    memo.remember(counter.seed(most), n -> {});
+  }
+
   private double[] measure(int warm) {
-    int cores = Runtime.getRuntime().availableProcessors();
-    try {
-      List<Thread> threads = new ArrayList<>();
-      for (int i = 0; i < cores; i++) {
-        int from = warm / cores * i;
-        threads.add(Thread.ofPlatform().start(() -> warm(from, warm / cores)));
-      }
-      for (Thread thread : threads) {
-        thread.join();
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException(e);
-    }
+    warm(warm);
     MemoStatistics before = statistics();
     List<Double> gains = new ArrayList<>();
     List<Double> plainMillis = new ArrayList<>();
@@ -114,20 +109,6 @@ public final class MemoGain {
 
   private MemoStatistics statistics() {
     return memo.statistics().getFirst().memo();
-  }
-
-  private void warm(int from, int count) {
-    EngramSequence sequence = memo.newSequence();
-    EngramBatch batch = memo.newBatch();
-    int branches = memo.config().branches();
-    int size = memo.config().hiddenSize();
-    MemorySegment stream = Arena.ofAuto().allocate(4L * CHUNK * branches * size, 64);
-    HiddenStream own = HiddenStream.of(stream, Dtype.F32, branches, size);
-    for (int at = from; at + CHUNK <= from + count; at += CHUNK) {
-      sequence.append(Arrays.copyOfRange(ids, at, at + CHUNK));
-      batch.clear().add(sequence, sequence.length() - CHUNK, CHUNK);
-      memo.layers().getFirst().apply(batch, own);
-    }
   }
 
   /** Returns the milliseconds of one chunk through one layer. */

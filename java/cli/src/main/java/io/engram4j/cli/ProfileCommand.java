@@ -4,6 +4,7 @@ import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
+import io.engram4j.NgramCounter;
 import io.engram4j.gather.Table;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TextTokenizer;
@@ -28,12 +29,13 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Counts which rows a corpus wants, and how many of them a cache would serve. */
+/** Counts which rows and n-grams a corpus wants, and how many of them a cache would serve. */
 @Command(
     name = "profile",
     description = {
-      "Count over texts which rows are wanted how often: what share of lookups a cache of",
-      "the most wanted rows would serve, by its size. Needs no tensors to count."
+      "Count over texts which rows and n-grams are wanted how often: what share of lookups a",
+      "cache of the most wanted rows would serve, by its size, and what share of projections",
+      "a memo of the most frequent n-grams. Needs no tensors to count."
     })
 final class ProfileCommand implements Callable<Integer> {
   private static final int CHUNK = 4096;
@@ -64,10 +66,23 @@ final class ProfileCommand implements Callable<Integer> {
       description = "How many rows of each layer the seed holds (default ${DEFAULT-VALUE}).")
   int rows;
 
+  @Option(
+      names = "--ngram-seed",
+      paramLabel = "FILE",
+      description = "Write the most frequent n-grams here, for the memo of projections.")
+  @Nullable Path ngramSeed;
+
+  @Option(
+      names = "--ngrams",
+      paramLabel = "N",
+      defaultValue = "100000",
+      description = "How many n-grams that seed holds (default ${DEFAULT-VALUE}).")
+  int ngrams;
+
   @Override
   public Integer call() throws IOException {
-    if (rows < 1) {
-      throw new IllegalArgumentException("--rows must be at least 1");
+    if (rows < 1 || ngrams < 1) {
+      throw new IllegalArgumentException("--rows and --ngrams must be at least 1");
     }
     EngramDirectory directory = model.read();
     Map<String, Object> json = new LinkedHashMap<>();
@@ -76,10 +91,14 @@ final class ProfileCommand implements Callable<Integer> {
       List<Path> files = files();
       RowCounter[] counters = new RowCounter[hashing.layers().size()];
       Arrays.setAll(counters, i -> new RowCounter());
+      NgramCounter ngramCounter = new NgramCounter(hashing);
       long tokens = 0;
       try (Progress progress = new Progress("profile", files.size(), " files", 1)) {
         for (Path file : files) {
-          tokens += count(hashing, tokenizer.encode(RunCommand.readText(file)), counters);
+          int[] ids = tokenizer.encode(RunCommand.readText(file));
+          count(hashing, ids, counters);
+          ngramCounter.add(ids);
+          tokens += ids.length;
           progress.step(1);
         }
       }
@@ -87,6 +106,7 @@ final class ProfileCommand implements Callable<Integer> {
       json.put("tokens", tokens);
       json.put("files", files.size());
       show(hashing, counters, json);
+      showNgrams(hashing, ngramCounter, json);
       if (svg != null) {
         draw(hashing, counters, tokens, svg);
         json.put("svg", svg.toString());
@@ -94,6 +114,11 @@ final class ProfileCommand implements Callable<Integer> {
       if (seed != null) {
         write(directory, hashing, counters, seed);
         json.put("seed", seed.toString());
+      }
+      if (ngramSeed != null) {
+        ngramCounter.seed(ngrams).save(ngramSeed);
+        output.line("seed of n-grams written to %s", ngramSeed);
+        json.put("ngramSeed", ngramSeed.toString());
       }
     }
     output.json(json);
@@ -115,7 +140,7 @@ final class ProfileCommand implements Callable<Integer> {
   }
 
   /** Each text is a sequence of its own. */
-  private static int count(EngramModel hashing, int[] ids, RowCounter[] counters) {
+  private static void count(EngramModel hashing, int[] ids, RowCounter[] counters) {
     EngramSequence sequence = hashing.newSequence();
     EngramBatch batch = hashing.newBatch();
     long columns = hashing.config().columns();
@@ -132,7 +157,6 @@ final class ProfileCommand implements Callable<Integer> {
         }
       }
     }
-    return ids.length;
   }
 
   private void show(EngramModel hashing, RowCounter[] counters, Map<String, Object> json) {
@@ -164,6 +188,22 @@ final class ProfileCommand implements Callable<Integer> {
     }
     output.table(List.of("layer", "most wanted rows", "in fp8", "of lookups"), table);
     json.put("layers", objects);
+  }
+
+  private void showNgrams(EngramModel hashing, NgramCounter counter, Map<String, Object> json) {
+    List<List<String>> table = new ArrayList<>();
+    List<Map<String, Object>> objects = new ArrayList<>();
+    for (int held = 0; held < counter.distinct(); ) {
+      held = (int) Math.min(Math.max(1000, 10L * held), counter.distinct());
+      long bytes = 4L * hashing.config().kvWidth() * held;
+      double share = (double) counter.served(held) / counter.total();
+      objects.add(Map.of("ngrams", held, "bytes", bytes, "share", share));
+      String percent = String.format(Locale.ROOT, "%.1f%%", 100 * share);
+      table.add(List.of(Text.count(held), Text.bytes(bytes), percent));
+    }
+    output.line("");
+    output.table(List.of("most frequent n-grams", "in a layer's memo", "of projections"), table);
+    json.put("ngrams", objects);
   }
 
   private void draw(EngramModel hashing, RowCounter[] counters, long tokens, Path file)

@@ -2,9 +2,12 @@ package io.engram4j.cli;
 
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
+import io.engram4j.LayerStatistics;
+import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TextTokenizer;
 import io.engram4j.hf.TokenizerJson;
+import io.engram4j.table.NgramSeed;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.TableOptions;
@@ -63,6 +66,18 @@ final class RunCommand implements Callable<Integer> {
   @Nullable Path seedRows;
 
   @Option(
+      names = "--memo-mb",
+      paramLabel = "MB",
+      description = "Memory for what n-grams contribute, so that none is projected twice.")
+  long memoMegabytes;
+
+  @Option(
+      names = "--seed-ngrams",
+      paramLabel = "FILE",
+      description = "N-grams that this memo begins with, from engram profile --ngram-seed.")
+  @Nullable Path seedNgrams;
+
+  @Option(
       names = "--layers",
       split = ",",
       paramLabel = "L",
@@ -103,6 +118,9 @@ final class RunCommand implements Callable<Integer> {
     if (Arrays.stream(layers).distinct().count() < layers.length) {
       throw new IllegalArgumentException("--layers names a layer twice");
     }
+    if (seedNgrams != null && memoMegabytes == 0) {
+      throw new IllegalArgumentException("--seed-ngrams needs a memo; give it --memo-mb");
+    }
     EngramDirectory directory = model.read();
     String content = readText(text);
     int[] ids;
@@ -114,16 +132,17 @@ final class RunCommand implements Callable<Integer> {
       throw new IllegalArgumentException(text + " has no tokens");
     }
     try (EngramModel opened = open(directory)) {
+      EngramModel served = memoMegabytes == 0 ? opened : withMemo(opened);
       List<EngramLayer> chosen =
           layers.length == 0
-              ? opened.layers()
-              : Arrays.stream(layers).mapToObj(id -> layer(opened, id)).toList();
-      List<Pipeline.Result> results = run(opened, chosen, ids);
+              ? served.layers()
+              : Arrays.stream(layers).mapToObj(id -> layer(served, id)).toList();
+      List<Pipeline.Result> results = run(served, chosen, ids);
       if (gates != null) {
         String[] pieces = Text.pieces(TokenizerJson.read(directory.tokenizerJson()), ids);
         GatesPage.write(gates, text.toString(), chosen, pieces, results.getFirst().gates());
       }
-      show(opened, chosen, ids.length, results);
+      show(served, chosen, ids.length, results);
     }
     return 0;
   }
@@ -146,6 +165,17 @@ final class RunCommand implements Callable<Integer> {
     try (Progress progress = new Progress("load", bytes, " MB", 1_000_000)) {
       return directory.open(ModelOptions.backend(backend), options.progress(progress::step));
     }
+  }
+
+  private EngramModel withMemo(EngramModel opened) throws IOException {
+    EngramModel view = opened.withMemo(memoMegabytes * 1_000_000);
+    if (seedNgrams != null) {
+      NgramSeed ngrams = NgramSeed.load(seedNgrams);
+      try (Progress progress = new Progress("remember", ngrams.size(), " n-grams", 1)) {
+        view.remember(ngrams, progress::step);
+      }
+    }
+    return view;
   }
 
   /** Reads a UTF-8 text. */
@@ -183,6 +213,21 @@ final class RunCommand implements Callable<Integer> {
     return results;
   }
 
+  private List<Map<String, Object>> showMemo(List<EngramLayer> chosen, EngramModel served) {
+    List<Map<String, Object>> objects = new ArrayList<>();
+    for (LayerStatistics layer : served.statistics()) {
+      if (chosen.stream().anyMatch(other -> other.id() == layer.layer())) {
+        MemoStatistics memo = layer.memo();
+        double known = (double) memo.hits() / Math.max(1, memo.hits() + memo.misses());
+        output.line(
+            "layer %d: %.1f %% of n-grams were known, %s of the memo's %s are used",
+            layer.layer(), 100 * known, Text.bytes(memo.bytes()), Text.bytes(memo.mostBytes()));
+        objects.add(Map.of("layer", layer.layer(), "known", known, "bytes", memo.bytes()));
+      }
+    }
+    return objects;
+  }
+
   private void show(
       EngramModel opened, List<EngramLayer> chosen, int tokens, List<Pipeline.Result> results) {
     String digest = results.getFirst().digest();
@@ -207,6 +252,9 @@ final class RunCommand implements Callable<Integer> {
     json.put("stages", StageTable.show(output, tokens, results));
     json.put("digest", digest);
     output.line("");
+    if (memoMegabytes != 0) {
+      json.put("memo", showMemo(chosen, opened));
+    }
     if (repeat == 1) {
       output.line("one run from cold; --repeat 5 shows the median of warm ones too");
     }

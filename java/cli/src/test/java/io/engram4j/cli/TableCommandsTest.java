@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -172,6 +173,35 @@ class TableCommandsTest {
         Cli.run("run", model.toString(), "--text", text.toString(), "--seed-rows", seed.toString());
     assertEquals(2, broken.exit());
     assertTrue(broken.err().contains("is no seed of rows"), broken.err());
+  }
+
+  @Test
+  void aProfileSeedsTheMemo() throws IOException {
+    Path seed = directory.resolve("ngrams");
+    String[] wanted = {"--text", text.toString(), "--ngram-seed", seed.toString()};
+    JsonNode profile =
+        json("profile", model.toString(), wanted[0], wanted[1], wanted[2], wanted[3]);
+    JsonNode ngrams = profile.get("ngrams");
+    assertEquals(1, ngrams.get(ngrams.size() - 1).get("share").asDouble());
+    String[] run = {"run", model.toString(), "--text", text.toString(), "--memo-mb", "500"};
+    JsonNode cold = json(run).get("memo").get(0);
+    String[] seeded = Arrays.copyOf(run, run.length + 2);
+    seeded[run.length] = "--seed-ngrams";
+    seeded[run.length + 1] = seed.toString();
+    JsonNode warm = json(seeded);
+    assertTrue(cold.get("known").asDouble() < 1, cold.toString());
+    assertEquals(1, warm.get("memo").get(0).get("known").asDouble(), warm.toString());
+    assertEquals(cold.get("bytes"), warm.get("memo").get(0).get("bytes"));
+    assertEquals(json(run).get("digest"), warm.get("digest"));
+    Cli.Result without =
+        Cli.run(
+            "run", model.toString(), "--text", text.toString(), "--seed-ngrams", seed.toString());
+    assertEquals(2, without.exit());
+    assertTrue(without.err().contains("--memo-mb"), without.err());
+    Files.write(seed, new byte[] {1});
+    Cli.Result broken = Cli.run(seeded);
+    assertEquals(2, broken.exit());
+    assertTrue(broken.err().contains("is no seed of n-grams"), broken.err());
   }
 
   @Test

@@ -3,11 +3,8 @@ package io.engram4j.table;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -35,13 +32,13 @@ public record RowSeed(Map<String, long[]> rows) {
    * @throws IOException if it cannot be written
    */
   public void save(Path file) throws IOException {
-    long size = 16;
+    long size = 4;
     for (Map.Entry<String, long[]> table : rows.entrySet()) {
       size += 8 + table.getKey().getBytes(StandardCharsets.UTF_8).length;
       size += 8L * table.getValue().length;
     }
-    ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(size)).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.putLong(MAGIC).putInt(rows.size());
+    ByteBuffer bytes = SeedFile.begin(MAGIC, size);
+    bytes.putInt(rows.size());
     for (Map.Entry<String, long[]> table : rows.entrySet()) {
       byte[] name = table.getKey().getBytes(StandardCharsets.UTF_8);
       bytes.putInt(name.length).putInt(table.getValue().length).put(name);
@@ -49,10 +46,7 @@ public record RowSeed(Map<String, long[]> rows) {
         bytes.putLong(row);
       }
     }
-    bytes.putInt(PackedFile.crc(bytes.slice(0, bytes.position())));
-    Path part = file.resolveSibling(file.getFileName() + ".part");
-    Files.write(part, bytes.array());
-    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    SeedFile.write(file, bytes);
   }
 
   /**
@@ -61,17 +55,9 @@ public record RowSeed(Map<String, long[]> rows) {
    * @throws IOException if it cannot be read, is no seed, or is damaged
    */
   public static RowSeed load(Path file) throws IOException {
-    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
-    int end = bytes.limit() - 4;
-    if (end < 12 || bytes.getLong(0) != MAGIC) {
-      throw new IOException(file + " is no seed of rows");
-    }
-    if (PackedFile.crc(bytes.slice(0, end)) != bytes.getInt(end)) {
-      throw new IOException(file + " is damaged, its checksum does not fit");
-    }
+    ByteBuffer bytes = SeedFile.read(file, MAGIC, 4, "no seed of rows");
     Map<String, long[]> rows = new LinkedHashMap<>();
-    bytes.position(12).limit(end);
-    for (int i = bytes.getInt(8); i > 0; i--) {
+    for (int i = bytes.getInt(); i > 0; i--) {
       if (bytes.remaining() < 8) {
         throw new EOFException(file + " ends too early");
       }

@@ -160,16 +160,15 @@ public final class RatioBench implements Callable<Integer> {
   private void memo(WholeLayer layer) throws IOException {
     layer.allocation(quick ? 1000 : 4000);
     long bytes = quick ? 1_000_000_000L : 4_000_000_000L;
-    int warm = quick ? 6 * 1024 : 60 * 1024;
     int chunks = quick ? 5 : 15;
     if (text == null) {
       report.leave("memo_gain_prose: give a novel with --text");
     } else {
       String prose = Files.readString(text);
-      layer.memo("memo_gain_prose", "memo, prose", prose, bytes, warm, chunks, 1.15, 1.3);
+      layer.memo("memo_gain_prose", "memo, prose", prose, bytes, chunks, 1.15, 1.3);
     }
     if (Files.exists(code)) {
-      layer.memo("memo_gain_code", "memo, source code", sources(), bytes, warm, chunks, 2.5, 4);
+      layer.memo("memo_gain_code", "memo, source code", sources(), bytes, chunks, 2.5, 4);
     } else {
       report.leave("memo_gain_code: there is no " + code + "; name one with --code");
     }

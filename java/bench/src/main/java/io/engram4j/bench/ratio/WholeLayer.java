@@ -39,15 +39,8 @@ final class WholeLayer {
   }
 
   void memo(
-      String key,
-      String what,
-      String text,
-      long bytes,
-      int warm,
-      int rounds,
-      double floor,
-      double goal) {
-    report.atLeast(key, what, MemoGain.gains(model, text, bytes, warm, rounds), floor, goal);
+      String key, String what, String text, long bytes, int rounds, double floor, double goal) {
+    report.atLeast(key, what, MemoGain.gains(model, text, bytes, rounds), floor, goal);
   }
 
   /** Decodes until everything is compiled, or so many steps. */
