@@ -61,9 +61,7 @@ abstract class PyTorch implements Rival {
 
   /** A layer: numbers of the hash, and arrays. */
   final class Arrays {
-    final long[] multipliers;
-    final long[] primes;
-    final long[] offsets;
+    final WindowHash hash;
     final NDArray multipliersArray;
     final NDArray primesArray;
     final NDArray offsetsArray;
@@ -73,12 +71,10 @@ abstract class PyTorch implements Rival {
     final NDArray product;
 
     Arrays(Layer layer) {
-      this.multipliers = layer.multipliers().asSlice(0, 8L * 4).toArray(ValueLayout.JAVA_LONG);
-      this.primes = layer.primes().asSlice(0, 8L * 24).toArray(ValueLayout.JAVA_LONG);
-      this.offsets = layer.offsets().asSlice(0, 8L * 24).toArray(ValueLayout.JAVA_LONG);
-      this.multipliersArray = manager.create(multipliers);
-      this.primesArray = manager.create(primes, new Shape(1, 3, 8));
-      this.offsetsArray = manager.create(offsets, new Shape(1, 3, 8));
+      this.hash = new WindowHash(layer);
+      this.multipliersArray = manager.create(hash.multipliers);
+      this.primesArray = manager.create(hash.primes, new Shape(1, 3, 8));
+      this.offsetsArray = manager.create(hash.offsets, new Shape(1, 3, 8));
       this.table = over(layer.table(), DataType.UINT8, layer.table().byteSize() / 264, 264);
       this.kv = over(layer.kv(), DataType.FLOAT32, layer.tokens(), 5, 5120);
       this.stream = over(layer.stream(), DataType.FLOAT32, layer.tokens(), 4, 5120);

@@ -20,29 +20,13 @@ public final class TorchOperations extends PyTorch {
     super("");
   }
 
-  private static long[] hash(long[] windows, Arrays layer) {
-    long[] multipliers = layer.multipliers;
-    int columns = layer.primes.length;
-    long[] ids = new long[windows.length / 4 * columns];
-    for (int token = 0; token < windows.length / 4; token++) {
-      long roll = windows[4 * token] * multipliers[0];
-      for (int order = 0; order < 3; order++) {
-        roll ^= windows[4 * token + order + 1] * multipliers[order + 1];
-        for (int column = columns / 3 * order; column < columns / 3 * (order + 1); column++) {
-          ids[columns * token + column] = roll % layer.primes[column] + layer.offsets[column];
-        }
-      }
-    }
-    return ids;
-  }
-
   private static NDArray picked(NDArray from, NDArray indices, NDManager own) {
     return from.get(own, new NDIndex("{}", indices));
   }
 
   @Override
   NDArray rows(long[] windows, Arrays layer, NDManager own) {
-    NDArray packed = picked(layer.table, own.create(hash(windows, layer)), own);
+    NDArray packed = picked(layer.table, own.create(layer.hash.ids(windows, true)), own);
     NDArray words = packed.get(":, :256").toType(DataType.INT64, false).reshape(-1);
     NDArray blocks = packed.get(":, 256:").toType(DataType.INT64, false).reshape(-1);
     NDArray values = picked(codes, words, own).reshape(-1, 8, 32);
