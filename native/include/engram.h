@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 5
+#define ENGRAM_ABI 6
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -41,9 +41,10 @@ extern "C" {
 
 /* Instruction-set tiers. */
 #define ENGRAM_TIER_SCALAR 0
-#define ENGRAM_TIER_AVX2 1   /* AVX2, FMA, F16C */
-#define ENGRAM_TIER_AVX512 2 /* and AVX-512 F, BW, DQ, VL */
-#define ENGRAM_TIER_NEON 3   /* AArch64 */
+#define ENGRAM_TIER_AVX2 1        /* AVX2, FMA, F16C */
+#define ENGRAM_TIER_AVX512 2      /* and AVX-512 F, BW, DQ, VL */
+#define ENGRAM_TIER_NEON 3        /* AArch64 */
+#define ENGRAM_TIER_AVX512_BF16 4 /* AVX512 with BF16 and VBMI: another projection */
 
 /* Element types. */
 #define ENGRAM_F32 0

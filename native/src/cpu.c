@@ -4,12 +4,16 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-static uint32_t feature_bits(uint32_t leaf, int word) {
+static uint32_t sub_feature_bits(uint32_t leaf, uint32_t subleaf, int word) {
   uint32_t words[4] = {0, 0, 0, 0};
-  if (!__get_cpuid_count(leaf, 0, &words[0], &words[1], &words[2], &words[3])) {
+  if (!__get_cpuid_count(leaf, subleaf, &words[0], &words[1], &words[2], &words[3])) {
     return 0;
   }
   return words[word];
+}
+
+static uint32_t feature_bits(uint32_t leaf, int word) {
+  return sub_feature_bits(leaf, 0, word);
 }
 
 /* What the operating system saves on a context switch: without it the CPU's registers are no use.
@@ -48,10 +52,21 @@ static const char *avx512_problem(void) {
   return avx2_problem();
 }
 
+static const char *avx512_bf16_problem(void) {
+  const uint32_t vbmi = 1u << 1;
+  const uint32_t bf16 = 1u << 5;
+  if (!(feature_bits(7, 2) & vbmi) || !(sub_feature_bits(7, 1, 0) & bf16)) {
+    return "the CPU lacks AVX-512 BF16 or VBMI";
+  }
+  return avx512_problem();
+}
+
 const char *engram_detect(int tier) {
   switch (tier) {
     case ENGRAM_TIER_SCALAR:
       return NULL;
+    case ENGRAM_TIER_AVX512_BF16:
+      return avx512_bf16_problem();
     case ENGRAM_TIER_AVX2:
       return avx2_problem();
     case ENGRAM_TIER_AVX512:
@@ -72,12 +87,14 @@ const char *engram_detect(int tier) {
 #if defined(__aarch64__)
     case ENGRAM_TIER_AVX2:
     case ENGRAM_TIER_AVX512:
+    case ENGRAM_TIER_AVX512_BF16:
       return "this is AArch64";
     case ENGRAM_TIER_NEON: /* every AArch64 has it */
       return NULL;
 #else
     case ENGRAM_TIER_AVX2:
     case ENGRAM_TIER_AVX512:
+    case ENGRAM_TIER_AVX512_BF16:
     case ENGRAM_TIER_NEON:
       return "this build is for another architecture";
 #endif

@@ -84,6 +84,8 @@ static const struct engram_kernels *kernels(int tier) {
       return &engram_avx2_kernels;
     case ENGRAM_TIER_AVX512:
       return &engram_avx512_kernels;
+    case ENGRAM_TIER_AVX512_BF16:
+      return &engram_avx512_bf16_kernels;
 #elif defined(__aarch64__)
     case ENGRAM_TIER_NEON:
       return &engram_neon_kernels;

@@ -40,9 +40,10 @@ struct engram_kernels {
 extern const struct engram_kernels engram_scalar_kernels;
 extern const struct engram_kernels engram_avx2_kernels;
 extern const struct engram_kernels engram_avx512_kernels;
+extern const struct engram_kernels engram_avx512_bf16_kernels;
 extern const struct engram_kernels engram_neon_kernels;
 
-#define ENGRAM_TIERS 4
+#define ENGRAM_TIERS 5
 
 /* Asks CPU and operating system; returns why a tier cannot run, a static text, or null. */
 const char *engram_detect(int tier);

@@ -269,14 +269,14 @@ int main(int argc, char **argv) {
   if (argc < 3) {
     fail("usage", "golden DIRECTORY WHERE [REPORT]");
   }
-  static const char *const names[] = {"scalar", "AVX2", "AVX-512", "NEON"};
+  static const char *const names[] = {"scalar", "AVX2", "AVX-512", "NEON", "AVX-512 BF16"};
   static const char *const files[] = {"expected-plain.safetensors", "expected-image.safetensors"};
   static struct layer layers[2];
   long long prime = FIRST_PRIME;
   open_layer(&layers[0], argv[1], 0, &prime);
   open_layer(&layers[1], argv[1], 1, &prime);
   FILE *report = argc > 3 ? fopen(argv[3], "a") : NULL;
-  for (int tier = 0; tier < 4; tier++) {
+  for (int tier = 0; tier < (int)(sizeof names / sizeof *names); tier++) {
     if (engram_tier_problem(tier)) {
       printf("tier %s not executed: %s\n", names[tier], engram_tier_problem(tier));
       continue;

@@ -68,6 +68,6 @@ void arguments(int tier);
 long long run_tier(int tier, long long cases, long long mass);
 const char *tier_name(int tier);
 
-#define TIERS 4
+#define TIERS 5
 
 #endif

@@ -1,6 +1,7 @@
 /* AVX-512 F, BW, DQ and VL: 16 floats, two halves of 8 doubles. */
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || \
-    !defined(__AVX512VL__) || defined(__AVX512VNNI__) || defined(__AVX512VBMI__)
+    !defined(__AVX512VL__) || defined(__AVX512VNNI__) ||                         \
+    defined(__AVX512VBMI__) != defined(ENGRAM_SIMD_AVX512_BF16)
 #error "this tier is built for AVX-512 F, BW, DQ and VL, and for nothing above"
 #endif
 #include <immintrin.h>

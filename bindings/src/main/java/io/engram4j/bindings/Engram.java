@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)5L;
+    private static final int ENGRAM_ABI = (int)6L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 5
+     * #define ENGRAM_ABI 6
      * }
      */
     public static int ENGRAM_ABI() {
@@ -76,6 +76,15 @@ public class Engram extends Engram$shared {
      */
     public static int ENGRAM_TIER_NEON() {
         return ENGRAM_TIER_NEON;
+    }
+    private static final int ENGRAM_TIER_AVX512_BF16 = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_TIER_AVX512_BF16 4
+     * }
+     */
+    public static int ENGRAM_TIER_AVX512_BF16() {
+        return ENGRAM_TIER_AVX512_BF16;
     }
     private static final int ENGRAM_F32 = (int)0L;
     /**

@@ -13,6 +13,8 @@ public enum Tier {
   AVX2(Engram.ENGRAM_TIER_AVX2(), 1),
   /** x86-64 with AVX-512 F, BW, DQ and VL. */
   AVX512(Engram.ENGRAM_TIER_AVX512(), 2),
+  /** x86-64 with AVX-512 as above, BF16 and VBMI: two products an instruction. */
+  AVX512_BF16(Engram.ENGRAM_TIER_AVX512_BF16(), 3),
   /** AArch64. */
   NEON(Engram.ENGRAM_TIER_NEON(), 1);
 

@@ -26,7 +26,7 @@ final class ProjectRaces {
   private final Map<String, Backend> backends;
   private final String best;
   private final Projection projection = Shapes.projection();
-  private final MemorySegment in = Shapes.floats((long) MOST_TOKENS * INPUTS);
+  private final MemorySegment in = Shapes.decodedRows((long) MOST_TOKENS * INPUTS);
   private final MemorySegment out = Shapes.allocate(4L * MOST_TOKENS * OUTPUTS);
 
   ProjectRaces(Report report, int rounds, Map<String, Backend> backends, String best) {
@@ -107,7 +107,7 @@ final class ProjectRaces {
     for (double[] row : wanted) {
       int tokens = (int) row[0];
       Race race = new Race(tokens == 1 ? rounds : Math.min(rounds, 9));
-      for (String name : List.of("avx2", "avx512")) {
+      for (String name : List.of("avx2", "avx512", "avx512_bf16")) {
         Backend backend = backends.get(name);
         if (backend != null) {
           Backend.Project kernel = backend.project(projection);

@@ -189,7 +189,7 @@ public final class RatioBench implements Callable<Integer> {
   /** The default way first; every tier of the C kernels that this CPU has; the others. */
   private static Map<String, Backend> backends() {
     Map<String, Backend> backends = new LinkedHashMap<>();
-    for (String tier : List.of("avx512", "avx2")) {
+    for (String tier : List.of("avx512_bf16", "avx512", "avx2")) {
       Backend backend = Shapes.cpu(tier);
       if (backend.description().contains("tier " + tier)) {
         backends.put(tier, backend);

@@ -3,6 +3,8 @@ package io.engram4j.bench.ratio;
 import io.engram4j.backend.Backend;
 import io.engram4j.backend.Backends;
 import io.engram4j.format.Dtype;
+import io.engram4j.format.E4m3;
+import io.engram4j.format.E8m0;
 import io.engram4j.gate.GateWeights;
 import io.engram4j.gate.GateWeights.ZeroRule;
 import io.engram4j.gather.Table;
@@ -107,6 +109,18 @@ final class Shapes {
     for (long i = 0; i < count; i++) {
       float value = (float) (random.nextDouble() + random.nextDouble() + random.nextDouble() - 1.5);
       segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+    }
+    return segment;
+  }
+
+  /** Numbers as rows of an fp8 table have them: codes times a power of two for each 32. */
+  static MemorySegment decodedRows(long count) {
+    MemorySegment segment = allocate(4 * count);
+    float scale = 1;
+    for (long i = 0; i < count; i++) {
+      scale = i % 32 == 0 ? E8m0.toFloat((byte) random.nextInt(112, 120)) : scale;
+      float code = E4m3.toFloat((byte) (random.nextInt() & 0xef));
+      segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, code * scale);
     }
     return segment;
   }

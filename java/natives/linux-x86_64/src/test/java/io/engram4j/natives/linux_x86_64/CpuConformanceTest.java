@@ -37,6 +37,10 @@ class CpuConformanceTest {
       tiers.add("avx2");
       if (flags.containsAll(List.of("avx512f", "avx512bw", "avx512dq", "avx512vl"))) {
         tiers.add("avx512");
+        if (flags.containsAll(List.of("avx512_bf16", "avx512vbmi"))
+            || flags.containsAll(List.of("avx512_bf16", "avx512_vbmi"))) {
+          tiers.add("avx512_bf16");
+        }
       }
     }
     return tiers;
@@ -71,9 +75,10 @@ class CpuConformanceTest {
   @Test
   void takesTheBestTierAndACapOnlyLowers() throws IOException {
     List<String> tiers = tiers();
-    for (String cap : List.of("scalar", "avx2", "avx512", "neon")) {
+    List<String> all = List.of("scalar", "avx2", "avx512", "avx512_bf16");
+    for (String cap : List.of("scalar", "avx2", "avx512", "avx512_bf16", "neon")) {
       System.setProperty(CpuProvider.MAX_TIER, cap);
-      int level = cap.equals("neon") ? 1 : List.of("scalar", "avx2", "avx512").indexOf(cap);
+      int level = cap.equals("neon") ? 1 : all.indexOf(cap);
       String expected = tiers.get(Math.min(level, tiers.size() - 1));
       String description = Backends.named("cpu").description();
       assertTrue(description.contains("tier " + expected + ","), cap + ": " + description);
