@@ -29,7 +29,6 @@ final class ProjectMemo {
   private static final int WAYS = 8;
   private static final int STRIPES = 64;
   private static final int MOST_USES = 15;
-  private static final byte SEEDED_USES = 1;
   private static final int SEEN_PER_PLACE = 8;
 
   /** Share of n-grams that are known above which all are let in; source code has 0.7, prose 0.2. */
@@ -130,7 +129,6 @@ final class ProjectMemo {
         evictions.increment();
       }
       occupy(place, windows, at, length, filler);
-      uses[place] = 0;
       return ~place;
     }
   }
@@ -150,7 +148,6 @@ final class ProjectMemo {
         return PRIVATE;
       }
       occupy(place, windows, at, length, filler);
-      uses[place] = SEEDED_USES;
       return ~place;
     }
   }
@@ -174,6 +171,7 @@ final class ProjectMemo {
     for (int i = 0; i < length; i++) {
       keys[key + 1 + i] = windows.get(JAVA_INT_UNALIGNED, at + 4L * i);
     }
+    uses[place] = 0;
     pins[place] = 1;
     fillers[place] = filler;
   }

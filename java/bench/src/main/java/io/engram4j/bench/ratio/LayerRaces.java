@@ -132,18 +132,27 @@ final class LayerRaces {
       Race.Times times = race.run();
       report.times("layer without projection, " + tokens + " tokens", "token", times);
       for (Rival rival : rivals) {
-        if (times.nanos().containsKey(rival.name()) && rival.name().startsWith("PyTorch")) {
-          boolean script = rival.name().contains("TorchScript");
-          String which = rival.name().contains("tuned") ? "tuned_" : script ? "script_" : "";
+        if (times.nanos().containsKey(rival.name())) {
+          String key = key(rival.name());
+          boolean wantsMore = key.equals("pytorch_");
           report.atLeast(
-              "layer_vs_pytorch_" + which + tokens,
+              "layer_vs_" + key + tokens,
               "layer without projection / " + rival.name() + ", T = " + tokens,
               times.faster(best, rival.name()),
-              script ? 1 : row[1],
-              script ? 1 : row[2]);
+              wantsMore ? row[1] : 1,
+              wantsMore ? row[2] : 1);
         }
       }
     }
+  }
+
+  private static String key(String rival) {
+    if (!rival.startsWith("PyTorch")) {
+      return "onnx_";
+    }
+    return rival.contains("tuned")
+        ? "pytorch_tuned_"
+        : rival.contains("TorchScript") ? "pytorch_script_" : "pytorch_";
   }
 
   private Rival.Layer rivalLayer(Step step) {

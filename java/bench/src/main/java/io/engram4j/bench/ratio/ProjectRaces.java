@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -107,6 +108,9 @@ final class ProjectRaces {
     for (double[] row : wanted) {
       int tokens = (int) row[0];
       Race race = new Race(tokens == 1 ? rounds : Math.min(rounds, 9));
+      Objects.requireNonNull(backends.get(best))
+          .project(projection)
+          .run(in, tokens, 0, OUTPUTS, out); // for comparing
       for (String name : List.of("avx2", "avx512", "avx512_bf16")) {
         Backend backend = backends.get(name);
         if (backend != null) {
@@ -117,19 +121,23 @@ final class ProjectRaces {
       for (Rival rival : rivals) {
         Rival.Project project = new Rival.Project(tokens, OUTPUTS, INPUTS, wide, in, theirs);
         Optional<Runnable> run = rival.project(project);
-        run.ifPresent(body -> race.add(rival.name(), tokens, body));
+        run.ifPresent(body -> {
+          body.run();
+          requireAlike(theirs, tokens);
+          race.add(rival.name(), tokens, body);
+        });
       }
       Race.Times times = race.run();
       report.times("project, " + tokens + " tokens, 1 thread", "token", times);
       for (Rival rival : rivals) {
-        if (times.nanos().containsKey(rival.name()) && rival.name().startsWith("OpenBLAS")) {
-          requireAlike(theirs, tokens);
+        if (times.nanos().containsKey(rival.name())) {
+          boolean blas = rival.name().startsWith("OpenBLAS");
           report.atLeast(
-              "project_vs_openblas_" + tokens,
-              "projection / OpenBLAS float32, batch " + tokens,
+              "project_vs_" + (blas ? "openblas_" : "onnx_") + tokens,
+              "projection / " + rival.name() + ", float32, batch " + tokens,
               times.faster(best, rival.name()),
-              row[1],
-              row[2]);
+              blas ? row[1] : 1,
+              blas ? row[2] : 1);
         }
       }
     }

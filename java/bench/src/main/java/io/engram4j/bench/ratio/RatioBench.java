@@ -31,7 +31,7 @@ import picocli.CommandLine.Option;
     description = {
       "Measures every stage beside its physical limit and beside what you could take instead:"
           + " touching the same rows, copying the same bytes, reading the same weights; plain Java,"
-          + " the Vector API, OpenBLAS, PyTorch. Linux x86-64 with AVX2 only.",
+          + " the Vector API, OpenBLAS, ONNX Runtime, PyTorch. Linux x86-64 with AVX2 only.",
       "All take turns, round by round; medians, smallest and largest are told. Takes about"
           + " 15 minutes and 14 GB of memory, or 2 minutes and 4 GB with"
           + " --quick."
