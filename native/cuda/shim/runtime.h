@@ -37,6 +37,8 @@ enum {
   cudaErrorInvalidDevice = 101,
   cudaErrorHostMemoryAlreadyRegistered = 712,
   cudaErrorHostMemoryNotRegistered = 713,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
   cudaHostRegisterPortable = 1,
   cudaHostRegisterMapped = 2,
   cudaHostRegisterReadOnly = 8,
@@ -46,8 +48,15 @@ enum {
   cudaMemcpyDefault = 4,
 };
 
+/* What a stream is asked while it is captured (graph.h). */
+struct shim_graph {
+  std::deque<std::function<void()>> work;
+  bool broken = false;
+};
+
 struct shim_stream {
   std::deque<std::function<void()>> work;
+  std::shared_ptr<shim_graph> capture; /* or null */
   long long queued = 0;
   long long done = 0;
 };
@@ -119,8 +128,39 @@ inline void shim_queue(cudaStream_t stream, int kind, const std::function<void()
   shim_guard guard(shim().lock);
   shim().counts[kind]++;
   shim_stream_ref to = shim_find(stream);
+  if (to->capture) {
+    to->capture->work.push_back(work);
+    return;
+  }
   to->work.push_back(work);
   to->queued++;
+}
+
+/* What must not be done to a stream that is captured; it ends the capture. */
+inline bool shim_breaks(shim_stream_ref stream) {
+  if (stream->capture) {
+    stream->capture->broken = true;
+  }
+  return (bool)stream->capture;
+}
+
+typedef int cudaStreamCaptureMode;
+enum { cudaStreamCaptureModeGlobal = 0, cudaStreamCaptureModeRelaxed = 2 };
+inline thread_local cudaStreamCaptureMode shim_mode = cudaStreamCaptureModeGlobal;
+inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode) {
+  cudaStreamCaptureMode old = shim_mode;
+  shim_mode = *mode;
+  *mode = old;
+  return cudaSuccess;
+}
+
+/* Allocating and freeing end every capture, but for threads that take it on themselves. */
+inline bool shim_breaks_all() {
+  bool broken = false;
+  for (auto &each : shim().streams) {
+    broken |= shim_mode != cudaStreamCaptureModeRelaxed && shim_breaks(each.second);
+  }
+  return broken;
 }
 
 /* Memory that ends, but for alignment, at a page that cannot be touched. */
@@ -135,6 +175,9 @@ inline char *shim_map(size_t bytes) {
 }
 
 inline cudaError_t shim_allocate(std::map<char *, size_t> &into, void **memory, size_t bytes) {
+  if (shim_breaks_all()) {
+    return cudaErrorStreamCaptureUnsupported;
+  }
   if (bytes > SHIM_MEMORY) {
     return cudaErrorMemoryAllocation;
   }
@@ -149,6 +192,9 @@ inline cudaError_t shim_allocate(std::map<char *, size_t> &into, void **memory, 
 }
 
 inline cudaError_t shim_release(std::map<char *, size_t> &from, void *memory) {
+  if (shim_breaks_all()) {
+    return cudaErrorStreamCaptureUnsupported;
+  }
   auto found = from.find((char *)memory);
   if (found == from.end()) {
     return cudaErrorInvalidValue;
@@ -166,11 +212,6 @@ inline cudaError_t cudaSetDevice(int device) {
 inline cudaError_t cudaGetDevice(int *device) {
   SHIM_ENTER()
   *device = 0;
-  return cudaSuccess;
-}
-typedef int cudaStreamCaptureMode;
-enum { cudaStreamCaptureModeRelaxed = 2 };
-inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *) {
   return cudaSuccess;
 }
 inline cudaError_t cudaGetDeviceCount(int *count) {
@@ -263,6 +304,9 @@ inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   SHIM_ENTER()
   shim().counts[SHIM_WAIT]++;
   shim_stream_ref found = shim_find(stream);
+  if (shim_breaks(found)) {
+    return cudaErrorStreamCaptureUnsupported;
+  }
   shim_run(found, found->queued);
   return cudaSuccess;
 }
@@ -280,6 +324,9 @@ inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   SHIM_ENTER()
+  if (shim_breaks(shim_find(stream))) { /* CUDA allows it, but no part of the library needs it */
+    return cudaErrorStreamCaptureUnsupported;
+  }
   event->stream = shim_find(stream);
   event->after = event->stream->queued;
   return cudaSuccess;
@@ -287,6 +334,9 @@ inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   SHIM_ENTER()
   shim_event mark = *event; /* as it was recorded last */
+  if (shim_breaks(shim_find(stream))) {
+    return cudaErrorStreamCaptureUnsupported;
+  }
   if (mark.stream) {
     shim_queue(stream, SHIM_OTHER, [mark] { shim_run(mark.stream, mark.after); });
   }

@@ -6,6 +6,7 @@ module io.engram4j.ffm {
   requires io.engram4j.bindings;
   requires transitive io.engram4j.core;
   requires java.management;
+  requires jdk.jfr;
   requires jdk.management; // how much memory there is
   requires org.slf4j;
   requires static transitive org.jspecify;

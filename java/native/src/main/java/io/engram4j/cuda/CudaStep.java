@@ -33,6 +33,7 @@ public final class CudaStep implements AutoCloseable {
   private final MemorySegment mask;
   private final MemorySegment rowIds; // [layers, tokens, columns]
   private final MemorySegment sent; // event: the host's memory may be written again
+  private final MemorySegment done; // event: the lookups have read all they read
   private final MemorySegment kv;
   private final MemorySegment gates;
   private final List<LayerRows> rows = new ArrayList<>();
@@ -56,14 +57,14 @@ public final class CudaStep implements AutoCloseable {
     this.maxTokens = maxTokens;
     this.rowType = model.options().rows();
     var config = model.model().config();
-    long columns = config.columns();
     int layers = model.layers().size();
     this.hostWindows = memory.pinned(4L * maxTokens * config.maxNgram());
     this.hostMask = memory.pinned(maxTokens);
     this.windows = memory.allocate(4L * maxTokens * config.maxNgram());
     this.mask = memory.allocate(maxTokens);
-    this.rowIds = memory.allocate(8L * layers * maxTokens * columns);
+    this.rowIds = memory.allocate(8L * layers * maxTokens * columns());
     this.sent = memory.event();
+    this.done = memory.event();
     this.kv = memory.allocate(4L * maxTokens * config.kvWidth());
     this.gates = memory.allocate(4L * maxTokens * config.branches());
     for (CudaModel.Layer layer : model.layers()) {
@@ -107,6 +108,8 @@ public final class CudaStep implements AutoCloseable {
    *     overlay, which a device does not see
    */
   public synchronized void prefetch(EngramBatch batch) {
+    CudaPrefetchEvent event = new CudaPrefetchEvent();
+    event.begin();
     requireOpen();
     if (batch.tokens() > maxTokens) {
       throw new IllegalArgumentException(
@@ -139,13 +142,24 @@ public final class CudaStep implements AutoCloseable {
       CudaLibrary.check(
           "engram_cuda_hash",
           EngramCuda.engram_cuda_hash(side.queue(), model.layouts(), windows, count, rowIds));
-      for (int layer = 0; layer < rows.size(); layer++) {
-        lookup(layer, count, side);
+      try {
+        for (int layer = 0; layer < rows.size(); layer++) {
+          lookup(layer, count, side);
+        }
+        for (int layer = 0; layer < rows.size(); layer++) {
+          keep(layer, count, side); // when the rows of all layers are on their way
+        }
+      } finally {
+        side.record(done);
       }
     }
     tokens = count;
     prefetched = true;
     model.countTokens(count);
+    event.device = model.device();
+    event.tokens = count;
+    event.stagedLayers = (int) rows.stream().filter(each -> !each.staging().isEmpty()).count();
+    event.commit();
   }
 
   private void awaitOnHost(MemorySegment event) {
@@ -158,13 +172,25 @@ public final class CudaStep implements AutoCloseable {
     LayerRows to = rows.get(layer);
     int type = Plans.type(rowType);
     if (to.staging().isEmpty()) {
-      long columns = model.layers().get(layer).layer().layout().columns();
-      MemorySegment ids = MemorySegment.ofAddress(rowIds.address() + 8L * layer * count * columns);
-      model.layers().get(layer).table().gather(side, ids, count * columns, to.rows(), type);
+      DeviceTable table = model.layers().get(layer).table();
+      table.gather(side, idsOf(layer, count), count * columns(), to.rows(), type);
     } else {
       to.staging().getFirst().gather(count, side, to.rows(), type);
     }
     side.record(to.ready());
+  }
+
+  private void keep(int layer, int count, CudaStream side) {
+    model.layers().get(layer).table().keep(side, idsOf(layer, count), count * columns());
+  }
+
+  private long columns() {
+    return model.model().config().columns();
+  }
+
+  /** The row ids of a layer among those of the batch. */
+  private MemorySegment idsOf(int layer, int count) {
+    return MemorySegment.ofAddress(rowIds.address() + 8L * layer * count * columns());
   }
 
   /**
@@ -303,6 +329,7 @@ public final class CudaStep implements AutoCloseable {
     model.forget(this);
     List<Runnable> ends = new ArrayList<>();
     ends.add(() -> awaitOnHost(sent));
+    ends.add(() -> awaitOnHost(done));
     for (LayerRows each : rows) {
       ends.add(() -> awaitOnHost(each.ready()));
       ends.add(() -> awaitOnHost(each.released()));

@@ -67,12 +67,17 @@ final class DeviceCache {
       for (int from = 0; from < fitting.length; from += SEED_PART) {
         long[] part = Arrays.copyOfRange(fitting, from, Math.min(fitting.length, from + SEED_PART));
         MemorySegment ids = own.upload(MemorySegment.ofArray(part));
-        CudaLibrary.check(
-            "engram_cuda_insert",
-            EngramCuda.engram_cuda_insert(stream.queue(), table, plan, ids, part.length, 1));
+        insert(table, ids, part.length, true, stream);
       }
       stream.synchronize();
     }
+  }
+
+  /** Queues that rows come into it, behind what is queued: they must not while somebody gathers. */
+  void insert(MemorySegment table, MemorySegment ids, long count, boolean stay, CudaStream stream) {
+    CudaLibrary.check(
+        "engram_cuda_insert",
+        EngramCuda.engram_cuda_insert(stream.queue(), table, plan, ids, count, stay ? 1 : 0));
   }
 
   /** The rows that find a slot; on a device it would be chance which of a full set do. */

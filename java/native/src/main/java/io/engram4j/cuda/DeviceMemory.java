@@ -6,6 +6,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * Memory, streams and events of a device that live together and are freed together, the last first.
@@ -15,6 +17,7 @@ import java.util.Deque;
 final class DeviceMemory implements AutoCloseable {
   private final int device;
   private final Deque<Runnable> held = new ArrayDeque<>();
+  private final Map<Long, Runnable> registered = new HashMap<>(); // by the host's address
   private long bytes;
 
   DeviceMemory(int device) {
@@ -117,10 +120,20 @@ final class DeviceMemory implements AutoCloseable {
    *
    * @throws CudaException with the reason if the system refuses
    */
-  MemorySegment register(long address, long size, boolean readOnly) {
+  synchronized MemorySegment register(long address, long size, boolean readOnly) {
     MemorySegment made = Registrations.take(device, address, size, readOnly);
-    hold(() -> Registrations.release(device, address, size));
+    Runnable end = () -> Registrations.release(device, address, size);
+    registered.put(address, end);
+    hold(end);
     return made;
+  }
+
+  /** Lets go what was registered under the host's address. */
+  synchronized void unregister(long address) {
+    Runnable end = registered.remove(address);
+    if (end != null && held.remove(end)) {
+      end.run();
+    }
   }
 
   /** Does all of it, also after an error, and throws the first. */

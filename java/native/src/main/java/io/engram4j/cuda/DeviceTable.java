@@ -18,18 +18,21 @@ final class DeviceTable {
   private final @Nullable String reason;
   private final @Nullable MemorySegment plan; // null where rows are staged
   private final @Nullable DeviceCache cache;
+  private final boolean cacheLookups;
 
   private DeviceTable(
       Table table,
       CudaOptions.Tables held,
       @Nullable String reason,
       @Nullable MemorySegment plan,
-      @Nullable DeviceCache cache) {
+      @Nullable DeviceCache cache,
+      boolean cacheLookups) {
     this.table = table;
     this.held = held;
     this.reason = reason;
     this.plan = plan;
     this.cache = cache;
+    this.cacheLookups = cacheLookups;
   }
 
   /**
@@ -43,13 +46,13 @@ final class DeviceTable {
       List<Table> tables, CudaOptions options, DeviceMemory memory, CudaStream stream) {
     boolean inPlace =
         options.tables() == CudaOptions.Tables.AUTO || options.tables() == CudaOptions.Tables.HOST;
-    List<MemorySegment> segments = new ArrayList<>();
+    List<List<MemorySegment>> together = new ArrayList<>();
     for (Table table : tables) {
       if (inPlace && problem(table) == null) {
-        segments.addAll(memoryOf(table));
+        together.add(memoryOf(table));
       }
     }
-    PinnedRanges pinned = PinnedRanges.register(segments, memory);
+    PinnedRanges pinned = PinnedRanges.register(together, memory);
     List<DeviceTable> made = new ArrayList<>();
     for (Table table : tables) {
       made.add(one(table, options, pinned, memory, stream));
@@ -94,12 +97,7 @@ final class DeviceTable {
       }
       default -> {
         if (problem == null) {
-          problem =
-              memoryOf(table).stream()
-                  .map(pinned::problem)
-                  .filter(each -> each != null)
-                  .findFirst()
-                  .orElse(null);
+          problem = pinned.problem(memoryOf(table));
         }
         if (problem != null && options.tables() == CudaOptions.Tables.HOST) {
           throw new IllegalStateException(
@@ -113,7 +111,7 @@ final class DeviceTable {
   }
 
   private static DeviceTable staged(Table table, @Nullable String reason) {
-    return new DeviceTable(table, CudaOptions.Tables.STAGED, reason, null, null);
+    return new DeviceTable(table, CudaOptions.Tables.STAGED, reason, null, null, false);
   }
 
   private static DeviceTable reachable(
@@ -143,7 +141,7 @@ final class DeviceTable {
         cache.seed(plan, options.seed().of(table.name()), stream);
       }
     }
-    return new DeviceTable(table, held, null, plan, cache);
+    return new DeviceTable(table, held, null, plan, cache, options.cacheLookups());
   }
 
   /** Returns whether the host must send the rows. */
@@ -162,6 +160,13 @@ final class DeviceTable {
         "engram_cuda_gather",
         EngramCuda.engram_cuda_gather(
             stream.queue(), from, first, rowIds, count, out, outType, MemorySegment.NULL));
+  }
+
+  /** Queues that rows which were gathered come into the cache, if the options say so. */
+  void keep(CudaStream stream, MemorySegment rowIds, long count) {
+    if (plan != null && cache != null && cacheLookups) {
+      cache.insert(plan, rowIds, count, false, stream);
+    }
   }
 
   /** Tells how it is held; waits for the stream if there is a cache. */

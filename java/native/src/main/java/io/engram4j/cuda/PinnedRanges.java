@@ -5,7 +5,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -59,10 +63,16 @@ final class PinnedRanges {
     this.ranges = ranges;
   }
 
-  /** Registers segments of off-heap memory until the device's memory is closed. */
-  static PinnedRanges register(List<MemorySegment> segments, DeviceMemory memory) {
+  /**
+   * Registers segments of off-heap memory until the device's memory is closed.
+   *
+   * @param together those of a table, which are of no use without each other: if one is refused,
+   *     the others are let go, as registered memory is locked
+   */
+  static PinnedRanges register(List<List<MemorySegment>> together, DeviceMemory memory) {
     List<Range> merged = new ArrayList<>();
-    segments.stream()
+    together.stream()
+        .flatMap(List::stream)
         .map(Range::of)
         .sorted(Comparator.comparingLong(Range::begin))
         .forEach(range -> {
@@ -73,15 +83,43 @@ final class PinnedRanges {
             merged.add(range);
           }
         });
-    String tooMuch = problem(merged);
-    return new PinnedRanges(
-        merged.stream()
-            .map(range -> tooMuch == null ? range.registered(memory) : range.refused(tooMuch))
-            .toList());
+    String tooMuch = tooMuch(merged);
+    PinnedRanges made =
+        new PinnedRanges(
+            merged.stream()
+                .map(range -> tooMuch == null ? range.registered(memory) : range.refused(tooMuch))
+                .toList());
+    return made.withoutUseless(together, memory);
+  }
+
+  private PinnedRanges withoutUseless(List<List<MemorySegment>> together, DeviceMemory memory) {
+    Set<Range> used = new HashSet<>();
+    Map<Range, String> useless = new HashMap<>();
+    for (List<MemorySegment> table : together) {
+      String reason = problem(table);
+      for (MemorySegment segment : table) {
+        if (reason == null) {
+          used.add(around(segment));
+        } else {
+          useless.put(around(segment), reason);
+        }
+      }
+    }
+    List<Range> left = new ArrayList<>();
+    for (Range range : ranges) {
+      String reason = used.contains(range) ? null : useless.get(range);
+      if (range.reason() == null && reason != null) {
+        memory.unregister(range.begin());
+        left.add(range.refused(reason));
+      } else {
+        left.add(range);
+      }
+    }
+    return new PinnedRanges(left);
   }
 
   /** A mapped file may be larger than memory, and registering it would lock every page of it. */
-  private static @Nullable String problem(List<Range> ranges) {
+  private static @Nullable String tooMuch(List<Range> ranges) {
     long wanted = ranges.stream().mapToLong(range -> range.end() - range.begin()).sum();
     var system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     long most = system.getTotalMemorySize() / 10 * 9;
@@ -99,9 +137,15 @@ final class PinnedRanges {
     throw new IllegalArgumentException("the segment was not registered");
   }
 
-  /** Returns why the device cannot read a segment in place, or null if it can. */
-  @Nullable String problem(MemorySegment segment) {
-    return around(segment).reason();
+  /** Returns why the device cannot read segments in place, or null if it can read all of them. */
+  @Nullable String problem(List<MemorySegment> segments) {
+    for (MemorySegment segment : segments) {
+      String reason = around(segment).reason();
+      if (reason != null) {
+        return reason;
+      }
+    }
+    return null;
   }
 
   /** Returns where the device reads a segment. */

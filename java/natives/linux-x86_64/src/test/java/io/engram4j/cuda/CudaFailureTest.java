@@ -14,11 +14,14 @@ import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
@@ -50,6 +53,36 @@ class CudaFailureTest extends CudaFixture {
       requireNothingHeld();
     }
     assertTrue(refused > 0, "registrations refused: " + refused);
+  }
+
+  /** Codes without their scales are of no use, so they are not kept locked. */
+  @Test
+  void whatIsOfNoUseIsNotKeptRegistered() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment codes = arena.allocate(4096, 4096);
+      MemorySegment scales = arena.allocate(4096, 4096);
+      MemorySegment alone = arena.allocate(4096, 4096);
+      List<List<MemorySegment>> tables = List.of(List.of(codes, scales), List.of(alone));
+      List<MemorySegment> inOrder =
+          Stream.of(codes, scales, alone)
+              .sorted(Comparator.comparingLong(MemorySegment::address))
+              .toList();
+      for (MemorySegment refused : inOrder) {
+        try (DeviceMemory memory = new DeviceMemory(0)) {
+          // a registration calls CUDA three times: for the device, to register, for the address
+          Shim.fail(3 * inOrder.indexOf(refused) + 1, 801, false);
+          PinnedRanges pinned = PinnedRanges.register(tables, memory);
+          Shim.recover();
+          for (List<MemorySegment> table : tables) {
+            String reason = pinned.problem(table);
+            boolean told = reason != null && reason.contains("CUDA error 801");
+            assertEquals(table.contains(refused), told, String.valueOf(reason));
+          }
+          assertEquals(refused == alone ? 2 : 1, Shim.count(Shim.Count.REGISTRATIONS));
+        }
+        assertEquals(0, Shim.count(Shim.Count.REGISTRATIONS));
+      }
+    }
   }
 
   /** Whatever call the device is lost at, there is an exception, and closing ends. */

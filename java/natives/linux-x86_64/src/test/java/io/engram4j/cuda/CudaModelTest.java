@@ -11,13 +11,19 @@ import io.engram4j.format.Dtype;
 import io.engram4j.gate.HiddenStream;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -239,6 +245,74 @@ class CudaModelTest extends CudaFixture {
       assertEquals((long) TOKENS * model.config().columns(), first.hits() + first.misses());
       assertTrue(first.hits() > 0 && first.misses() > 0, first.toString());
     }
+  }
+
+  /** What a step has looked up is there for the next, behind what a seed has put there for good. */
+  @Test
+  void rowsThatWereLookedUpAreFoundOnTheDevice() {
+    String table = model.layers().getFirst().weights().table().name();
+    RowSeed seed = new RowSeed(Map.of(table, new long[] {1, 2, 3}));
+    for (CudaOptions options :
+        List.of(
+            CudaOptions.defaults().cacheLookups(1 << 20),
+            CudaOptions.defaults().cache(1 << 20, seed).cacheLookups(1 << 20))) {
+      EngramBatch batch = batch(TOKENS);
+      MemorySegment data = stream(TOKENS, Dtype.F32);
+      try (CudaModel cuda = CudaModel.open(model, 0, options);
+          CudaStep step = cuda.newStep(TOKENS);
+          OnDevice device = new OnDevice(data, Dtype.F32)) {
+        step.prefetch(batch);
+        List<CudaStatistics> first = cuda.statistics();
+        step.prefetch(batch);
+        device.apply(step);
+        requireRows(step, batch, device, Dtype.F32);
+        requireClose(onHost(batch, data, Dtype.F32), device.result(), TOKENS);
+        List<CudaStatistics> second = cuda.statistics();
+        long rows = (long) TOKENS * model.config().columns();
+        for (int layer = 0; layer < LAYERS.size(); layer++) {
+          assertEquals(rows, first.get(layer).hits() + first.get(layer).misses());
+          assertEquals(rows, second.get(layer).hits() - first.get(layer).hits());
+        }
+        assertTrue(first.getLast().misses() > 0, first.toString());
+      }
+    }
+  }
+
+  /** In a cache of one set rows push each other out. */
+  @Test
+  void aSmallCacheOfLookupsGivesTheRightRows() {
+    long set = 8 * (48 + 8);
+    try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults().cacheLookups(set));
+        CudaStep step = cuda.newStep(TOKENS);
+        OnDevice device = new OnDevice(stream(1, Dtype.F32), Dtype.F32)) {
+      for (int round = 0; round < 10; round++) {
+        EngramBatch batch = batch(TOKENS);
+        step.prefetch(batch);
+        LAYERS.forEach(layer -> step.await(layer, device.stream));
+        requireRows(step, batch, device, Dtype.F32);
+      }
+      assertTrue(cuda.statistics().getFirst().misses() > 0);
+    }
+  }
+
+  @Test
+  void lookupsShowInTheFlightRecorder(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("lookups.jfr");
+    CudaOptions options = CudaOptions.defaults().tables(Tables.STAGED);
+    try (Recording recording = new Recording();
+        CudaModel cuda = CudaModel.open(model, 0, options);
+        CudaStep step = cuda.newStep(TOKENS)) {
+      recording.enable("io.engram4j.CudaPrefetch");
+      recording.start();
+      step.prefetch(batch(TOKENS));
+      recording.stop();
+      recording.dump(file);
+    }
+    List<RecordedEvent> events = RecordingFile.readAllEvents(file);
+    assertEquals(1, events.size());
+    assertEquals(TOKENS, events.getFirst().getInt("tokens"));
+    assertEquals(LAYERS.size(), events.getFirst().getInt("stagedLayers"));
+    assertTrue(events.getFirst().getDuration().isPositive());
   }
 
   @ParameterizedTest
