@@ -19,7 +19,7 @@ __global__ void conv_norm_kernel(struct engram_conv_weights conv, const float *g
       double x = from[i];
       squares += x * x;
     }
-    squares = block_sum(squares, shared);
+    block_sums(&squares, 1, shared);
     double scale = 1 / sqrt(squares / (double)size + conv.eps);
     for (long long i = threadIdx.x; i < size; i += ENGRAM_THREADS) {
       to[i] = (float)(from[i] * scale * conv.norm[branch * size + i]);

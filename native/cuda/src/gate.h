@@ -1,27 +1,36 @@
 /*
- * Stage gate: a block per token and branch. Sums are in double: the gate takes a root of their
- * ratio, which makes small errors large near zero.
+ * Stage gate: a block per token and branch. Four products are added in float before they go on in
+ * double, as many cards have few units for it. Where that is not exact enough the sums are made
+ * again, in double alone.
  */
 #ifndef ENGRAM_CUDA_GATE_H
 #define ENGRAM_CUDA_GATE_H
 
 #include "formats.h"
 
-/* The sum over a block's threads, in every thread of it. */
-__device__ inline double block_sum(double value, double *shared) {
-  for (int offset = ENGRAM_WARP / 2; offset > 0; offset /= 2) {
-    value += __shfl_down_sync(0xffffffffu, value, offset);
-  }
-  if (threadIdx.x % ENGRAM_WARP == 0) {
-    shared[threadIdx.x / ENGRAM_WARP] = value;
+#define GATE_INLINE __device__ inline
+#include "../../src/gate_sums.h"
+
+#define MOST_SUMS 3
+
+/* Sums over a block's threads, in every thread of it; shared has ENGRAM_WARPS times as many. */
+__device__ inline void block_sums(double *sums, int count, double *shared) {
+  for (int i = 0; i < count; i++) {
+    for (int offset = ENGRAM_WARP / 2; offset > 0; offset /= 2) {
+      sums[i] += __shfl_down_sync(0xffffffffu, sums[i], offset);
+    }
+    if (threadIdx.x % ENGRAM_WARP == 0) {
+      shared[i * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP] = sums[i];
+    }
   }
   __syncthreads();
-  double sum = 0;
-  for (int warp = 0; warp < ENGRAM_WARPS; warp++) {
-    sum += shared[warp];
+  for (int i = 0; i < count; i++) {
+    sums[i] = 0;
+    for (int warp = 0; warp < ENGRAM_WARPS; warp++) {
+      sums[i] += shared[i * ENGRAM_WARPS + warp];
+    }
   }
-  __syncthreads(); /* before the next sum writes there */
-  return sum;
+  __syncthreads(); /* before the next sums are written there */
 }
 
 /* Specification, section 7. */
@@ -51,28 +60,46 @@ struct gate_place {
   bool wide;
 };
 
-__device__ inline void add_squares(double x, double k, double p, double *sums) {
-  sums[0] += x * x;
-  sums[1] += k * k;
-  sums[2] += x * p * k;
+__device__ inline void double_sums(const struct gate_place &place, double *sums) {
+  for (int i = threadIdx.x; i < place.size; i += ENGRAM_THREADS) {
+    double x = load(place.stream, place.type, i);
+    double k = load(place.key, place.kv_type, i);
+    sums[0] += x * x;
+    sums[1] += k * k;
+    sums[2] += x * place.product[i] * k;
+  }
 }
 
-__device__ inline void gate_sums(const struct gate_place &place, double *sums) {
-  if (!place.wide) {
-    for (int i = threadIdx.x; i < place.size; i += ENGRAM_THREADS) {
-      add_squares(load(place.stream, place.type, i), load(place.key, place.kv_type, i),
-                  place.product[i], sums);
-    }
-    return;
-  }
+__device__ inline void float_sums(const struct gate_place &place, double *sums) {
   for (int i = 4 * threadIdx.x; i < place.size; i += 4 * ENGRAM_THREADS) {
     four_floats x = load4(place.stream, place.type, i);
     four_floats k = load4(place.key, place.kv_type, i);
     four_floats p = load4(place.product, ENGRAM_F32, i);
+    float four[3] = {0, 0, 0};
     for (int lane = 0; lane < 4; lane++) {
-      add_squares(x.at[lane], k.at[lane], p.at[lane], sums);
+      four[0] += x.at[lane] * x.at[lane];
+      four[1] += k.at[lane] * k.at[lane];
+      four[2] += x.at[lane] * p.at[lane] * k.at[lane];
+    }
+    for (int sum = 0; sum < 3; sum++) {
+      sums[sum] += four[sum];
     }
   }
+}
+
+/* The sums of all threads: squares of stream and key, and their products. */
+__device__ inline void gate_sums(const struct gate_place &place, double *sums, double *shared) {
+  sums[0] = sums[1] = sums[2] = 0;
+  if (place.wide) {
+    float_sums(place, sums);
+    block_sums(sums, MOST_SUMS, shared);
+    if (gate_sums_will_do(sums, place.size)) { /* the same in all threads */
+      return;
+    }
+    sums[0] = sums[1] = sums[2] = 0;
+  }
+  double_sums(place, sums);
+  block_sums(sums, MOST_SUMS, shared);
 }
 
 /* Adds gate * value to the stream, or writes it apart; a dead token's is zeros. */
@@ -113,7 +140,7 @@ __global__ void gate_kernel(struct engram_gate_weights gate, const unsigned char
                             unsigned char *hidden, int type, long long token_stride,
                             long long branch_stride, const signed char *mask, long long all,
                             int wide, float *gates, float *gated) {
-  __shared__ double shared[ENGRAM_WARPS];
+  __shared__ double shared[MOST_SUMS * ENGRAM_WARPS];
   const long long size = gate.hidden;
   for (long long at = blockIdx.x; at < all; at += gridDim.x) {
     const int branch = (int)(at % gate.branches);
@@ -131,12 +158,9 @@ __global__ void gate_kernel(struct engram_gate_weights gate, const unsigned char
     const bool live = mask[token] != 0;
     float result = 0;
     if (live) {
-      double sums[3] = {0, 0, 0};
-      gate_sums(place, sums);
-      double streams = block_sum(sums[0], shared);
-      double keys = block_sum(sums[1], shared);
-      double dots = block_sum(sums[2], shared);
-      result = gate_of(gate, streams, keys, dots);
+      double sums[MOST_SUMS];
+      gate_sums(place, sums, shared);
+      result = gate_of(gate, sums[0], sums[1], sums[2]);
     }
     if (threadIdx.x == 0) {
       gates[at] = result;

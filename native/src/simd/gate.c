@@ -1,3 +1,4 @@
+#include "../gate_sums.h"
 #include "simd.h"
 
 INLINE floats load(const uint8_t *stream, const int type, int64_t i) {
@@ -102,20 +103,6 @@ INLINE void float_sums(const float *product, const float *key, const uint8_t *st
   }
 }
 
-/* A dot product of normed streams and keys below which float sums are not good enough. */
-#define SMALL_DOT 0.01
-
-/*
- * Whether float sums will do: no NaN, no infinity, no squares that vanish. And no dot product near
- * zero: the gate takes a root of it, so that an error of 1e-7 of the norms would grow to 1e-5,
- * where it stays at 1e-7 otherwise. About one gate in a hundred is near enough.
- */
-static int good_enough(const double sums[3], int64_t hidden) {
-  return sums[0] >= 0x1p-60 && sums[0] <= 0x1p120 && sums[1] >= 0x1p-60 && sums[1] <= 0x1p120 &&
-         sums[2] * sums[2] * (double)hidden > SMALL_DOT * SMALL_DOT * sums[0] * sums[1] &&
-         sums[2] >= -0x1p120 && sums[2] <= 0x1p120;
-}
-
 static void add(double sums[3], const double rest[3]) {
   for (int sum = 0; sum < 3; sum++) {
     sums[sum] += rest[sum];
@@ -136,7 +123,7 @@ void TIER(gate_sums)(const float *product, const float *key, const void *stream,
   engram_scalar_gate_sums(product + whole, key + whole, data + whole * engram_type_bytes(type),
                           type, hidden - whole, end, rest);
   add(sums, rest);
-  if (!good_enough(sums, hidden)) {
+  if (!gate_sums_will_do(sums, (double)hidden)) {
     careful_sums(product, key, data, type, whole, sums);
     add(sums, rest);
   }
