@@ -125,6 +125,24 @@ static void conv_on_device(void) {
   release();
 }
 
+/*
+ * Gates for which sums in float would not do: products that cancel each other, but for a little,
+ * and squares beyond float.
+ */
+static void hard_gate(float *product, float *kv, unsigned char *stream, int type, int hidden) {
+  float large = below(3) == 0 ? 1e25f : 1;
+  int bytes = type == ENGRAM_F32 ? 4 : 2;
+  int half = hidden / 2;
+  for (int i = 0; i < half; i++) {
+    float value = gaussian() * large;
+    memcpy(stream + bytes * i, (char *)&value + (4 - bytes), (size_t)bytes);
+    memcpy(stream + bytes * (half + i), stream + bytes * i, (size_t)bytes);
+    product[half + i] = product[i];
+    kv[half + i] = -kv[i];
+  }
+  kv[below(hidden)] *= 1.02f; /* which is not lost in bf16 */
+}
+
 static void gate_on_device(void) {
   int branches = 1 + (int)below(4);
   int hidden = 1 + (int)below(700);
@@ -152,6 +170,9 @@ static void gate_on_device(void) {
   for (long long i = 0; i < tokens * token_stride / bytes; i++) {
     float value = gaussian();
     memcpy(stream + bytes * i, (char *)&value + (4 - bytes), (size_t)bytes); /* cut to bf16 */
+  }
+  if (tokens > 0 && below(3) == 0) { /* of the first token's first branch */
+    hard_gate(product, kv, stream, type, hidden);
   }
   memcpy(twin, stream, (size_t)(tokens * token_stride));
   struct engram_gate_weights weights = {sizeof weights, branches, hidden, (int)below(2),
