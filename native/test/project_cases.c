@@ -108,7 +108,7 @@ static double weight_size(const struct engram_linear *l, int output, int i) {
    lost its digits below the smallest float. NaN and infinite results are compared exactly. */
 static double bound_of(const struct engram_linear *l, const float *in, int output, float result) {
   const unsigned char *scales = l->scale;
-  double bound = 2e-7 * size_of(result);
+  double bound = 2e-7 * size_of(result) + 0x1p-149; /* of rounding the result, however small */
   for (int k = 0; k < l->inputs; k++) {
     int scale = scales ? scales[output / 32 * l->scale_stride + k / 32] : 127;
     if (scale != 255 && is_finite(at(in, k))) {
