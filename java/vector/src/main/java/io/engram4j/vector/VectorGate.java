@@ -18,10 +18,11 @@ import jdk.incubator.vector.VectorOperators;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The gate of float32 streams. As in C, lanes add some products in float and go on in double, and
- * what is not exact enough that way (dot products near zero, numbers at the ends of float) is
- * summed by plain Java. Streams of bf16 and the paper's gated values are plain Java's; streams on
- * the heap are copied.
+ * The gate. As in C, lanes add some products in float and go on in double, and what is not exact
+ * enough that way (dot products near zero, numbers at the ends of float) is summed by plain Java.
+ * Streams of bf16 are widened, and streams on the heap copied, branch by branch: each kernel has
+ * one shape of loop, which the JIT compiles well every time. The paper's gated values are plain
+ * Java's.
  */
 final class VectorGate implements Backend.Gate {
   /** Vectors that are added in float before they go on in double. */
@@ -51,14 +52,13 @@ final class VectorGate implements Backend.Gate {
   public void update(
       MemorySegment kv, HiddenStream hidden, MemorySegment mask, long tokens, MemorySegment gates) {
     boolean fits = weights.hiddenSize() % Vectors.LANES == 0 && kv.isNative();
-    if (!fits || hidden.dtype() != Dtype.F32) {
+    if (!fits) {
       plain.update(kv, hidden, mask, tokens, gates);
-    } else if (hidden.data().isNative()) {
+    } else if (hidden.data().isNative() && hidden.dtype() == Dtype.F32) {
       each(kv, hidden, mask, tokens, gates, null);
     } else {
       try (Arena arena = Arena.ofConfined()) {
-        MemorySegment scratch = arena.allocate(4L * weights.hiddenSize(), 64);
-        each(kv, hidden, mask, tokens, gates, scratch);
+        each(kv, hidden, mask, tokens, gates, new Scratch(arena, weights.hiddenSize()));
       }
     }
   }
@@ -74,14 +74,53 @@ final class VectorGate implements Backend.Gate {
     plain.values(kv, hidden, mask, tokens, gates, gated);
   }
 
-  /** All tokens and branches; a stream on the heap goes through the scratch, branch by branch. */
+  /**
+   * A branch of a stream as floats off the heap.
+   *
+   * @param halves the same as bf16, of a stream on the heap
+   */
+  private record Scratch(MemorySegment floats, MemorySegment halves, int size) {
+    Scratch(Arena arena, int size) {
+      this(arena.allocate(4L * size, 64), arena.allocate(2L * size, 64), size);
+    }
+
+    void take(HiddenStream hidden, long at) {
+      MemorySegment data = hidden.data();
+      if (hidden.dtype() == Dtype.F32) {
+        MemorySegment.copy(data, at, floats, 0, 4L * size);
+      } else if (data.isNative()) {
+        VectorBfloat16.widen(address(data) + at, floats.address(), size);
+      } else {
+        MemorySegment.copy(data, at, halves, 0, 2L * size);
+        VectorBfloat16.widen(halves.address(), floats.address(), size);
+      }
+    }
+
+    void give(HiddenStream hidden, long at) {
+      MemorySegment data = hidden.data();
+      if (hidden.dtype() == Dtype.F32) {
+        MemorySegment.copy(floats, 0, data, at, 4L * size);
+      } else if (data.isNative()) {
+        VectorBfloat16.narrow(floats.address(), address(data) + at, size);
+      } else {
+        VectorBfloat16.narrow(floats.address(), halves.address(), size);
+        MemorySegment.copy(halves, 0, data, at, 2L * size);
+      }
+    }
+  }
+
+  private static long address(MemorySegment stream) {
+    return Vectors.address(stream, "the hidden stream");
+  }
+
+  /** All tokens and branches; what is not float32 off the heap goes through the scratch. */
   private void each(
       MemorySegment kv,
       HiddenStream hidden,
       MemorySegment mask,
       long tokens,
       MemorySegment gates,
-      @Nullable MemorySegment scratch) {
+      @Nullable Scratch scratch) {
     int size = weights.hiddenSize();
     int branches = weights.branches();
     double[] lanes = new double[Vectors.D.length()];
@@ -113,14 +152,16 @@ final class VectorGate implements Backend.Gate {
       HiddenStream hidden,
       long at,
       int branch,
-      @Nullable MemorySegment scratch,
+      @Nullable Scratch scratch,
       double[] lanes) {
     int size = weights.hiddenSize();
     long keysAndValues = Vectors.address(kv, "key and value");
-    long stream = Vectors.address(hidden.data(), "the hidden stream") + at;
-    if (scratch != null) {
-      MemorySegment.copy(hidden.data(), at, scratch, 0, 4L * size);
-      stream = scratch.address();
+    long stream;
+    if (scratch == null) {
+      stream = address(hidden.data()) + at;
+    } else {
+      scratch.take(hidden, at);
+      stream = scratch.floats().address();
     }
     long weight = product.address() + 4L * size * branch;
     float gate = quick(weights, stream, keysAndValues + key, weight, lanes);
@@ -129,7 +170,7 @@ final class VectorGate implements Backend.Gate {
     }
     add(stream, keysAndValues + value, gate, size);
     if (scratch != null) {
-      MemorySegment.copy(scratch, 0, hidden.data(), at, 4L * size);
+      scratch.give(hidden, at);
     }
     return gate;
   }

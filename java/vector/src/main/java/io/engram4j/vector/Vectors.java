@@ -25,6 +25,10 @@ final class Vectors {
   static final VectorSpecies<Byte> B =
       VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, F.length() * 8)));
 
+  /** As many 16-bit numbers as there are floats in a vector. */
+  static final VectorSpecies<Short> S =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, F.length() * 16)));
+
   static final int LANES = F.length();
   static final ByteOrder LITTLE = ByteOrder.LITTLE_ENDIAN;
 
