@@ -107,6 +107,23 @@ INLINE floats lane_sums(floats v[SUMS]) {
   return f_add(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xdd));
 }
 
+/* The same of 8 vectors: each sum is added in the same order. */
+INLINE void lane_sums_of_8(floats v[SUMS], float *all) {
+  for (int i = 0; i < 4; i++) {
+    v[i] = f_add(_mm512_unpacklo_ps(v[i], v[i + 4]), _mm512_unpackhi_ps(v[i], v[i + 4]));
+  }
+  for (int i = 0; i < 2; i++) {
+    __m512d a = _mm512_castps_pd(v[i]);
+    __m512d b = _mm512_castps_pd(v[i + 2]);
+    v[i] = f_add(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                 _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  floats four =
+      f_add(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xdd));
+  floats two = f_add(four, _mm512_shuffle_f32x4(four, four, 0xb1));
+  _mm512_storeu_ps(all, two);
+}
+
 /* Adds what some rows and tokens have in one part; ahead is where a row's next part lies. */
 INLINE void part(const struct codes *codes, const uint8_t *weights, int64_t stride, int64_t ahead,
                  const uint16_t *x, int64_t inputs, const int rows, const int tokens,
@@ -149,6 +166,15 @@ INLINE void part(const struct codes *codes, const uint8_t *weights, int64_t stri
     }
   }
   float all[SUMS];
+  if (rows * tokens == 8) {
+    lane_sums_of_8(sum, all);
+    for (int i = 0; i < 8; i++) {
+      /* where it puts the i-th */
+      int at = (i & 4) >> 2 | (i & 2) | (i & 1) << 3;
+      sums[i / tokens * TOKENS + i % tokens] += all[at];
+    }
+    return;
+  }
   f_store(all, lane_sums(sum));
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
