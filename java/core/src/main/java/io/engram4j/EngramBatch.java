@@ -23,7 +23,7 @@ public final class EngramBatch {
   private final int padId;
   private final Workspace workspace;
   private final Projector projector;
-  private final MemoProjector.Scratch memoScratch = new MemoProjector.Scratch();
+  private final MemoBlock memoBlock = new MemoBlock();
   private @Nullable EngramSequence[] sequences = new EngramSequence[1];
   private int[] from = new int[1]; // per part, its first token's position in its sequence
   private int[] truncations = new int[1]; // per part, how often its sequence had been cut by then
@@ -204,8 +204,8 @@ public final class EngramBatch {
     return workspace;
   }
 
-  MemoProjector.Scratch memoScratch() {
-    return memoScratch;
+  MemoBlock memoBlock() {
+    return memoBlock;
   }
 
   Projector projector() {

@@ -1,5 +1,6 @@
 package io.engram4j;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.LayerStatistics.MemoStatistics;
@@ -221,9 +222,18 @@ final class ProjectMemo {
     return -1; // all are being read
   }
 
-  /** Returns a place's memory, [outputs]; for whoever has pinned or is filling it. */
-  MemorySegment at(int place) {
-    return store.asSlice(4L * outputs * place, 4L * outputs);
+  /** Copies some of an entry's outputs; for whoever has its place pinned. */
+  void read(int place, int first, int count, float[] to) {
+    MemorySegment.copy(store, JAVA_FLOAT_UNALIGNED, at(place, first), to, 0, count);
+  }
+
+  /** Writes some of an entry's outputs, from a byte on; for whoever is filling its place. */
+  void write(int place, int first, int count, MemorySegment from, long fromByte) {
+    MemorySegment.copy(from, fromByte, store, at(place, first), 4L * count);
+  }
+
+  private long at(int place, int first) {
+    return 4L * ((long) outputs * place + first);
   }
 
   /** Makes a place that was filled ready for all, or gives it up; it stays pinned. */

@@ -4,6 +4,8 @@ import io.engram4j.backend.Backend;
 import io.engram4j.project.Linear;
 import io.engram4j.work.SharedWork;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
@@ -13,18 +15,69 @@ import org.jspecify.annotations.Nullable;
  * weights once. The calling thread works as well, and does everything if no other is free. One per
  * batch; for one thread at a time.
  */
-final class Projector extends SharedWork<Integer> implements Runnable {
+final class Projector extends SharedWork<Projector.Space> implements Runnable {
   /** Pieces per thread, so that one which comes late, or is slow, holds up the others little. */
   private static final int PIECES = 4;
 
   private final @Nullable Executor executor;
   private final int threads;
-  private Backend.@Nullable Project kernel;
-  private MemorySegment rows = MemorySegment.NULL;
-  private MemorySegment kv = MemorySegment.NULL;
-  private int tokens;
-  private int outputs;
-  private int step;
+  private final Outputs split = new Outputs();
+  private final ArrayDeque<Space> spaces = new ArrayDeque<>(); // of threads that are not at work
+  private Work work = split;
+
+  /** Pieces of some outputs each. */
+  interface Work {
+    /** Does one of the pieces, with memory that no other thread has meanwhile. */
+    void piece(int index, Space space);
+  }
+
+  /** Memory of a thread that is at work, kept for the next. */
+  static final class Space {
+    private MemorySegment[] memory = {};
+    private float[] sum = {};
+    private float[] term = {};
+
+    /** Makes room in some parts, of at least so many bytes each. */
+    void reserve(int parts, long bytes) {
+      if (memory.length < parts || memory[0].byteSize() < bytes) {
+        memory = new MemorySegment[parts];
+        Arrays.setAll(memory, part -> EngramBatch.allocate(bytes));
+      }
+    }
+
+    MemorySegment part(int index) {
+      return memory[index];
+    }
+
+    float[] sum(int count) {
+      sum = count > sum.length ? new float[count] : sum;
+      return sum;
+    }
+
+    float[] term(int count) {
+      term = count > term.length ? new float[count] : term;
+      return term;
+    }
+  }
+
+  /** The outputs of one kernel. */
+  private static final class Outputs implements Work {
+    private Backend.@Nullable Project kernel;
+    private MemorySegment rows = MemorySegment.NULL;
+    private MemorySegment kv = MemorySegment.NULL;
+    private int tokens;
+    private int outputs;
+    private int step;
+
+    @Override
+    public void piece(int index, Space space) {
+      Backend.Project project = kernel;
+      if (project != null) {
+        int first = index * step;
+        project.run(rows, tokens, first, Math.min(step, outputs - first), kv);
+      }
+    }
+  }
 
   /** One that takes up to so many threads, the caller's included. */
   Projector(@Nullable Executor executor, int threads) {
@@ -32,23 +85,30 @@ final class Projector extends SharedWork<Integer> implements Runnable {
     this.threads = threads;
   }
 
+  /** Runs a kernel for all of its outputs. */
   void run(Backend.Project project, MemorySegment from, int count, int width, MemorySegment to) {
-    Executor helpers = executor;
-    if (helpers == null || threads == 1) {
+    if (executor == null || threads == 1) {
       project.run(from, count, 0, width, to);
       return;
     }
-    kernel = project;
-    rows = from;
-    tokens = count;
-    outputs = width;
-    kv = to;
+    split.kernel = project;
+    split.rows = from;
+    split.tokens = count;
+    split.outputs = width;
+    split.kv = to;
     int tiles = Linear.tiles(width);
-    step = Linear.TILE * Math.max(1, (tiles + threads * PIECES - 1) / (threads * PIECES));
-    begin((width + step - 1) / step);
+    split.step = Linear.TILE * Math.max(1, (tiles + threads * PIECES - 1) / (threads * PIECES));
+    run(split, (width + split.step - 1) / split.step);
+  }
+
+  /** Does all pieces of some work. */
+  void run(Work newWork, int pieces) {
+    Executor helpers = executor;
+    work = newWork;
+    begin(pieces);
     Throwable refused = null;
     try {
-      for (int i = 1; i < threads; i++) {
+      for (int i = 1; helpers != null && i < threads; i++) {
         helpers.execute(this);
       }
     } catch (RejectedExecutionException e) {
@@ -56,7 +116,7 @@ final class Projector extends SharedWork<Integer> implements Runnable {
     } catch (RuntimeException | Error e) {
       refused = e; // not now: those who came are at work
     }
-    help(0);
+    run();
     Throwable failure = await();
     switch (failure == null ? refused : failure) {
       case null -> {}
@@ -66,18 +126,21 @@ final class Projector extends SharedWork<Integer> implements Runnable {
     }
   }
 
-  /** What a helper does when it comes. */
+  /** What the caller does, and a helper when it comes. */
   @Override
   public void run() {
-    help(0);
+    Space space;
+    synchronized (spaces) {
+      space = spaces.isEmpty() ? new Space() : spaces.pop();
+    }
+    help(space);
+    synchronized (spaces) {
+      spaces.push(space);
+    }
   }
 
   @Override
-  protected void piece(int index, Integer context) {
-    Backend.Project project = kernel;
-    if (project != null) {
-      int first = index * step;
-      project.run(rows, tokens, first, Math.min(step, outputs - first), kv);
-    }
+  protected void piece(int index, Space space) {
+    work.piece(index, space);
   }
 }

@@ -18,6 +18,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -25,7 +26,6 @@ import org.junit.jupiter.api.Test;
 /** Remembered projections give what projecting anew gives, however little room there is. */
 class ProjectMemoTest {
   private final EngramModel model = TestModels.v41();
-  private final int width = model.config().streamWidth();
 
   @AfterEach
   void close() {
@@ -56,8 +56,9 @@ class ProjectMemoTest {
     assertTrue(message.contains("withMemo"), message);
   }
 
-  private float[] run(EngramModel view, int[] ids, int step) {
+  private static float[] run(EngramModel view, int[] ids, int step) {
     SplittableRandom random = new SplittableRandom(8);
+    int width = view.config().streamWidth();
     EngramSequence sequence = view.newSequence();
     float[] all = new float[ids.length * width];
     EngramBatch batch = view.newBatch();
@@ -113,6 +114,30 @@ class ProjectMemoTest {
     assertEquals(MemoStatistics.NONE, model.statistics().getFirst().memo());
     assertThrows(IllegalArgumentException.class, () -> model.withMemo(100));
     assertThrows(IllegalArgumentException.class, () -> model.withMemo(1));
+  }
+
+  /** Outputs of more than a slice, with a rest, and of several parts; on one thread and on more. */
+  @Test
+  void allSlicesAreProjected() {
+    var config = TestModels.v41(416, 4, List.of(1), 3, List.of(50L, 50L), 2, 16);
+    try (EngramModel wide = TestModels.model(config);
+        EngramModel parts = TestModels.paper();
+        var pool = Executors.newFixedThreadPool(3)) {
+      assertEquals(2080, wide.layers().getFirst().weights().projection().outputs());
+      int[] ids = text(150, 6, 1);
+      for (EngramModel each : List.of(wide, parts)) {
+        float[] plain = run(each, ids, 70);
+        EngramModel view = each.withMemo(1 << 23);
+        float[] first = run(view, ids, 70);
+        close(plain, first);
+        assertArrayEquals(first, run(view, ids, 1), "one by one");
+        EngramModel threads = each.withMemo(1 << 23).withExecutor(pool, 3);
+        assertArrayEquals(first, run(threads, ids, 70), "on three threads");
+        assertArrayEquals(first, run(threads, ids, 1), "on three threads, one by one");
+        MemoStatistics all = threads.statistics().getFirst().memo();
+        assertTrue(all.hits() > all.misses() && all.misses() > 0, all.toString());
+      }
+    }
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.engram4j.project;
 
 import io.engram4j.format.Dtype;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,20 +66,29 @@ public final class Linear {
     this.bias = bias == null ? null : bias.clone();
   }
 
-  private Linear(Linear whole, int first, int count) {
-    this.outputs = whole.outputs;
-    this.inputs = count;
+  /** Some of the outputs and inputs of a whole. */
+  private Linear(Linear whole, int firstOutput, int outputs, int firstInput, int inputs) {
+    this.outputs = outputs;
+    this.inputs = inputs;
     this.dtype = whole.dtype;
     this.weightStride = whole.weightStride;
     this.scaleStride = whole.scaleStride;
-    this.bias = first == 0 ? whole.bias : null;
-    long bytes = (outputs - 1) * weightStride + (long) count * dtype.bytes();
-    this.weight = whole.weight.asSlice((long) first * dtype.bytes(), bytes);
+    float[] all = whole.bias;
+    this.bias =
+        firstInput == 0 && all != null
+            ? Arrays.copyOfRange(all, firstOutput, firstOutput + outputs)
+            : null;
+    this.weight =
+        whole.weight.asSlice(
+            firstOutput * weightStride + (long) firstInput * dtype.bytes(),
+            (outputs - 1) * weightStride + (long) inputs * dtype.bytes());
     MemorySegment scales = whole.scale;
     this.scale =
         scales == null
             ? null
-            : scales.asSlice(first / TILE, (tiles(outputs) - 1) * scaleStride + tiles(count));
+            : scales.asSlice(
+                firstOutput / TILE * scaleStride + firstInput / TILE,
+                (tiles(outputs) - 1) * scaleStride + tiles(inputs));
   }
 
   /**
@@ -89,19 +99,35 @@ public final class Linear {
    * @throws IllegalArgumentException if it is not, or there are no such inputs
    */
   public Linear ofInputs(int first, int count) {
+    requirePart("inputs", first, count, inputs);
+    return new Linear(this, 0, outputs, first, count);
+  }
+
+  /**
+   * Returns some of the outputs, on the same memory.
+   *
+   * @param first for fp8 a multiple of {@value #TILE}
+   * @throws IllegalArgumentException if it is not, or there are no such outputs
+   */
+  public Linear ofOutputs(int first, int count) {
+    requirePart("outputs", first, count, outputs);
+    return new Linear(this, first, count, 0, inputs);
+  }
+
+  private void requirePart(String what, int first, int count, int all) {
     boolean whole = dtype != Dtype.F8_E4M3 || first % TILE == 0;
-    if (!whole || first < 0 || count < 1 || count > inputs - first) {
+    if (!whole || first < 0 || count < 1 || count > all - first) {
       throw new IllegalArgumentException(
-          "inputs "
+          what
+              + " "
               + first
               + " to "
               + (first + count)
               + " of "
-              + inputs
+              + all
               + ", fp8 in tiles of "
               + TILE);
     }
-    return new Linear(this, first, count);
   }
 
   private static void expect(String what, long actual, long expected) {

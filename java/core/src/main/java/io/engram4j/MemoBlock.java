@@ -1,0 +1,177 @@
+package io.engram4j;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A block of tokens on its way through a memo: which n-grams it had, which are computed, and their
+ * sums. A slice of outputs goes all the way before the next begins, so that what orders contribute
+ * to it stays in a cache: for all outputs at once a block took a tenth longer. Kept with a batch,
+ * and reused from block to block.
+ */
+final class MemoBlock implements Projector.Work {
+  private @Nullable ProjectMemo memo;
+  private List<MemoProjector.Slice> slices = List.of();
+  private @Nullable MemorySegment kv; // to which sums go
+  private Order[] orders = {};
+  private int capacity;
+  private int tokens;
+  private int outputs;
+  private int inputs; // of an order
+
+  /** What a block has of one order. */
+  private static final class Order {
+    private MemorySegment rows = MemorySegment.NULL; // of what is computed
+    private final int[] places = new int[Workspace.BLOCK];
+    private final int[] computed = new int[Workspace.BLOCK]; // where among the rows, or -1
+    private int count;
+  }
+
+  /** Begins a block, of which nothing is pinned yet. */
+  void begin(List<MemoProjector.Slice> newSlices, int newTokens, int newInputs, int newOutputs) {
+    slices = newSlices;
+    tokens = newTokens;
+    inputs = newInputs;
+    outputs = newOutputs;
+    int count = slices.getFirst().kernels().size();
+    if (tokens > capacity) {
+      capacity = tokens;
+      orders = new Order[count];
+      for (int i = 0; i < count; i++) {
+        orders[i] = new Order();
+        orders[i].rows = EngramBatch.allocate(4L * tokens * inputs);
+      }
+    }
+    for (Order order : orders) {
+      order.count = 0;
+      Arrays.fill(order.places, 0, tokens, ProjectMemo.PRIVATE);
+      Arrays.fill(order.computed, 0, tokens, -1);
+    }
+  }
+
+  /** Notes where an n-gram's place in the memo is, as {@link ProjectMemo#pin} told. */
+  void place(int order, int token, int place) {
+    orders[order].places[token] = place;
+  }
+
+  boolean isPlaced(int order, int token) {
+    return orders[order].places[token] != ProjectMemo.PRIVATE;
+  }
+
+  /** Returns whether an n-gram must be computed: it has no place, or one that is not filled. */
+  boolean isMissing(int order, int token) {
+    return orders[order].places[token] < 0;
+  }
+
+  /** Takes a token's rows of an order, [tokens, orders, inputs], to be computed. */
+  void compute(int order, int token, MemorySegment rows) {
+    Order own = orders[order];
+    long bytes = 4L * inputs;
+    long from = bytes * ((long) token * orders.length + order);
+    MemorySegment.copy(rows, from, own.rows, bytes * own.count, bytes);
+    own.computed[token] = own.count++;
+  }
+
+  /**
+   * Computes what is missing and keeps it in its places.
+   *
+   * @param newKv float32 [tokens, outputs], to which the sums of all orders are written, or null
+   */
+  void run(ProjectMemo newMemo, Projector projector, @Nullable MemorySegment newKv) {
+    memo = newMemo;
+    kv = newKv;
+    projector.run(this, slices.size());
+  }
+
+  /** Makes the places that were taken ready, or gives them up, and lets go of all. */
+  void end(ProjectMemo own, boolean well) {
+    for (Order order : orders) {
+      for (int token = 0; token < tokens; token++) {
+        int place = order.places[token];
+        if (place < 0 && place != ProjectMemo.PRIVATE) {
+          place = ~place;
+          own.filled(place, well);
+        }
+        if (place >= 0) {
+          own.unpin(place);
+        }
+      }
+    }
+    memo = null;
+    kv = null;
+  }
+
+  /** A slice of the outputs. */
+  @Override
+  public void piece(int index, Projector.Space space) {
+    MemoProjector.Slice slice = slices.get(index);
+    ProjectMemo from = memo;
+    MemorySegment to = kv;
+    if (from == null) {
+      return;
+    }
+    space.reserve(orders.length, 4L * capacity * MemoProjector.SLICE);
+    for (int i = 0; i < orders.length; i++) {
+      Order order = orders[i];
+      if (order.count > 0) {
+        MemorySegment contributions = space.part(i);
+        slice.kernels().get(i).run(order.rows, order.count, 0, slice.outputs(), contributions);
+        keep(order, contributions, slice, from);
+      }
+    }
+    for (int token = 0; to != null && token < tokens; token++) {
+      add(token, slice, space, from, to);
+    }
+  }
+
+  /** Before anything is added: a token may find what another of its block has computed. */
+  private void keep(
+      Order order, MemorySegment contributions, MemoProjector.Slice slice, ProjectMemo to) {
+    long bytes = 4L * slice.outputs();
+    for (int token = 0; token < tokens; token++) {
+      int place = order.places[token];
+      if (place < 0 && place != ProjectMemo.PRIVATE) {
+        long from = bytes * order.computed[token];
+        to.write(~place, slice.first(), slice.outputs(), contributions, from);
+      }
+    }
+  }
+
+  /** Adds what all orders contribute. Through arrays, as loops over segments stay scalar. */
+  private void add(
+      int token,
+      MemoProjector.Slice slice,
+      Projector.Space space,
+      ProjectMemo from,
+      MemorySegment to) {
+    int width = slice.outputs();
+    float[] sum = space.sum(width);
+    float[] term = space.term(width);
+    for (int i = 0; i < orders.length; i++) {
+      Order order = orders[i];
+      int computed = order.computed[token];
+      float[] into = i == 0 ? sum : term;
+      if (computed >= 0) {
+        long at = 4L * width * computed;
+        MemorySegment.copy(space.part(i), JAVA_FLOAT_UNALIGNED, at, into, 0, width);
+      } else {
+        from.read(order.places[token], slice.first(), width, into);
+      }
+      if (i > 0) {
+        add(sum, term, width);
+      }
+    }
+    long at = 4L * ((long) outputs * token + slice.first());
+    MemorySegment.copy(sum, 0, to, JAVA_FLOAT_UNALIGNED, at, width);
+  }
+
+  private static void add(float[] to, float[] term, int count) {
+    for (int i = 0; i < count; i++) {
+      to[i] += term[i];
+    }
+  }
+}
