@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -109,11 +110,8 @@ final class MemoBlock implements Projector.Work {
   @Override
   public void piece(int index, Projector.Space space) {
     MemoProjector.Slice slice = slices.get(index);
-    ProjectMemo from = memo;
+    ProjectMemo from = Objects.requireNonNull(memo);
     MemorySegment to = kv;
-    if (from == null) {
-      return;
-    }
     space.reserve(orders.length, 4L * capacity * MemoProjector.SLICE);
     for (int i = 0; i < orders.length; i++) {
       Order order = orders[i];
