@@ -3,6 +3,10 @@ import org.jspecify.annotations.NullMarked;
 /**
  * Engram for the JVM: layout, token map, sequences, tables and the pure-Java kernels that every
  * other backend is held to.
+ *
+ * <p>Users need the packages that are exported to all. The others are for those who write a
+ * backend, a reader of model files or a tool; a module elsewhere takes them by {@code
+ * --add-exports}.
  */
 @NullMarked
 module io.engram4j.core {
@@ -13,17 +17,56 @@ module io.engram4j.core {
   requires org.slf4j;
   requires static transitive org.jspecify;
 
+  // what users touch
   exports io.engram4j;
-  exports io.engram4j.backend;
-  exports io.engram4j.conv;
-  exports io.engram4j.format;
-  exports io.engram4j.gate;
-  exports io.engram4j.gather;
-  exports io.engram4j.layout;
-  exports io.engram4j.map;
-  exports io.engram4j.project;
+  exports io.engram4j.model;
   exports io.engram4j.table;
 
-  uses io.engram4j.backend.BackendProvider;
-  uses io.engram4j.table.HostMemory;
+  // what a backend is made of
+  exports io.engram4j.format to
+      io.engram4j.bench,
+      io.engram4j.bridge,
+      io.engram4j.cli,
+      io.engram4j.hf,
+      io.engram4j.tck,
+      io.engram4j.vector;
+  exports io.engram4j.host to
+      io.engram4j.bench,
+      io.engram4j.bridge,
+      io.engram4j.cli,
+      io.engram4j.hf;
+  exports io.engram4j.kernel to
+      io.engram4j.bench,
+      io.engram4j.bridge,
+      io.engram4j.cli,
+      io.engram4j.hf,
+      io.engram4j.tck,
+      io.engram4j.vector;
+  exports io.engram4j.weights to
+      io.engram4j.bench,
+      io.engram4j.bridge,
+      io.engram4j.cli,
+      io.engram4j.hf,
+      io.engram4j.tck,
+      io.engram4j.vector;
+
+  // what single modules of this project share with it
+  exports io.engram4j.kernel.java to
+      io.engram4j.bench,
+      io.engram4j.cli,
+      io.engram4j.tck,
+      io.engram4j.vector;
+  exports io.engram4j.memo to
+      io.engram4j.bench,
+      io.engram4j.cli;
+  exports io.engram4j.run to
+      io.engram4j.bridge;
+  exports io.engram4j.table.io to
+      io.engram4j.bench,
+      io.engram4j.cli,
+      io.engram4j.hf,
+      io.engram4j.tck;
+
+  uses io.engram4j.host.Host;
+  uses io.engram4j.kernel.BackendProvider;
 }

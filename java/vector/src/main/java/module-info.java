@@ -9,6 +9,6 @@ module io.engram4j.vector {
 
   exports io.engram4j.vector;
 
-  provides io.engram4j.backend.BackendProvider with
+  provides io.engram4j.kernel.BackendProvider with
       io.engram4j.vector.VectorProvider;
 }

@@ -3,9 +3,9 @@ import org.jspecify.annotations.NullMarked;
 /** The native library for macOS on Apple silicon. */
 @NullMarked
 module io.engram4j.natives.osx_aarch_64 {
-  requires io.engram4j.ffm;
+  requires io.engram4j.bridge;
   requires static org.jspecify;
 
-  provides io.engram4j.ffm.NativeResource with
+  provides io.engram4j.bridge.NativeResource with
       io.engram4j.natives.osx_aarch_64.MacArm64;
 }

@@ -1,13 +1,14 @@
 package io.engram4j;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.StageChecks;
-import io.engram4j.conv.ConvWeights;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.HiddenStream;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.StageChecks;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;

@@ -1,15 +1,16 @@
 package io.engram4j;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.conv.ConvWeights;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramLayout;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.map.TokenMap;
-import io.engram4j.table.NgramSeed;
+import io.engram4j.kernel.Backend;
+import io.engram4j.memo.NgramSeed;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.model.TokenMap;
 import io.engram4j.table.RowOverlay;
+import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.LayerWeights;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;

@@ -1,9 +1,9 @@
 package io.engram4j;
 
-import io.engram4j.conv.ConvState;
-import io.engram4j.conv.ConvWeights;
-import io.engram4j.map.TokenMap;
-import io.engram4j.table.NgramSeed;
+import io.engram4j.memo.NgramSeed;
+import io.engram4j.model.TokenMap;
+import io.engram4j.run.ConvState;
+import io.engram4j.weights.ConvWeights;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

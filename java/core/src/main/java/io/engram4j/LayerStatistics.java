@@ -1,6 +1,6 @@
 package io.engram4j;
 
-import io.engram4j.gather.RowReader;
+import io.engram4j.table.RowSource;
 
 /**
  * What one layer's rows have cost so far, in one view of a model. Counters are read one after the
@@ -22,7 +22,7 @@ public record LayerStatistics(
     long stalls,
     long begunLate,
     long stalledNanos,
-    RowReader.Statistics rows,
+    RowSource.Statistics rows,
     MemoStatistics memo) {
   /**
    * What a memo of projections has done.

@@ -3,13 +3,14 @@ package io.engram4j;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.conv.ConvState;
-import io.engram4j.conv.ConvWeights;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.HiddenStream;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.run.ConvState;
 import io.engram4j.table.RowOverlay;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.LayerWeights;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

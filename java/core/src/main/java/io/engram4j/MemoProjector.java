@@ -2,11 +2,11 @@ package io.engram4j;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.project.Linear;
-import io.engram4j.project.Projection;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.table.RowOverlay;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

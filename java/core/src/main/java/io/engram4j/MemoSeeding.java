@@ -1,6 +1,6 @@
 package io.engram4j;
 
-import io.engram4j.table.NgramSeed;
+import io.engram4j.memo.NgramSeed;
 import java.util.function.LongConsumer;
 
 /** Puts into the memos of a model's layers what is likely to come. */

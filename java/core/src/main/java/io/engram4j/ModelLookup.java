@@ -1,11 +1,11 @@
 package io.engram4j;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.StageChecks;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.EngramConfig;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.StageChecks;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
 import io.engram4j.table.RowOverlay;
+import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.jspecify.annotations.Nullable;

@@ -3,7 +3,7 @@ package io.engram4j;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
-import io.engram4j.table.NgramSeed;
+import io.engram4j.memo.NgramSeed;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 

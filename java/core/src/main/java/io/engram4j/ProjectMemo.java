@@ -4,8 +4,8 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.LayerStatistics.MemoStatistics;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.table.HostMemory;
+import io.engram4j.host.Hosts;
+import io.engram4j.model.LayerLayout;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -71,7 +71,7 @@ final class ProjectMemo {
     int places = sets * WAYS;
     try {
       // pages come as they are used
-      this.store = HostMemory.find().allocate(4L * outputs * places, Arena.ofAuto());
+      this.store = Hosts.find().memory().allocate(4L * outputs * places, Arena.ofAuto());
     } catch (IOException e) {
       throw new IllegalArgumentException("no memory for a memo of " + bytes + " bytes", e);
     }

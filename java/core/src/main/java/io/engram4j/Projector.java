@@ -1,7 +1,7 @@
 package io.engram4j;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.project.Linear;
+import io.engram4j.kernel.Backend;
+import io.engram4j.weights.Linear;
 import io.engram4j.work.SharedWork;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;

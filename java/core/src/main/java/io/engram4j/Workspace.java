@@ -1,6 +1,6 @@
 package io.engram4j;
 
-import io.engram4j.layout.EngramConfig;
+import io.engram4j.model.EngramConfig;
 import java.lang.foreign.MemorySegment;
 
 /**

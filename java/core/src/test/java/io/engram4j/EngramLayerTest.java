@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.gate.HiddenStream;
+import io.engram4j.model.HiddenStream;
 import java.time.Duration;
 import java.util.Random;
 import org.junit.jupiter.api.Test;

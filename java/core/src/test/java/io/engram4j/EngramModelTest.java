@@ -5,10 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.Backends;
-import io.engram4j.backend.JavaBackend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.HiddenStream;
+import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.NoSuchElementException;

@@ -3,7 +3,7 @@ package io.engram4j;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import io.engram4j.backend.JavaBackend;
+import io.engram4j.kernel.java.JavaBackend;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.JavaBackend;
-import io.engram4j.format.Dtype;
+import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Dtype;
 import io.engram4j.table.RowSet;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

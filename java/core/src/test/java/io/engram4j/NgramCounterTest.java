@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.LayerStatistics.MemoStatistics;
-import io.engram4j.table.NgramSeed;
+import io.engram4j.memo.NgramSeed;
 import io.engram4j.table.RowSet;
 import java.io.IOException;
 import java.nio.file.Files;

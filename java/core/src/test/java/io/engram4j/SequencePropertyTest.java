@@ -206,7 +206,7 @@ class SequencePropertyTest {
       float[] all = concatenate(inputs);
       layer.apply(
           together,
-          io.engram4j.gate.HiddenStream.of(
+          io.engram4j.model.HiddenStream.of(
               all, model.config().branches(), model.config().hiddenSize()));
       assertArrayEquals(concatenate(alone), all);
     }

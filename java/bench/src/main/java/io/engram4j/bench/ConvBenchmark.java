@@ -1,8 +1,8 @@
 package io.engram4j.bench;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.conv.ConvWeights;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
+import io.engram4j.weights.ConvWeights;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;

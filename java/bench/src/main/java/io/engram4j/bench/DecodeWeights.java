@@ -1,13 +1,13 @@
 package io.engram4j.bench;
 
-import io.engram4j.format.Dtype;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.project.Linear;
-import io.engram4j.project.Projection;
-import io.engram4j.table.PackedFile;
-import io.engram4j.table.Packer;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableFile.Region;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.io.PackedFile;
+import io.engram4j.table.io.Packer;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableFile.Region;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

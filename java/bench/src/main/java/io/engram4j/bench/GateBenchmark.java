@@ -1,11 +1,11 @@
 package io.engram4j.bench;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.GateWeights;
-import io.engram4j.gate.GateWeights.ZeroRule;
-import io.engram4j.gate.HiddenStream;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.weights.GateWeights;
+import io.engram4j.weights.GateWeights.ZeroRule;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;

@@ -1,11 +1,11 @@
 package io.engram4j.bench;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.layout.EngramLayout;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,12 +1,12 @@
 package io.engram4j.bench;
 
-import io.engram4j.gather.Table;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.table.HeldTable;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Placement;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableOpener;
+import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.HeldTable;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

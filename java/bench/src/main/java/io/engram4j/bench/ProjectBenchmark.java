@@ -1,10 +1,10 @@
 package io.engram4j.bench;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.format.Dtype;
-import io.engram4j.project.Linear;
-import io.engram4j.project.Projection;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

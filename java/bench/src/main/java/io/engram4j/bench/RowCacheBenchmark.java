@@ -2,17 +2,17 @@ package io.engram4j.bench;
 
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.RowReader;
-import io.engram4j.gather.Table;
-import io.engram4j.table.HeldTable;
-import io.engram4j.table.PackedFile;
-import io.engram4j.table.Packer;
+import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableFile.Region;
-import io.engram4j.table.TableOpener;
+import io.engram4j.table.RowSource;
+import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.HeldTable;
+import io.engram4j.table.io.PackedFile;
+import io.engram4j.table.io.Packer;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableFile.Region;
+import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -85,7 +85,7 @@ public class RowCacheBenchmark {
     table = held.table();
     if (cache.equals("caffeine")) {
       Table below = table;
-      RowReader reader = caffeine(below, rows * percent / 100);
+      RowSource reader = caffeine(below, rows * percent / 100);
       table = Table.streamed("rows", Dtype.F8_E4M3, rows, HEAD_DIM, reader);
     }
     rowIds = arena.allocate(8L * TOKEN_ROWS * CHUNKS, 64);
@@ -123,7 +123,7 @@ public class RowCacheBenchmark {
     return packed.table();
   }
 
-  private RowReader caffeine(Table below, long most) {
+  private RowSource caffeine(Table below, long most) {
     Cache<Long, byte[]> entries =
         Caffeine.newBuilder().maximumSize(most).executor(Runnable::run).build();
     int rowBytes = Math.toIntExact(below.rowBytes());
@@ -150,7 +150,7 @@ public class RowCacheBenchmark {
   public void tearDown() throws IOException {
     HeldTable open = Objects.requireNonNull(held);
     if (cache.equals("own")) {
-      RowReader.Statistics all = open.table().statistics();
+      RowSource.Statistics all = open.table().statistics();
       misses = all.misses();
       lookups = all.hits() + all.misses();
     }

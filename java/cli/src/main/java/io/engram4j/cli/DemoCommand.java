@@ -1,13 +1,13 @@
 package io.engram4j.cli;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.BackendProvider;
-import io.engram4j.backend.Backends;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.map.TokenMap;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.BackendProvider;
+import io.engram4j.model.TokenMap;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;

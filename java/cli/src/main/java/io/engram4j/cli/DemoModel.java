@@ -2,10 +2,10 @@ package io.engram4j.cli;
 
 import io.engram4j.hf.Check;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.map.TokenMap;
-import io.engram4j.map.TokenMapFile;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.TokenMap;
+import io.engram4j.model.TokenMapFile;
 import io.engram4j.tck.RandomModel;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;

@@ -1,8 +1,8 @@
 package io.engram4j.cli;
 
 import com.sun.management.OperatingSystemMXBean;
-import io.engram4j.backend.BackendProvider;
-import io.engram4j.backend.Backends;
+import io.engram4j.Backends;
+import io.engram4j.kernel.BackendProvider;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;

@@ -4,7 +4,7 @@ import com.knuddels.jtokkit.Encodings;
 import com.knuddels.jtokkit.api.Encoding;
 import com.knuddels.jtokkit.api.EncodingType;
 import com.knuddels.jtokkit.api.IntArrayList;
-import io.engram4j.map.TokenVocabulary;
+import io.engram4j.model.TokenVocabulary;
 
 /** OpenAI's o200k_base as JTokkit embeds it: a real vocabulary that needs no download. */
 final class JtokkitVocabulary implements TokenVocabulary {

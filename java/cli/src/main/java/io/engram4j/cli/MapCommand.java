@@ -1,8 +1,8 @@
 package io.engram4j.cli;
 
 import io.engram4j.hf.TokenizerJson;
-import io.engram4j.map.TokenMap;
-import io.engram4j.map.TokenMapFile;
+import io.engram4j.model.TokenMap;
+import io.engram4j.model.TokenMapFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;

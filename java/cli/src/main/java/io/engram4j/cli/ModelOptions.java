@@ -1,8 +1,8 @@
 package io.engram4j.cli;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
+import io.engram4j.Backends;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.kernel.Backend;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;

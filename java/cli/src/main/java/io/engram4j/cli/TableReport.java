@@ -1,8 +1,8 @@
 package io.engram4j.cli;
 
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableOpener;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

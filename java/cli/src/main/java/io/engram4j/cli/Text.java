@@ -1,6 +1,6 @@
 package io.engram4j.cli;
 
-import io.engram4j.map.TokenVocabulary;
+import io.engram4j.model.TokenVocabulary;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharsetDecoder;

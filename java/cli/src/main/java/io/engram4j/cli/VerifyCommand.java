@@ -1,10 +1,10 @@
 package io.engram4j.cli;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramModel;
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.BackendProvider;
-import io.engram4j.backend.Backends;
-import io.engram4j.backend.JavaBackend;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.BackendProvider;
+import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.tck.TensorResult;
 import io.engram4j.tck.Verifier;
 import java.io.IOException;

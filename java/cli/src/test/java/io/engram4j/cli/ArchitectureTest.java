@@ -27,21 +27,22 @@ class ArchitectureTest {
         .layer("core")
         .definedBy(
             "io.engram4j",
-            "io.engram4j.backend..",
-            "io.engram4j.conv..",
             "io.engram4j.format..",
-            "io.engram4j.gate..",
-            "io.engram4j.gather..",
-            "io.engram4j.hash..",
-            "io.engram4j.layout..",
-            "io.engram4j.map..",
-            "io.engram4j.project..")
+            "io.engram4j.host..",
+            "io.engram4j.kernel..",
+            "io.engram4j.memo..",
+            "io.engram4j.model..",
+            "io.engram4j.run..",
+            "io.engram4j.table..",
+            "io.engram4j.weights..",
+            "io.engram4j.work..")
         .layer("hf")
         .definedBy("io.engram4j.hf..")
         .layer("bindings")
         .definedBy("io.engram4j.bindings..")
         .layer("native")
-        .definedBy("io.engram4j.ffm..", "io.engram4j.cuda..")
+        .definedBy(
+            "io.engram4j.bridge..", "io.engram4j.cpu..", "io.engram4j.cuda..", "io.engram4j.os..")
         .layer("natives")
         .definedBy("io.engram4j.natives..")
         .layer("tck")
@@ -71,17 +72,18 @@ class ArchitectureTest {
     noClasses()
         .that()
         .resideInAnyPackage(
-            "io.engram4j.conv..",
             "io.engram4j.format..",
-            "io.engram4j.gate..",
-            "io.engram4j.gather..",
-            "io.engram4j.hash..",
-            "io.engram4j.layout..",
-            "io.engram4j.map..",
-            "io.engram4j.project..")
+            "io.engram4j.host..",
+            "io.engram4j.kernel..",
+            "io.engram4j.memo..",
+            "io.engram4j.model..",
+            "io.engram4j.run..",
+            "io.engram4j.table..",
+            "io.engram4j.weights..",
+            "io.engram4j.work..")
         .should()
         .dependOnClassesThat()
-        .resideInAnyPackage("io.engram4j", "io.engram4j.backend..")
+        .resideInAnyPackage("io.engram4j")
         .check(CLASSES);
   }
 
@@ -93,7 +95,9 @@ class ArchitectureTest {
             "io.engram4j.bindings..",
             "io.engram4j.cli..",
             "io.engram4j.cuda..",
-            "io.engram4j.ffm..",
+            "io.engram4j.bridge..",
+            "io.engram4j.cpu..",
+            "io.engram4j.os..",
             "io.engram4j.hf..",
             "io.engram4j.natives..",
             "io.engram4j.tck..")
@@ -113,7 +117,7 @@ class ArchitectureTest {
   void stagesOnADeviceUseTheBridgeAndNotTheCpuBackend() {
     noClasses()
         .that()
-        .resideInAPackage("io.engram4j.ffm..")
+        .resideInAnyPackage("io.engram4j.bridge..", "io.engram4j.cpu..")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("io.engram4j.cuda..")
@@ -123,7 +127,7 @@ class ArchitectureTest {
         .resideInAPackage("io.engram4j.cuda..")
         .should()
         .dependOnClassesThat()
-        .resideInAPackage("io.engram4j.ffm")
+        .resideInAPackage("io.engram4j.cpu..")
         .check(CLASSES);
   }
 
@@ -131,7 +135,7 @@ class ArchitectureTest {
   void onlyTheNativeBridgeMayLink() {
     noClasses()
         .that()
-        .resideOutsideOfPackages("io.engram4j.ffm..", "io.engram4j.bindings..")
+        .resideOutsideOfPackages("io.engram4j.bindings..", "io.engram4j.cpu..", "io.engram4j.os..")
         .should()
         .dependOnClassesThat()
         .haveFullyQualifiedName("java.lang.foreign.Linker")

@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.engram4j.table.PackedFile;
 import io.engram4j.table.Placement;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.PackedFile;
 import io.engram4j.tck.Golden;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -5,8 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import io.engram4j.format.Bfloat16;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
+import io.engram4j.model.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;

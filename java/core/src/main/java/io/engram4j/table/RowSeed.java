@@ -1,5 +1,6 @@
 package io.engram4j.table;
 
+import io.engram4j.host.CheckedFile;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -15,7 +16,7 @@ import java.util.Map;
  * @param rows per table name, the row ids
  */
 public record RowSeed(Map<String, long[]> rows) {
-  private static final long MAGIC = 0x313044455352474dL; // "MGRSED01"
+  private static final String MAGIC = "ENGRRSD1";
 
   public RowSeed {
     rows = Map.copyOf(rows);
@@ -37,7 +38,7 @@ public record RowSeed(Map<String, long[]> rows) {
       size += 8 + table.getKey().getBytes(StandardCharsets.UTF_8).length;
       size += 8L * table.getValue().length;
     }
-    ByteBuffer bytes = SeedFile.begin(MAGIC, size);
+    ByteBuffer bytes = CheckedFile.begin(MAGIC, size);
     bytes.putInt(rows.size());
     for (Map.Entry<String, long[]> table : rows.entrySet()) {
       byte[] name = table.getKey().getBytes(StandardCharsets.UTF_8);
@@ -46,7 +47,7 @@ public record RowSeed(Map<String, long[]> rows) {
         bytes.putLong(row);
       }
     }
-    SeedFile.write(file, bytes);
+    CheckedFile.write(file, bytes);
   }
 
   /**
@@ -55,7 +56,7 @@ public record RowSeed(Map<String, long[]> rows) {
    * @throws IOException if it cannot be read, is no seed, or is damaged
    */
   public static RowSeed load(Path file) throws IOException {
-    ByteBuffer bytes = SeedFile.read(file, MAGIC, 4, "no seed of rows");
+    ByteBuffer bytes = CheckedFile.read(file, MAGIC, 4, "seed of rows");
     Map<String, long[]> rows = new LinkedHashMap<>();
     for (int i = bytes.getInt(); i > 0; i--) {
       if (bytes.remaining() < 8) {

@@ -1,15 +1,11 @@
 package io.engram4j.table;
 
+import io.engram4j.host.CheckedFile;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -21,7 +17,7 @@ import java.util.List;
  * @param rows its rows, no two of the same layer and id
  */
 public record RowSet(String name, List<Row> rows) {
-  private static final long MAGIC = 0x315645534d524745L; // "EGRMSEV1"
+  private static final String MAGIC = "ENGRSET1";
   private static final int MOST_NAME = 1000;
 
   /**
@@ -57,32 +53,19 @@ public record RowSet(String name, List<Row> rows) {
    */
   public void save(Path file) throws IOException {
     byte[] utf8 = name.getBytes(StandardCharsets.UTF_8);
-    long size = 16L + utf8.length + 4;
+    long size = 8L + utf8.length;
     for (Row row : rows) {
       size += 16 + 4L * row.values().length;
     }
-    ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(size)).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.putLong(MAGIC).putInt(utf8.length).putInt(rows.size()).put(utf8);
+    ByteBuffer bytes = CheckedFile.begin(MAGIC, size);
+    bytes.putInt(utf8.length).putInt(rows.size()).put(utf8);
     for (Row row : rows) {
       bytes.putInt(row.layerId()).putLong(row.rowId()).putInt(row.values().length);
       for (float value : row.values()) {
         bytes.putFloat(value);
       }
     }
-    bytes.putInt(PackedFile.crc(bytes.slice(0, bytes.position()))).flip();
-    Path part = file.resolveSibling(file.getFileName() + ".part");
-    try (FileChannel channel =
-        FileChannel.open(
-            part,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.WRITE)) {
-      while (bytes.hasRemaining()) {
-        channel.write(bytes);
-      }
-      channel.force(true);
-    }
-    Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    CheckedFile.write(file, bytes);
   }
 
   /**
@@ -91,30 +74,23 @@ public record RowSet(String name, List<Row> rows) {
    * @throws IOException if it cannot be read, is no row set, or is damaged
    */
   public static RowSet load(Path file) throws IOException {
-    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
-    int end = bytes.limit() - 4;
-    if (end < 16 || bytes.getLong(0) != MAGIC) {
-      throw new IOException(file + " is no row set");
-    }
-    if (PackedFile.crc(bytes.slice(0, end)) != bytes.getInt(end)) {
-      throw new IOException(file + " is damaged, its checksum does not fit");
-    }
-    int nameLength = bytes.getInt(8);
-    int count = bytes.getInt(12);
-    if (nameLength < 1 || nameLength > MOST_NAME || nameLength > end - 16 || count < 0) {
+    ByteBuffer bytes = CheckedFile.read(file, MAGIC, 8, "row set");
+    int nameLength = bytes.getInt();
+    int count = bytes.getInt();
+    if (nameLength < 1 || nameLength > MOST_NAME || nameLength > bytes.remaining() || count < 0) {
       throw new IOException(file + " has an impossible header");
     }
     byte[] utf8 = new byte[nameLength];
-    bytes.get(16, utf8).position(16 + nameLength);
+    bytes.get(utf8);
     List<Row> rows = new ArrayList<>();
     for (int i = 0; i < count; i++) {
-      if (end - bytes.position() < 16) {
+      if (bytes.remaining() < 16) {
         throw new EOFException(file + " ends before its row " + i);
       }
       int layer = bytes.getInt();
       long id = bytes.getLong();
       int size = bytes.getInt();
-      if (size < 1 || size > (end - bytes.position()) / 4) {
+      if (size < 1 || size > bytes.remaining() / 4) {
         throw new EOFException(file + " ends within its row " + i);
       }
       float[] values = new float[size];

@@ -58,7 +58,7 @@ final class DocumentsTest {
         piece.lines().filter(line -> !line.startsWith("import ")).collect(Collectors.joining("\n"));
     return """
     import io.engram4j.*;
-    import io.engram4j.backend.Backend;
+    import io.engram4j.kernel.Backend;
     import io.engram4j.hf.EngramDirectory;
     import java.nio.file.Path;
     import java.util.List;

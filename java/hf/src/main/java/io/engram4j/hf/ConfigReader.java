@@ -1,8 +1,8 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

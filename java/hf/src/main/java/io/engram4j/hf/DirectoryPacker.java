@@ -1,10 +1,10 @@
 package io.engram4j.hf;
 
 import io.engram4j.hf.SafetensorsWriter.Declaration;
-import io.engram4j.map.TokenMapFile;
-import io.engram4j.table.PackedFile;
-import io.engram4j.table.Packer;
-import io.engram4j.table.TableFile;
+import io.engram4j.model.TokenMapFile;
+import io.engram4j.table.io.PackedFile;
+import io.engram4j.table.io.Packer;
+import io.engram4j.table.io.TableFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,16 +1,16 @@
 package io.engram4j.hf;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramModel;
-import io.engram4j.LayerWeights;
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramLayout;
-import io.engram4j.map.TokenMap;
-import io.engram4j.map.TokenMapFile;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.TokenMap;
+import io.engram4j.model.TokenMapFile;
 import io.engram4j.table.Placement;
-import io.engram4j.table.TableFile;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

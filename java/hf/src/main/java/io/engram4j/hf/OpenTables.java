@@ -1,10 +1,10 @@
 package io.engram4j.hf;
 
-import io.engram4j.gather.Table;
-import io.engram4j.table.HeldTable;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableOpener;
+import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.HeldTable;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.engram4j.format.Dtype;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

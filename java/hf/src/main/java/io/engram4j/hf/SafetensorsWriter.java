@@ -1,7 +1,7 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.engram4j.format.Dtype;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

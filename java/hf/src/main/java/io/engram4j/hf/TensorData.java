@@ -8,9 +8,9 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import io.engram4j.format.Bfloat16;
-import io.engram4j.format.Dtype;
 import io.engram4j.format.E4m3;
 import io.engram4j.format.E8m0;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

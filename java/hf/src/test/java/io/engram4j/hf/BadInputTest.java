@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramModel;
-import io.engram4j.backend.JavaBackend;
-import io.engram4j.format.Dtype;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
-import io.engram4j.map.TokenMapFile;
+import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.TokenMapFile;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;

@@ -3,7 +3,7 @@ package io.engram4j.hf;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.map.TokenMap;
+import io.engram4j.model.TokenMap;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Objects;

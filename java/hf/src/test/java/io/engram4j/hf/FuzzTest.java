@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.engram4j.EngramModel;
-import io.engram4j.backend.JavaBackend;
+import io.engram4j.kernel.java.JavaBackend;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -151,7 +151,7 @@ class FuzzTest {
             INPUTS,
             input -> {
               TokenizerJson vocabulary = TokenizerJson.read("t", new ByteArrayInputStream(input));
-              io.engram4j.map.TokenMap.build(vocabulary);
+              io.engram4j.model.TokenMap.build(vocabulary);
             });
     assertTrue(read > 0, "every input was refused");
   }

@@ -1,7 +1,7 @@
 package io.engram4j.hf;
 
-import io.engram4j.format.Dtype;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;

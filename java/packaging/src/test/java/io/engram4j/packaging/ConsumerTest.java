@@ -166,8 +166,8 @@ final class ConsumerTest {
       command.addAll(
           List.of(
               "--add-modules",
-              "io.engram4j.ffm,io.engram4j.natives." + Artifacts.ownPlatform().replace('-', '_'),
-              "--enable-native-access=io.engram4j.ffm,io.engram4j.bindings",
+              "io.engram4j.bridge,io.engram4j.natives." + Artifacts.ownPlatform().replace('-', '_'),
+              "--enable-native-access=io.engram4j.bridge,io.engram4j.bindings",
               "--illegal-native-access=deny"));
     } else {
       command.set(command.size() - 1, "-Dengram.backend=java");

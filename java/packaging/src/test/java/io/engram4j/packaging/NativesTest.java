@@ -48,7 +48,7 @@ final class NativesTest {
       JarEntry entry = open.getJarEntry("io.engram4j.natives/" + platform + "/" + file(platform));
       assertNotNull(entry, jar + " has no library");
       assertNotNull(open.getEntry("module-info.class"));
-      assertNotNull(open.getEntry("META-INF/services/io.engram4j.ffm.NativeResource"));
+      assertNotNull(open.getEntry("META-INF/services/io.engram4j.bridge.NativeResource"));
       Path library = Files.createDirectories(directory.resolve(platform)).resolve(file(platform));
       try (InputStream in = open.getInputStream(entry)) {
         Files.write(library, in.readAllBytes());

@@ -6,8 +6,8 @@ import static org.apache.spark.sql.functions.explode;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.udf;
 
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.map.TokenMap;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.TokenMap;
 import io.engram4j.table.RowSeed;
 import java.util.HashMap;
 import java.util.List;

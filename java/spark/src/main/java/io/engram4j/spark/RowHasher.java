@@ -1,11 +1,11 @@
 package io.engram4j.spark;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.backend.Backends;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.map.TokenMap;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.TokenMap;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -6,13 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.backend.Backends;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.map.TokenMap;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.TokenMap;
 import io.engram4j.table.RowSeed;
 import java.io.IOException;
 import java.io.PrintWriter;

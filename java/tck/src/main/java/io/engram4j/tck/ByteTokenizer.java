@@ -1,6 +1,6 @@
 package io.engram4j.tck;
 
-import io.engram4j.map.ByteLevelAlphabet;
+import io.engram4j.format.ByteLevelAlphabet;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

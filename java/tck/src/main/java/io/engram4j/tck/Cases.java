@@ -3,10 +3,10 @@ package io.engram4j.tck;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.JavaBackend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.HiddenStream;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

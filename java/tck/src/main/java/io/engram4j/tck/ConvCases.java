@@ -1,7 +1,7 @@
 package io.engram4j.tck;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.conv.ConvWeights;
+import io.engram4j.kernel.Backend;
+import io.engram4j.weights.ConvWeights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

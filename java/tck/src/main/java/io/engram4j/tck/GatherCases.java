@@ -2,9 +2,9 @@ package io.engram4j.tck;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

@@ -2,11 +2,11 @@ package io.engram4j.tck;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.layout.EngramLayout;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

@@ -4,11 +4,11 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
-import io.engram4j.backend.Backend;
 import io.engram4j.format.Bfloat16;
-import io.engram4j.format.Dtype;
-import io.engram4j.project.Linear;
-import io.engram4j.project.Projection;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

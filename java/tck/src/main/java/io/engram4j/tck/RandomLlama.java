@@ -1,8 +1,8 @@
 package io.engram4j.tck;
 
-import io.engram4j.format.Dtype;
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

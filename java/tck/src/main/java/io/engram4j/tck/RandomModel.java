@@ -1,14 +1,14 @@
 package io.engram4j.tck;
 
 import io.engram4j.format.Bfloat16;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
-import io.engram4j.layout.EngramConfig;
-import io.engram4j.layout.EngramConfig.Variant;
-import io.engram4j.layout.EngramLayout;
-import io.engram4j.project.Linear;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.Linear;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

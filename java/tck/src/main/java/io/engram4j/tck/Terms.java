@@ -7,7 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 import io.engram4j.format.Bfloat16;
 import io.engram4j.format.E4m3;
 import io.engram4j.format.E8m0;
-import io.engram4j.project.Linear;
+import io.engram4j.weights.Linear;
 import java.lang.foreign.MemorySegment;
 
 /** How large the terms of a sum are, against which its error is held. */

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramModel;
-import io.engram4j.backend.JavaBackend;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.kernel.java.JavaBackend;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

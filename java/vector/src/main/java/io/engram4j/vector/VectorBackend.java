@@ -1,12 +1,12 @@
 package io.engram4j.vector;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.JavaBackend;
-import io.engram4j.conv.ConvWeights;
-import io.engram4j.gate.GateWeights;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.LayerLayout;
-import io.engram4j.project.Projection;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.GateWeights;
+import io.engram4j.weights.Projection;
 
 /** Gather, project and gate on the Vector API; hash and convolution are plain Java's. */
 final class VectorBackend implements Backend {

@@ -4,11 +4,11 @@ import static io.engram4j.vector.Vectors.ALL;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.GateWeights;
-import io.engram4j.gate.HiddenStream;
-import io.engram4j.gate.JavaGate;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.java.JavaGate;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.weights.GateWeights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;

@@ -4,9 +4,9 @@ import static io.engram4j.vector.Vectors.ALL;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import jdk.incubator.vector.ByteVector;

@@ -1,7 +1,7 @@
 package io.engram4j.vector;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.BackendProvider;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.BackendProvider;
 import java.util.Optional;
 
 /**

@@ -3,8 +3,8 @@ package io.engram4j.vector;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
 import io.engram4j.tck.Conformance;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -2,10 +2,10 @@ package io.engram4j.bench.ratio;
 
 import static io.engram4j.bench.ratio.Shapes.BRANCHES;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.GateWeights;
-import io.engram4j.gate.HiddenStream;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.weights.GateWeights;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 

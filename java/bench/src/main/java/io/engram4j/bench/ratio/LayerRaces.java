@@ -6,12 +6,12 @@ import static io.engram4j.bench.ratio.Shapes.HIDDEN;
 import static io.engram4j.bench.ratio.Shapes.INPUTS;
 import static io.engram4j.bench.ratio.Shapes.OUTPUTS;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.GateWeights;
-import io.engram4j.gate.HiddenStream;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.GateWeights;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;

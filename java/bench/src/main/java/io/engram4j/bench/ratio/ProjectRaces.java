@@ -3,10 +3,10 @@ package io.engram4j.bench.ratio;
 import static io.engram4j.bench.ratio.Shapes.INPUTS;
 import static io.engram4j.bench.ratio.Shapes.OUTPUTS;
 
-import io.engram4j.backend.Backend;
 import io.engram4j.format.E4m3;
-import io.engram4j.project.Linear;
-import io.engram4j.project.Projection;
+import io.engram4j.kernel.Backend;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;

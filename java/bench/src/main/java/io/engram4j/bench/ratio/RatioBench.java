@@ -2,9 +2,9 @@ package io.engram4j.bench.ratio;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.LayerLayout;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;

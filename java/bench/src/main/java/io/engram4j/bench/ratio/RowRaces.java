@@ -4,10 +4,10 @@ import static io.engram4j.bench.ratio.Shapes.COLUMNS;
 import static io.engram4j.bench.ratio.Shapes.HEAD_DIM;
 import static io.engram4j.bench.ratio.Shapes.ROW_BYTES;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
-import io.engram4j.layout.LayerLayout;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 

@@ -3,8 +3,8 @@ package io.engram4j.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.Backends;
+import io.engram4j.Backends;
+import io.engram4j.kernel.Backend;
 import io.engram4j.natives.linux_x86_64.GuardedMemory;
 import io.engram4j.tck.Conformance;
 import java.io.IOException;

@@ -9,7 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.engram4j.EngramBatch;
 import io.engram4j.EngramModel;
 import io.engram4j.cuda.CudaOptions.Tables;
-import io.engram4j.format.Dtype;
+import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import java.io.IOException;

@@ -3,14 +3,14 @@ package io.engram4j.natives.linux_x86_64;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.sun.management.ThreadMXBean;
+import io.engram4j.Backends;
 import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.backend.Backends;
-import io.engram4j.format.Dtype;
-import io.engram4j.gate.HiddenStream;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
 import io.engram4j.tck.Golden;
 import java.io.IOException;
 import java.lang.foreign.Arena;

@@ -3,10 +3,10 @@ package io.engram4j.natives.linux_x86_64;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.Backend;
-import io.engram4j.backend.BackendProvider;
-import io.engram4j.backend.Backends;
-import io.engram4j.ffm.CpuProvider;
+import io.engram4j.Backends;
+import io.engram4j.cpu.CpuProvider;
+import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.BackendProvider;
 import io.engram4j.tck.Conformance;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -6,16 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.Backends;
 import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.backend.Backends;
-import io.engram4j.ffm.LinuxHostMemory;
-import io.engram4j.format.Dtype;
 import io.engram4j.hf.DirectoryPacker;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.table.HostMemory;
+import io.engram4j.host.Host;
+import io.engram4j.host.Hosts;
+import io.engram4j.model.Dtype;
+import io.engram4j.os.LinuxHost;
 import io.engram4j.table.Placement;
 import io.engram4j.table.TableOptions;
 import io.engram4j.tck.Golden;
@@ -40,59 +41,60 @@ class HostMemoryTest {
 
   @Test
   void allocatesInHugePagesWhereThereAreSome() throws IOException {
-    HostMemory memory = HostMemory.find();
-    assertInstanceOf(LinuxHostMemory.class, memory);
+    Host host = Hosts.find();
+    assertInstanceOf(LinuxHost.class, host);
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment block = memory.allocate((64 << 20) + 5, arena);
+      MemorySegment block = host.memory().allocate((64 << 20) + 5, arena);
       assertEquals((64 << 20) + 5, block.byteSize());
       assertEquals(0, block.address() % (2 << 20), "begins at a huge page");
       block.fill((byte) 1);
-      assertTrue(memory.pages(block).matches("[0-9]+ % in huge pages|ordinary pages"));
-      memory.random(block);
-      memory.willNeed(block, 12345, 678);
+      assertTrue(host.memory().pages(block).matches("[0-9]+ % in huge pages|ordinary pages"));
+      host.files().random(block);
+      host.files().willNeed(block, 12345, 678);
     }
     try (Arena arena = Arena.ofShared()) {
-      IOException e = assertThrows(IOException.class, () -> memory.allocate(1L << 50, arena));
+      IOException e =
+          assertThrows(IOException.class, () -> host.memory().allocate(1L << 50, arena));
       assertTrue(String.valueOf(e.getMessage()).contains("" + (1L << 50)), e.toString());
     }
   }
 
   @Test
   void locksOrNamesTheLimit() throws IOException {
-    HostMemory memory = HostMemory.find();
+    Host host = Hosts.find();
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment block = memory.allocate(4 << 20, arena);
+      MemorySegment block = host.memory().allocate(4 << 20, arena);
       try {
-        memory.lock(block);
+        host.memory().lock(block);
       } catch (IOException e) {
         assertTrue(String.valueOf(e.getMessage()).contains("the limit is"), e.toString());
       }
       MemorySegment unmapped = MemorySegment.ofAddress(4096).reinterpret(1 << 20);
-      IOException e = assertThrows(IOException.class, () -> memory.lock(unmapped));
+      IOException e = assertThrows(IOException.class, () -> host.memory().lock(unmapped));
       assertTrue(String.valueOf(e.getMessage()).contains("cannot lock 1048576 bytes"), "" + e);
     }
   }
 
   @Test
   void placesMemoryOnNodes() throws IOException {
-    HostMemory memory = HostMemory.find();
-    assertTrue(memory.nodes() >= 1);
+    Host host = Hosts.find();
+    assertTrue(host.numa().nodes() >= 1);
     try (Arena arena = Arena.ofShared()) {
-      for (int node = -1; node < memory.nodes(); node++) {
-        MemorySegment block = memory.allocate(5 << 20, arena);
-        memory.spread(block, node);
+      for (int node = -1; node < host.numa().nodes(); node++) {
+        MemorySegment block = host.memory().allocate(5 << 20, arena);
+        host.numa().spread(block, node);
         block.fill((byte) 1);
       }
-      assertTrue(memory.node() >= 0 && memory.node() < memory.nodes());
+      assertTrue(host.numa().node() >= 0 && host.numa().node() < host.numa().nodes());
       MemorySegment unmapped = MemorySegment.ofAddress(4096).reinterpret(1 << 20);
-      IOException e = assertThrows(IOException.class, () -> memory.spread(unmapped, 0));
+      IOException e = assertThrows(IOException.class, () -> host.numa().spread(unmapped, 0));
       assertTrue(String.valueOf(e.getMessage()).contains("1048576 bytes on node"), "" + e);
     }
   }
 
   @Test
   void tellsWhatOfAFileIsInMemory() throws IOException {
-    HostMemory memory = HostMemory.find();
+    Host host = Hosts.find();
     long bytes = 64 << 20;
     Path file = directory.resolve("hole");
     try (Arena arena = Arena.ofShared();
@@ -104,14 +106,14 @@ class HostMemoryTest {
                 StandardOpenOption.CREATE)) {
       channel.write(ByteBuffer.allocate(1), bytes - 1);
       MemorySegment mapping = channel.map(FileChannel.MapMode.READ_ONLY, 0, bytes, arena);
-      memory.random(mapping);
-      assertTrue(memory.inPageCache(mapping) < 1 << 20, "a hole that nobody has read");
+      host.files().random(mapping);
+      assertTrue(host.files().inPageCache(mapping) < 1 << 20, "a hole that nobody has read");
       long half = 0;
       for (long at = 0; at < bytes / 2; at += 4096) {
         half += mapping.get(ValueLayout.JAVA_BYTE, at);
       }
       assertEquals(0, half);
-      long cached = memory.inPageCache(mapping);
+      long cached = host.files().inPageCache(mapping);
       assertTrue(cached >= bytes / 2 && cached < bytes / 2 + (4 << 20), cached + " bytes");
     }
   }

@@ -5,16 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.format.Dtype;
-import io.engram4j.gather.Table;
-import io.engram4j.table.AsyncFiles;
-import io.engram4j.table.HeldTable;
-import io.engram4j.table.HostMemory;
+import io.engram4j.host.AsyncFiles;
+import io.engram4j.host.Hosts;
+import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
-import io.engram4j.table.TableFile;
-import io.engram4j.table.TableFile.Region;
-import io.engram4j.table.TableOpener;
+import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.HeldTable;
+import io.engram4j.table.io.TableFile;
+import io.engram4j.table.io.TableFile.Region;
+import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -37,7 +37,7 @@ class IoUringTest {
   @TempDir Path directory;
 
   private static boolean isAllowed(Path file) {
-    try (AsyncFiles files = HostMemory.find().openAsync(List.of(file));
+    try (AsyncFiles files = Hosts.find().files().openAsync(List.of(file));
         AsyncFiles.Queue queue = files.newQueue(1, 4096)) {
       return queue.buffer(0).byteSize() > 0;
     } catch (IOException e) {
@@ -116,7 +116,7 @@ class IoUringTest {
     if (!isAllowed(memory)) {
       return; // said so
     }
-    try (AsyncFiles files = HostMemory.find().openAsync(List.of(memory));
+    try (AsyncFiles files = Hosts.find().files().openAsync(List.of(memory));
         AsyncFiles.Queue queue = files.newQueue(2, 4096)) {
       assertEquals(false, files.isDirect());
       for (int i = 0; i < 100; i++) {
@@ -149,7 +149,7 @@ class IoUringTest {
         assertEquals(66, read(held.table(), new long[] {i}).length);
       }
       assertThrows(
-          IOException.class, () -> HostMemory.find().openAsync(List.of(Path.of("/nowhere"))));
+          IOException.class, () -> Hosts.find().files().openAsync(List.of(Path.of("/nowhere"))));
     }
     assertEquals(before, descriptors());
   }

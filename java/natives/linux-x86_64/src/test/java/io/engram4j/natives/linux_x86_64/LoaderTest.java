@@ -3,7 +3,7 @@ package io.engram4j.natives.linux_x86_64;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.backend.Backends;
+import io.engram4j.Backends;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;

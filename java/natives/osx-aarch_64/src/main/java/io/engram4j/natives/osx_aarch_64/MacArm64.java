@@ -1,6 +1,6 @@
 package io.engram4j.natives.osx_aarch_64;
 
-import io.engram4j.ffm.NativeJar;
+import io.engram4j.bridge.NativeJar;
 
 /** Opens the libraries of this jar. */
 public final class MacArm64 extends NativeJar {

@@ -1,0 +1,205 @@
+package io.engram4j.cpu;
+
+import io.engram4j.bindings.Engram;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The calls into the library. Off-heap arguments go through the plain handles that jextract made;
+ * for heap arrays there is a second, critical handle per function, which pins them: so only short
+ * ranges go through it ({@link CpuKernels}).
+ */
+final class CpuCalls {
+  private static final MethodHandle HASH_HEAP =
+      critical(Engram.engram_hash$address(), Engram.engram_hash$descriptor());
+  private static final MethodHandle GATHER_HEAP =
+      critical(Engram.engram_gather$address(), Engram.engram_gather$descriptor());
+  private static final MethodHandle GATE_HEAP =
+      critical(Engram.engram_gate$address(), Engram.engram_gate$descriptor());
+
+  private CpuCalls() {}
+
+  @SuppressWarnings("restricted")
+  private static MethodHandle critical(MemorySegment address, FunctionDescriptor descriptor) {
+    return Linker.nativeLinker().downcallHandle(address, descriptor, Linker.Option.critical(true));
+  }
+
+  /** Binds every function now, so that a missing one shows when the library is loaded. */
+  static void bindAll() {
+    Engram.engram_status_text$handle();
+    Engram.engram_build_info$handle();
+    Engram.engram_tier_problem$handle();
+    Engram.engram_hash$handle();
+    Engram.engram_gather$handle();
+    Engram.engram_lookup$handle();
+    Engram.engram_project$handle();
+    Engram.engram_nan_free$handle();
+    Engram.engram_gate$handle();
+    Engram.engram_conv$handle();
+  }
+
+  static String buildInfo() {
+    return Engram.engram_build_info().getString(0);
+  }
+
+  /** Returns why a tier cannot run, or null if it can. */
+  static @Nullable String tierProblem(int tier) {
+    MemorySegment text = Engram.engram_tier_problem(tier);
+    return text.address() == 0 ? null : text.getString(0);
+  }
+
+  static void hash(
+      Tier tier, MemorySegment plan, MemorySegment windows, long tokens, MemorySegment rowIds) {
+    int status;
+    if (windows.isNative() && rowIds.isNative()) {
+      status = Engram.engram_hash(tier.code(), plan, windows, tokens, rowIds);
+    } else {
+      try {
+        status = (int) HASH_HEAP.invokeExact(tier.code(), plan, windows, tokens, rowIds);
+      } catch (Throwable e) {
+        throw unexpected(e);
+      }
+    }
+    check("engram_hash", status);
+  }
+
+  /** Returns the status, since a row id that is out of range is the caller's to tell. */
+  static int gather(
+      Tier tier,
+      MemorySegment plan,
+      MemorySegment rowIds,
+      long count,
+      MemorySegment out,
+      int outType) {
+    if (rowIds.isNative() && out.isNative()) {
+      return Engram.engram_gather(tier.code(), plan, rowIds, count, out, outType);
+    }
+    try {
+      return (int) GATHER_HEAP.invokeExact(tier.code(), plan, rowIds, count, out, outType);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  /** Off-heap memory only. Returns the status, as {@link #gather} does. */
+  static int lookup(
+      Tier tier,
+      int layers,
+      MemorySegment layouts,
+      MemorySegment tables,
+      MemorySegment windows,
+      long tokens,
+      MemorySegment rowIds,
+      MemorySegment rows,
+      int outType) {
+    return Engram.engram_lookup(
+        tier.code(), layers, layouts, tables, windows, tokens, rowIds, rows, outType);
+  }
+
+  static void project(
+      Tier tier,
+      MemorySegment plan,
+      MemorySegment rows,
+      long tokens,
+      int first,
+      int count,
+      MemorySegment out,
+      long outStride) {
+    check(
+        "engram_project",
+        Engram.engram_project(tier.code(), plan, rows, tokens, first, count, out, outStride));
+  }
+
+  /** Returns whether no weight is NaN; reads them all. */
+  static boolean nanFree(Tier tier, MemorySegment plan) {
+    int answer = Engram.engram_nan_free(tier.code(), plan);
+    check("engram_nan_free", Math.min(answer, 0));
+    return answer == 1;
+  }
+
+  static void gate(
+      Tier tier,
+      MemorySegment plan,
+      MemorySegment kv,
+      MemorySegment stream,
+      int type,
+      long tokenStride,
+      long branchStride,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates,
+      MemorySegment gated) {
+    boolean offHeap =
+        kv.isNative()
+            && stream.isNative()
+            && mask.isNative()
+            && gates.isNative()
+            && gated.isNative();
+    int status;
+    if (offHeap) {
+      status =
+          Engram.engram_gate(
+              tier.code(),
+              plan,
+              kv,
+              stream,
+              type,
+              tokenStride,
+              branchStride,
+              mask,
+              tokens,
+              gates,
+              gated);
+    } else {
+      try {
+        status =
+            (int)
+                GATE_HEAP.invokeExact(
+                    tier.code(),
+                    plan,
+                    kv,
+                    stream,
+                    type,
+                    tokenStride,
+                    branchStride,
+                    mask,
+                    tokens,
+                    gates,
+                    gated);
+      } catch (Throwable e) {
+        throw unexpected(e);
+      }
+    }
+    check("engram_gate", status);
+  }
+
+  static void conv(
+      Tier tier,
+      MemorySegment plan,
+      MemorySegment gated,
+      MemorySegment window,
+      long tokens,
+      MemorySegment delta) {
+    check("engram_conv", Engram.engram_conv(tier.code(), plan, gated, window, tokens, delta));
+  }
+
+  static void check(String function, int status) {
+    if (status != Engram.ENGRAM_OK()) {
+      String text = Engram.engram_status_text(status).getString(0);
+      throw new EngramNativeException(function, status, text);
+    }
+  }
+
+  private static RuntimeException unexpected(Throwable e) {
+    if (e instanceof RuntimeException wrong) {
+      return wrong;
+    }
+    if (e instanceof Error error) {
+      throw error;
+    }
+    return new IllegalStateException(e);
+  }
+}

@@ -1,0 +1,290 @@
+package io.engram4j.cpu;
+
+import io.engram4j.bindings.Engram;
+import io.engram4j.bindings.engram_linear;
+import io.engram4j.bridge.Plans;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.GateWeights;
+import io.engram4j.weights.Linear;
+import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The stages on the C kernels. With all memory off the heap a stage is one plain downcall that
+ * allocates nothing. Heap arrays are pinned for the time of a call, so those calls are cut into
+ * short ranges; the projection and the convolution, which take long, copy heap arrays instead.
+ */
+final class CpuKernels {
+  /** Rows per pinned call: about 20 us of gathering. */
+  private static final long PINNED_ROWS = 96;
+
+  /** Tokens per pinned call of the hash: about 20 us. */
+  private static final long PINNED_HASHES = 1024;
+
+  private CpuKernels() {}
+
+  static final class CpuHash implements Backend.Hash {
+    private final Tier tier;
+    private final MemorySegment plan;
+    private final long windowBytes;
+    private final long rowIdBytes;
+
+    CpuHash(Tier tier, LayerLayout layout) {
+      this.tier = tier;
+      this.plan = Plans.onHost(Arena.ofAuto()).layout(layout);
+      this.windowBytes = 4L * layout.maxNgram();
+      this.rowIdBytes = 8L * layout.columns();
+    }
+
+    @Override
+    public void run(MemorySegment windows, long tokens, MemorySegment rowIds) {
+      if (tokens == 0) {
+        return; // empty segments may have no address
+      }
+      if (windows.isNative() && rowIds.isNative()) {
+        CpuCalls.hash(tier, plan, windows, tokens, rowIds);
+        return;
+      }
+      for (long from = 0; from < tokens; from += PINNED_HASHES) {
+        long count = Math.min(PINNED_HASHES, tokens - from);
+        CpuCalls.hash(
+            tier,
+            plan,
+            windows.asSlice(from * windowBytes),
+            count,
+            rowIds.asSlice(from * rowIdBytes));
+      }
+    }
+  }
+
+  static final class CpuGather implements Backend.Gather {
+    private final Tier tier;
+    private final Table table;
+    private final MemorySegment plan;
+
+    CpuGather(Tier tier, Table table) {
+      this.tier = tier;
+      this.table = table;
+      this.plan = Plans.onHost(Arena.ofAuto()).table(table);
+    }
+
+    @Override
+    public void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+      if (!table.weight().scope().isAlive()) {
+        throw new IllegalStateException("the memory of " + table.name() + " is closed");
+      }
+      if (count == 0) {
+        return;
+      }
+      int type = Plans.type(outType);
+      try {
+        if (rowIds.isNative() && out.isNative()) {
+          check(CpuCalls.gather(tier, plan, rowIds, count, out, type), rowIds, count);
+          return;
+        }
+        long rowBytes = (long) table.headDim() * outType.bytes();
+        for (long from = 0; from < count; from += PINNED_ROWS) {
+          long rows = Math.min(PINNED_ROWS, count - from);
+          MemorySegment ids = rowIds.asSlice(8 * from);
+          MemorySegment to = out.asSlice(from * rowBytes);
+          check(CpuCalls.gather(tier, plan, ids, rows, to, type), ids, rows);
+        }
+      } finally {
+        Reference.reachabilityFence(table); // the plan has only the addresses of its memory
+      }
+    }
+
+    private void check(int status, MemorySegment rowIds, long count) {
+      if (status == Engram.ENGRAM_ERROR_ROW()) {
+        for (long i = 0; i < count; i++) {
+          table.check(rowIds.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, i)); // throws, naming it
+        }
+      }
+      CpuCalls.check("engram_gather", status);
+    }
+  }
+
+  static final class CpuProject implements Backend.Project {
+    private final Tier tier;
+    private final Projection projection;
+    private final List<MemorySegment> plans = new ArrayList<>();
+    private volatile boolean askedForNans;
+
+    CpuProject(Tier tier, Projection projection) {
+      this.tier = tier;
+      this.projection = projection;
+      for (Linear part : projection.parts()) {
+        plans.add(Plans.onHost(Arena.ofAuto()).linear(part));
+      }
+    }
+
+    @Override
+    public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
+      List<Linear> parts = projection.parts();
+      for (int i = 0; i < parts.size(); i++) { // an iterator would be an object per call
+        if (!parts.get(i).weight().scope().isAlive()) {
+          throw new IllegalStateException("the memory of a projection is closed");
+        }
+      }
+      if (tokens == 0 || count == 0) {
+        return;
+      }
+      if (!askedForNans) {
+        askForNans();
+      }
+      if (rows.isNative() && kv.isNative()) {
+        offHeap(rows, tokens, first, count, kv);
+        return;
+      }
+      try (Arena arena = Arena.ofConfined()) {
+        long bytes = 4L * tokens * projection.outputs();
+        MemorySegment out = arena.allocate(bytes, 64);
+        MemorySegment.copy(kv, 0, out, 0, bytes);
+        offHeap(arena.allocate(rows.byteSize(), 64).copyFrom(rows), tokens, first, count, out);
+        MemorySegment.copy(out, 0, kv, 0, bytes);
+      }
+    }
+
+    /**
+     * Not when the model is opened: this reads all weights, as the first projection does anyway.
+     */
+    private void askForNans() {
+      try {
+        for (MemorySegment plan : plans) {
+          engram_linear.nan_free(plan, CpuCalls.nanFree(tier, plan) ? 1 : 0);
+        }
+      } finally {
+        Reference.reachabilityFence(projection);
+      }
+      askedForNans = true; // threads that ask at once find the same
+    }
+
+    private void offHeap(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
+      try {
+        int column = 0;
+        for (int i = 0; i < plans.size(); i++) {
+          int outputs = projection.parts().get(i).outputs();
+          int begin = Math.max(0, first - column);
+          int end = Math.min(outputs, first + count - column);
+          if (begin < end) {
+            int at = column + begin;
+            MemorySegment out = at == 0 ? kv : kv.asSlice(4L * at);
+            CpuCalls.project(
+                tier, plans.get(i), rows, tokens, begin, end - begin, out, projection.outputs());
+          }
+          column += outputs;
+        }
+      } finally {
+        Reference.reachabilityFence(projection);
+      }
+    }
+  }
+
+  static final class CpuGate implements Backend.Gate {
+    private final Tier tier;
+    private final MemorySegment plan;
+    private final int branches;
+    private final int hiddenSize;
+
+    CpuGate(Tier tier, GateWeights weights) {
+      this.tier = tier;
+      this.plan = Plans.onHost(Arena.ofAuto()).gate(weights);
+      this.branches = weights.branches();
+      this.hiddenSize = weights.hiddenSize();
+    }
+
+    @Override
+    public void update(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates) {
+      run(kv, hidden, mask, tokens, gates, MemorySegment.NULL);
+    }
+
+    @Override
+    public void values(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates,
+        MemorySegment gated) {
+      run(kv, hidden, mask, tokens, gates, gated);
+    }
+
+    private void run(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates,
+        MemorySegment gated) {
+      boolean offHeap =
+          kv.isNative()
+              && hidden.data().isNative()
+              && mask.isNative()
+              && gates.isNative()
+              && gated.isNative();
+      long step = offHeap ? Math.max(tokens, 1) : 1; // a token is about 10 us
+      for (long from = 0; from < tokens; from += step) {
+        CpuCalls.gate(
+            tier,
+            plan,
+            slice(kv, 4L * from * (branches + 1) * hiddenSize),
+            slice(hidden.data(), from * hidden.tokenStride()),
+            Plans.type(hidden.dtype()),
+            hidden.tokenStride(),
+            hidden.branchStride(),
+            slice(mask, from),
+            step == 1 ? 1 : tokens,
+            slice(gates, 4L * from * branches),
+            gated == MemorySegment.NULL ? gated : slice(gated, 4L * from * branches * hiddenSize));
+      }
+    }
+
+    private static MemorySegment slice(MemorySegment segment, long from) {
+      return from == 0 ? segment : segment.asSlice(from);
+    }
+  }
+
+  static final class CpuConv implements Backend.Conv {
+    private final Tier tier;
+    private final MemorySegment plan;
+
+    CpuConv(Tier tier, ConvWeights weights) {
+      this.tier = tier;
+      this.plan = Plans.onHost(Arena.ofAuto()).conv(weights);
+    }
+
+    @Override
+    public void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta) {
+      if (tokens == 0) {
+        return;
+      }
+      if (gated.isNative() && window.isNative() && delta.isNative()) {
+        CpuCalls.conv(tier, plan, gated, window, tokens, delta);
+        return;
+      }
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment values = arena.allocate(gated.byteSize(), 64).copyFrom(gated);
+        MemorySegment rows = arena.allocate(window.byteSize(), 64).copyFrom(window);
+        MemorySegment out = arena.allocate(delta.byteSize(), 64);
+        CpuCalls.conv(tier, plan, values, rows, tokens, out);
+        window.copyFrom(rows);
+        delta.copyFrom(out);
+      }
+    }
+  }
+}

@@ -1,0 +1,80 @@
+package io.engram4j.host;
+
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** What the system, a container or the shell allow this process. */
+public final class Limits {
+  private static final Path GROUP = Path.of("/sys/fs/cgroup");
+
+  private Limits() {}
+
+  /** Returns the bytes that can be had without swapping: what is free, or a container's rest. */
+  public static long availableMemory() {
+    long free = systemAvailable();
+    // version 2 of control groups; limits are texts such as "max" or a number
+    long limit = number(GROUP.resolve("memory.max"));
+    long used = number(GROUP.resolve("memory.current"));
+    if (limit < 0 || used < 0) {
+      limit = number(GROUP.resolve("memory/memory.limit_in_bytes"));
+      used = number(GROUP.resolve("memory/memory.usage_in_bytes"));
+    }
+    return limit < 0 || used < 0 ? free : Math.min(free, Math.max(0, limit - used));
+  }
+
+  /** Returns the bytes of memory that this machine has, or more than there can be if unknown. */
+  public static long totalMemory() {
+    return ManagementFactory.getOperatingSystemMXBean()
+            instanceof com.sun.management.OperatingSystemMXBean system
+        ? system.getTotalMemorySize()
+        : Long.MAX_VALUE;
+  }
+
+  /**
+   * Returns a limit of this process as Linux tells it, such as {@code Max locked memory}, or {@code
+   * unknown}.
+   */
+  public static String ofProcess(String name) {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/self/limits"))) {
+        if (line.startsWith(name)) {
+          return line.substring(name.length()).strip().split("\\s+", 2)[0];
+        }
+      }
+    } catch (IOException e) {
+      return "unknown"; // no Linux
+    }
+    return "unknown";
+  }
+
+  /** Page cache counts as free. */
+  private static long systemAvailable() {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+        if (line.startsWith("MemAvailable:")) {
+          return 1024 * Long.parseLong(line.replaceAll("[^0-9]", ""));
+        }
+      }
+    } catch (IOException | NumberFormatException e) {
+      return javaAvailable(); // no Linux
+    }
+    return javaAvailable();
+  }
+
+  private static long javaAvailable() {
+    var system = ManagementFactory.getOperatingSystemMXBean();
+    return system instanceof com.sun.management.OperatingSystemMXBean os
+        ? os.getFreeMemorySize()
+        : Runtime.getRuntime().maxMemory();
+  }
+
+  private static long number(Path file) {
+    try {
+      return Long.parseLong(Files.readString(file).strip());
+    } catch (IOException | NumberFormatException e) {
+      return -1;
+    }
+  }
+}

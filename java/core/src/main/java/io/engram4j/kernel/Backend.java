@@ -1,0 +1,160 @@
+package io.engram4j.kernel;
+
+import io.engram4j.model.Dtype;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
+import io.engram4j.weights.GateWeights;
+import io.engram4j.weights.Projection;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * The kernels of one implementation, one kind per stage. A kernel is made once for the weights of a
+ * layer, so that a backend can put them where it wants them, and run many times.
+ *
+ * <p>Running a kernel is a pure function over a range of tokens: it keeps nothing between calls,
+ * starts no threads, and may go on in several threads at once on different outputs. The caller has
+ * checked sizes ({@link StageChecks}); what depends on the data, the range of row ids, each kernel
+ * checks before it reads. Segments are little-endian, row-major, on or off the heap, at any
+ * alignment; outputs do not overlap inputs. Integers must equal the Java backend's, floats lie
+ * within the bounds of the conformance suite. A kernel does not keep the weights' memory open.
+ */
+public interface Backend {
+  /** Returns the name by which it is selected, such as {@code java}. */
+  String name();
+
+  /** Returns what it is on this machine, in a few words: instruction set, library, device. */
+  String description();
+
+  /** Makes the hash kernel of a layer. */
+  Hash hash(LayerLayout layout);
+
+  /** Makes the gather kernel of a table. */
+  Gather gather(Table table);
+
+  /**
+   * Makes the kernel that hashes and gathers for all layers of a model in one call. The default
+   * runs the stages one by one; a backend whose calls cost something does better.
+   *
+   * @param layouts one per layer
+   * @param tables one per layer, in memory
+   */
+  default Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
+    return new StagewiseLookup(this, layouts, tables);
+  }
+
+  /** Makes the projection kernel of a layer. */
+  Project project(Projection projection);
+
+  /** Makes the gate kernel of a layer. */
+  Gate gate(GateWeights weights);
+
+  /** Makes the convolution kernel of a layer. */
+  Conv conv(ConvWeights weights);
+
+  /** Stage hash: row ids from windows of compressed ids. */
+  @FunctionalInterface
+  interface Hash {
+    /**
+     * Writes row ids.
+     *
+     * @param windows int32 [tokens, maxNgram], newest first, the pad id where look-back is blocked
+     * @param rowIds int64 [tokens, columns], written
+     */
+    void run(MemorySegment windows, long tokens, MemorySegment rowIds);
+  }
+
+  /** Stage gather: rows from row ids. */
+  @FunctionalInterface
+  interface Gather {
+    /**
+     * Writes rows.
+     *
+     * @param rowIds int64 [count]; -1 stands for a row of zeros
+     * @param out [count, headDim] of {@code outType}, written
+     * @param outType F32 or BF16
+     * @throws IndexOutOfBoundsException if another id is outside the table
+     */
+    void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType);
+  }
+
+  /** The stages hash and gather of all layers at once, as a step needs them. */
+  @FunctionalInterface
+  interface Lookup {
+    /**
+     * Writes row ids and rows, one layer's after the other's.
+     *
+     * @param windows int32 [tokens, maxNgram], as for {@link Hash}
+     * @param rowIds int64 [layers, tokens, columns], written
+     * @param rows [layers, tokens, columns * headDim] of {@code outType}, written
+     * @param outType F32 or BF16
+     */
+    void run(
+        MemorySegment windows,
+        long tokens,
+        MemorySegment rowIds,
+        MemorySegment rows,
+        Dtype outType);
+  }
+
+  /** Stage project: key per branch and value from rows. */
+  @FunctionalInterface
+  interface Project {
+    /**
+     * Writes some of the keys' and values' elements. An element's bits do not depend on what else
+     * is written, so threads can share the outputs between them.
+     *
+     * @param rows float32 [tokens, inputs]
+     * @param first the first output that is written
+     * @param count how many are
+     * @param kv float32 [tokens, outputs]
+     */
+    void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv);
+  }
+
+  /** Stage gate: gates from keys and streams, and what they let through. */
+  interface Gate {
+    /**
+     * As V4.1 has it: adds gate * value to the stream.
+     *
+     * @param kv float32 [tokens, (branches + 1) * hiddenSize]
+     * @param mask int8 [tokens]; where 0 the stream keeps its bits and the gate is 0
+     * @param gates float32 [tokens, branches], written
+     */
+    void update(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates);
+
+    /**
+     * As the paper has it: leaves the stream alone and writes gate * value.
+     *
+     * @param gated float32 [tokens, branches * hiddenSize], written; zeros where the mask is 0
+     */
+    void values(
+        MemorySegment kv,
+        HiddenStream hidden,
+        MemorySegment mask,
+        long tokens,
+        MemorySegment gates,
+        MemorySegment gated);
+  }
+
+  /** Stage conv: what the paper's layer adds to the stream. */
+  @FunctionalInterface
+  interface Conv {
+    /**
+     * Convolves consecutive tokens of one sequence.
+     *
+     * @param gated float32 [tokens, channels]
+     * @param window float32 [reach + tokens, channels]: normalised values of the tokens before,
+     *     then room for those of these tokens, which are written
+     * @param delta float32 [tokens, channels], written
+     */
+    void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta);
+  }
+}

@@ -1,0 +1,163 @@
+package io.engram4j.kernel.java;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+import io.engram4j.model.HiddenStream;
+import io.engram4j.weights.GateWeights;
+import io.engram4j.weights.GateWeights.ZeroRule;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The gate in plain Java (specification, section 7): RMSNorm of stream and key, their dot product,
+ * signed root, sigmoid. Sums run in double, in ascending order, so that this path can serve as the
+ * truth that float32 kernels are measured against; what enters the stream is float32 arithmetic.
+ */
+public final class JavaGate {
+  private static final double FLOOR = 1e-6;
+
+  private JavaGate() {}
+
+  /**
+   * Computes the gates and adds the gated value to the stream: x + gate * value. Tokens whose mask
+   * is zero keep their stream bit for bit and get gate 0.
+   *
+   * @param kv float32 [tokens, (branches + 1) * hiddenSize]: a key per branch, then the value
+   * @param mask int8 [tokens]
+   * @param gates float32 [tokens, branches], written
+   */
+  public static void gate(
+      GateWeights weights,
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates) {
+    int size = weights.hiddenSize();
+    computeAll(weights, kv, hidden, mask, tokens, gates);
+    for (long token = 0; token < tokens; token++) {
+      if (mask.get(JAVA_BYTE, token) == 0) {
+        continue;
+      }
+      long value = valueAt(weights, token);
+      for (int branch = 0; branch < weights.branches(); branch++) {
+        float gate = read(weights, gates, token, branch);
+        long at = hidden.at(token, branch);
+        for (int i = 0; i < size; i++) {
+          float x = hidden.get(at, i);
+          hidden.set(at, i, x + gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i));
+        }
+      }
+    }
+  }
+
+  /**
+   * Computes the gates and writes the gated values, which the paper's convolution takes: gate *
+   * value, zeros where the mask is zero.
+   *
+   * @param gated float32 [tokens, branches * hiddenSize], written; other parameters as above
+   */
+  public static void gateValues(
+      GateWeights weights,
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates,
+      MemorySegment gated) {
+    int size = weights.hiddenSize();
+    computeAll(weights, kv, hidden, mask, tokens, gates);
+    for (long token = 0; token < tokens; token++) {
+      boolean live = mask.get(JAVA_BYTE, token) != 0;
+      long value = valueAt(weights, token);
+      for (int branch = 0; branch < weights.branches(); branch++) {
+        float gate = read(weights, gates, token, branch);
+        long at = 4L * size * (token * weights.branches() + branch);
+        for (int i = 0; i < size; i++) {
+          float v = live ? gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i) : 0;
+          gated.set(JAVA_FLOAT_UNALIGNED, at + 4L * i, v);
+        }
+      }
+    }
+  }
+
+  private static long valueAt(GateWeights weights, long token) {
+    return 4L * weights.hiddenSize() * (token * (weights.branches() + 1) + weights.branches());
+  }
+
+  private static float read(GateWeights weights, MemorySegment gates, long token, int branch) {
+    return gates.getAtIndex(JAVA_FLOAT_UNALIGNED, token * weights.branches() + branch);
+  }
+
+  private static void computeAll(
+      GateWeights weights,
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates) {
+    int branches = weights.branches();
+    for (long token = 0; token < tokens; token++) {
+      boolean live = mask.get(JAVA_BYTE, token) != 0;
+      for (int branch = 0; branch < branches; branch++) {
+        long key = 4L * weights.hiddenSize() * (token * (branches + 1) + branch);
+        float gate = live ? compute(weights, branch, kv, key, hidden, hidden.at(token, branch)) : 0;
+        gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
+      }
+    }
+  }
+
+  /**
+   * Returns the gate of one token and branch.
+   *
+   * @param keyAt the byte in {@code kv} at which the branch's key begins
+   * @param hiddenAt the byte at which the branch's stream begins
+   */
+  public static float compute(
+      GateWeights weights,
+      int branch,
+      MemorySegment kv,
+      long keyAt,
+      HiddenStream hidden,
+      long hiddenAt) {
+    int size = weights.hiddenSize();
+    double streamSquares = 0;
+    double keySquares = 0;
+    double dot = 0;
+    for (int i = 0; i < size; i++) {
+      double x = hidden.get(hiddenAt, i);
+      double key = kv.get(JAVA_FLOAT_UNALIGNED, keyAt + 4L * i);
+      streamSquares += x * x;
+      keySquares += key * key;
+      dot += x * weights.product(branch, i) * key;
+    }
+    return fromSums(weights, streamSquares, keySquares, dot);
+  }
+
+  /**
+   * Returns the gate from its sums over the elements of a branch.
+   *
+   * @param streamSquares of the stream's squares
+   * @param keySquares of the key's squares
+   * @param dot of the products of stream, key and weights
+   */
+  public static float fromSums(
+      GateWeights weights, double streamSquares, double keySquares, double dot) {
+    int size = weights.hiddenSize();
+    double eps = weights.eps();
+    // two roots, not one of the product: both means can be as small as eps, 1e-20
+    double norms = Math.sqrt(streamSquares / size + eps) * Math.sqrt(keySquares / size + eps);
+    return sigmoid(signedRoot(dot / norms / Math.sqrt(size), weights.zeroRule()));
+  }
+
+  private static double signedRoot(double dot, ZeroRule rule) {
+    if (dot == 0 && rule == ZeroRule.SIGNUM) {
+      return 0;
+    }
+    return Math.copySign(Math.sqrt(Math.max(Math.abs(dot), FLOOR)), dot);
+  }
+
+  private static float sigmoid(double x) {
+    return (float) (1 / (1 + Math.exp(-x)));
+  }
+}

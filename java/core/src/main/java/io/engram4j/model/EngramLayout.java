@@ -1,0 +1,81 @@
+package io.engram4j.model;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The layouts of all Engram layers of a model. Layers share one pool of primes, so they are made
+ * together.
+ */
+public final class EngramLayout {
+  private static final long SEED_STEP = 10007;
+
+  private EngramLayout() {}
+
+  /**
+   * Computes the layout of every layer in the order of the configuration.
+   *
+   * @param compressedSize the number of distinct compressed ids; it feeds every multiplier
+   * @throws IllegalArgumentException if the size or the configuration lies outside what NumPy's
+   *     64-bit draw covers
+   */
+  public static List<LayerLayout> of(EngramConfig config, int compressedSize) {
+    List<long[]> primes = primes(config);
+    List<LayerLayout> layouts = new ArrayList<>();
+    for (int i = 0; i < config.layerIds().size(); i++) {
+      int layerId = config.layerIds().get(i);
+      long[] multipliers = multipliers(layerId, config.maxNgram(), compressedSize, config.seed());
+      layouts.add(
+          new LayerLayout(
+              layerId, config.maxNgram(), config.headsPerNgram(), primes.get(i), multipliers));
+    }
+    return List.copyOf(layouts);
+  }
+
+  /**
+   * Returns the hash multipliers of a layer, one per look-back step, all odd.
+   *
+   * @throws IllegalArgumentException if {@code compressedSize} is not in [1, 2^30)
+   */
+  public static long[] multipliers(int layerId, int shifts, int compressedSize, long seed) {
+    if (compressedSize < 1 || compressedSize >= 1 << 30) {
+      throw new IllegalArgumentException(
+          "compressed vocabulary size " + compressedSize + " is not between 1 and 2^30 - 1");
+    }
+    long bound = Math.max(1, Long.MAX_VALUE / compressedSize / 2);
+    NumpyRandom random =
+        new NumpyRandom(Math.addExact(seed, Math.multiplyExact(SEED_STEP, (long) layerId)));
+    long[] multipliers = new long[shifts];
+    for (int shift = 0; shift < shifts; shift++) {
+      multipliers[shift] = 2 * random.below(bound) + 1;
+    }
+    return multipliers;
+  }
+
+  /** Returns the table sizes per layer and column; needs no token map. */
+  public static List<long[]> primes(EngramConfig config) {
+    Set<Long> seen = new HashSet<>();
+    // The search restarts at the same place for every order and skips what was taken; all it took
+    // from there lies below the last find, so it may as well go on from that.
+    Map<Long, Long> last = new HashMap<>();
+    List<long[]> all = new ArrayList<>();
+    for (int layer = 0; layer < config.layerIds().size(); layer++) {
+      long[] primes = new long[config.columns()];
+      for (int column = 0; column < primes.length; column++) {
+        long start = config.vocabSizes().get(column / config.headsPerNgram());
+        long prime = last.getOrDefault(start, start - 1);
+        do {
+          prime = Primes.after(prime);
+        } while (!seen.add(prime));
+        last.put(start, prime);
+        primes[column] = prime;
+      }
+      all.add(primes);
+    }
+    return all;
+  }
+}

@@ -1,0 +1,339 @@
+package io.engram4j.table;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.host.ReadAhead;
+import io.engram4j.model.Dtype;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.function.IntSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The embedding table of one layer: rows of {@code headDim} elements on a memory segment of any
+ * size, row-major, little-endian, at any alignment. fp8 rows have one e8m0 scale per {@value
+ * #BLOCK} elements (specification, sections 1.2 and 6), in a second segment or, interleaved, right
+ * behind each row.
+ *
+ * <p>Immutable and thread-safe; whoever made the segments owns them.
+ */
+public final class Table {
+  /** Elements of an fp8 row that share a scale. */
+  public static final int BLOCK = 32;
+
+  private final String name;
+  private final Dtype dtype;
+  private final long rows;
+  private final int headDim;
+  private final MemorySegment weight;
+  private final @Nullable MemorySegment scale;
+  private final long weightStride;
+  private final long scaleStride;
+  private final Access access;
+
+  /**
+   * How rows are come by.
+   *
+   * @param reader fetches them, if they are not in memory
+   * @param ahead asks for many at once, if they are in a mapped file
+   * @param copies the same rows in several places, or none
+   * @param near which copy is the nearest to this thread just now
+   */
+  private record Access(
+      @Nullable RowSource reader, @Nullable ReadAhead ahead, List<Table> copies, IntSupplier near) {
+    static final Access MEMORY = new Access(null, null, List.of(), () -> 0);
+  }
+
+  private Table(
+      String name,
+      Dtype dtype,
+      long rows,
+      int headDim,
+      MemorySegment weight,
+      long weightStride,
+      @Nullable MemorySegment scale,
+      long scaleStride,
+      Access access) {
+    this.name = name;
+    this.dtype = dtype;
+    this.rows = rows;
+    this.headDim = headDim;
+    this.weight = weight;
+    this.scale = scale;
+    this.weightStride = weightStride;
+    this.scaleStride = scaleStride;
+    this.access = access;
+  }
+
+  private Table with(Access other) {
+    return new Table(name, dtype, rows, headDim, weight, weightStride, scale, scaleStride, other);
+  }
+
+  /** Returns this table with a way to fetch many of its rows from disk at once. */
+  public Table withReadAhead(ReadAhead other) {
+    return with(new Access(access.reader, other, access.copies, access.near));
+  }
+
+  /**
+   * One table of which there are several copies, such as one per NUMA node.
+   *
+   * @param copies tables in memory with the same rows
+   * @param near which of them a lookup of this thread takes; called for each lookup
+   */
+  public static Table copied(List<Table> copies, IntSupplier near) {
+    return copies.getFirst().with(new Access(null, null, List.copyOf(copies), near));
+  }
+
+  /** Returns the copies of the rows: usually this table alone. */
+  public List<Table> copies() {
+    return access.copies.isEmpty() ? List.of(this) : access.copies;
+  }
+
+  /** Returns the place in {@link #copies} of the one that is the nearest to this thread. */
+  public int nearest() {
+    return access.copies.isEmpty() ? 0 : access.near.getAsInt();
+  }
+
+  /**
+   * A table that is not in memory: its rows are fetched when they are wanted.
+   *
+   * @param dtype F8_E4M3, BF16, F16 or F32
+   * @param reader fetches rows
+   */
+  public static Table streamed(String name, Dtype dtype, long rows, int headDim, RowSource reader) {
+    requireRowType(name, dtype);
+    if (rows < 1 || headDim < 1) {
+      throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
+    }
+    MemorySegment none = MemorySegment.NULL;
+    Access access = new Access(reader, null, List.of(), () -> 0);
+    return new Table(name, dtype, rows, headDim, none, 0, null, 0, access);
+  }
+
+  /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
+  public boolean isInMemory() {
+    return access.reader == null;
+  }
+
+  /**
+   * Fetches rows as they are, each with its scales behind it.
+   *
+   * @param rowIds int64 [count], each -1 or a row of this table; what stands for -1 is left as it
+   *     is
+   * @param rows [count, rowBytes], written, from any thread
+   * @throws IndexOutOfBoundsException at an id outside the table; then nothing is written
+   * @throws java.io.UncheckedIOException if rows cannot be read
+   */
+  public void read(MemorySegment rowIds, long count, MemorySegment rows) {
+    for (long i = 0; i < count; i++) {
+      check(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
+    }
+    if (access.reader != null) {
+      access.reader.read(rowIds, count, rows);
+    } else {
+      copies().get(nearest()).copy(rowIds, count, rows);
+    }
+  }
+
+  private void copy(MemorySegment rowIds, long count, MemorySegment rows) {
+    long bytes = (long) headDim * dtype.bytes();
+    long scales = rowBytes() - bytes;
+    if (access.ahead != null) {
+      willNeed(access.ahead, rowIds, count, bytes, scales);
+    }
+    for (long i = 0; i < count; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (row < 0) {
+        continue;
+      }
+      long to = i * (bytes + scales);
+      MemorySegment.copy(weight, row * weightStride, rows, to, bytes);
+      if (scale != null) {
+        MemorySegment.copy(scale, row * scaleStride, rows, to + bytes, scales);
+      }
+    }
+  }
+
+  /**
+   * A table of fp8 e4m3 rows with e8m0 block scales.
+   *
+   * @param name what messages call it, such as the tensor's name
+   * @param weight [rows, headDim] codes
+   * @param scale [rows, ceil(headDim / 32)] scales
+   * @throws IllegalArgumentException if a segment's size is not that of the shape
+   */
+  public static Table fp8(
+      String name, long rows, int headDim, MemorySegment weight, MemorySegment scale) {
+    checkSize(name + " weight", weight, rows, headDim);
+    checkSize(name + " scale", scale, rows, scalesPerRow(headDim));
+    int scales = scalesPerRow(headDim);
+    return new Table(
+        name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales, Access.MEMORY);
+  }
+
+  /**
+   * A table of interleaved rows: each row's elements, then its scales if it has any, then the next
+   * row. One row is then one run of memory, which is a page and a cache line less to fetch.
+   *
+   * @param dtype F8_E4M3, BF16, F16 or F32
+   * @param data [rows, rowBytes(dtype, headDim)]
+   * @throws IllegalArgumentException for another type, or if the segment's size is not that of the
+   *     shape
+   */
+  public static Table interleaved(
+      String name, Dtype dtype, long rows, int headDim, MemorySegment data) {
+    requireRowType(name, dtype);
+    long stride = rowBytes(dtype, headDim);
+    checkSize(name, data, rows, stride);
+    boolean scaled = dtype == Dtype.F8_E4M3;
+    MemorySegment scale = scaled ? data.asSlice(headDim) : null;
+    return new Table(
+        name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY);
+  }
+
+  /** Returns the bytes that a row takes, scales included. */
+  public static long rowBytes(Dtype dtype, int headDim) {
+    int scales = dtype == Dtype.F8_E4M3 ? scalesPerRow(headDim) : 0;
+    return (long) headDim * dtype.bytes() + scales;
+  }
+
+  private static void requireRowType(String name, Dtype dtype) {
+    if (dtype != Dtype.F8_E4M3 && dtype != Dtype.BF16 && dtype != Dtype.F16 && dtype != Dtype.F32) {
+      throw new IllegalArgumentException(
+          name + " has type " + dtype + ", but tables are F8_E4M3, BF16, F16 or F32");
+    }
+  }
+
+  /**
+   * A table whose rows need no scale.
+   *
+   * @param dtype BF16, F16 or F32
+   * @param weight [rows, headDim] elements
+   * @throws IllegalArgumentException for another type, or if the segment's size is not that of the
+   *     shape
+   */
+  public static Table plain(
+      String name, Dtype dtype, long rows, int headDim, MemorySegment weight) {
+    requireRowType(name, dtype);
+    if (dtype == Dtype.F8_E4M3) {
+      throw new IllegalArgumentException(name + " has type F8_E4M3, which needs scales");
+    }
+    long stride = Math.multiplyExact((long) headDim, dtype.bytes());
+    checkSize(name, weight, rows, stride);
+    return new Table(name, dtype, rows, headDim, weight, stride, null, 0, Access.MEMORY);
+  }
+
+  /** Returns the number of scales that an fp8 row of this width has. */
+  public static int scalesPerRow(int headDim) {
+    return (headDim + BLOCK - 1) / BLOCK;
+  }
+
+  private static void checkSize(String what, MemorySegment segment, long rows, long rowBytes) {
+    if (rows < 1 || rowBytes < 1) {
+      throw new IllegalArgumentException(
+          what + " has " + rows + " rows of " + rowBytes + " bytes; both must be positive");
+    }
+    long bytes;
+    try {
+      bytes = Math.multiplyExact(rows, rowBytes);
+    } catch (ArithmeticException e) {
+      throw new IllegalArgumentException(
+          what + ": " + rows + " rows of " + rowBytes + " bytes are more than 2^63 bytes", e);
+    }
+    if (segment.byteSize() != bytes) {
+      throw new IllegalArgumentException(
+          what
+              + " holds "
+              + segment.byteSize()
+              + " bytes, but "
+              + rows
+              + " rows of "
+              + rowBytes
+              + " bytes are "
+              + bytes);
+    }
+  }
+
+  /** Returns what messages call this table. */
+  public String name() {
+    return name;
+  }
+
+  /** Returns the type of the row elements: F8_E4M3, BF16, F16 or F32. */
+  public Dtype dtype() {
+    return dtype;
+  }
+
+  /** Returns what was read from disk so far, if the table is not in memory. */
+  public RowSource.Statistics statistics() {
+    return access.reader == null ? RowSource.Statistics.NONE : access.reader.statistics();
+  }
+
+  /** All rows are asked for before the first is waited for. */
+  private void willNeed(
+      ReadAhead ahead, MemorySegment rowIds, long count, long bytes, long scales) {
+    for (long i = 0; i < count; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (row >= 0) {
+        ahead.willNeed(weight, row * weightStride, bytes);
+        if (scale != null && scaleStride != weightStride) {
+          ahead.willNeed(scale, row * scaleStride, scales);
+        }
+      }
+    }
+  }
+
+  /** Returns the number of rows. */
+  public long rows() {
+    return rows;
+  }
+
+  /** Returns the elements of a row. */
+  public int headDim() {
+    return headDim;
+  }
+
+  /** Returns the rows' elements. */
+  public MemorySegment weight() {
+    if (access.reader != null) {
+      throw new IllegalStateException(name + " is not in memory");
+    }
+    return weight;
+  }
+
+  /** Returns the rows' block scales. */
+  public MemorySegment scale() {
+    if (scale == null) {
+      throw new IllegalStateException(name + " of type " + dtype + " has no scales");
+    }
+    return scale;
+  }
+
+  /** Returns the bytes from one row's elements to those of the next. */
+  public long weightStride() {
+    return weightStride;
+  }
+
+  /** Returns the bytes from one row's scales to those of the next, 0 without scales. */
+  public long scaleStride() {
+    return scaleStride;
+  }
+
+  /** Returns the bytes that a row takes, scales included. */
+  public long rowBytes() {
+    return rowBytes(dtype, headDim);
+  }
+
+  /**
+   * Checks a row id: the row's own, or -1 for a row of zeros.
+   *
+   * @throws IndexOutOfBoundsException if it is neither
+   */
+  public long check(long rowId) {
+    if (rowId < -1 || rowId >= rows) {
+      throw new IndexOutOfBoundsException(
+          "row id " + rowId + " is outside " + name + ", which has " + rows + " rows");
+    }
+    return rowId;
+  }
+}

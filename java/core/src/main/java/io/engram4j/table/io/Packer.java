@@ -1,0 +1,180 @@
+package io.engram4j.table.io;
+
+import io.engram4j.host.CheckedFile;
+import io.engram4j.work.Parallel;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.function.LongConsumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Writes a table as a {@link PackedFile}: chunk by chunk into {@code NAME.part}, with a {@link
+ * Journal} of the chunks that are done, then synced and moved into place. Ended at any moment, by
+ * whatever, it goes on where it was when it is started again, having read anew and checked what it
+ * had written.
+ */
+public final class Packer {
+  /** Someone else is writing the same file. */
+  static final class BusyException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    BusyException(String message) {
+      super(message);
+    }
+  }
+
+  private final TableFile source;
+  private final Path target;
+  private final Path part;
+  private final int chunkRows;
+  private final int chunks;
+  private final LongConsumer progress;
+
+  private Packer(TableFile source, Path target, LongConsumer progress) {
+    this.source = source;
+    this.target = target.toAbsolutePath();
+    this.part = sibling(".part");
+    this.chunkRows = PackedFile.chunkRows(source.rowBytes());
+    this.chunks = Math.toIntExact(PackedFile.chunks(source.rows(), chunkRows));
+    this.progress = progress;
+  }
+
+  private Path sibling(String suffix) {
+    return target.resolveSibling(target.getFileName() + suffix);
+  }
+
+  /**
+   * Writes a table's rows into a file, replacing one that is there when all is written.
+   *
+   * @param threads how many read and write at once
+   * @param progress hears of bytes of rows that are done, from any thread
+   * @throws IOException if a source cannot be read, or there is no room; what was written so far
+   *     stays for the next try
+   */
+  public static PackedFile pack(TableFile source, Path target, int threads, LongConsumer progress)
+      throws IOException {
+    return new Packer(source, target, progress).run(threads);
+  }
+
+  private PackedFile run(int threads) throws IOException {
+    Path journalFile = sibling(".journal");
+    try (FileChannel lockFile = openLocked(journalFile)) {
+      requireLock(lockFile); // until the channel is closed
+      try (Arena arena = Arena.ofShared();
+          FileChannel out =
+              FileChannel.open(
+                  part,
+                  StandardOpenOption.CREATE,
+                  StandardOpenOption.READ,
+                  StandardOpenOption.WRITE)) {
+        Journal journal = Journal.open(lockFile, source.identity(), chunks, arena);
+        requireRoom(out.size());
+        Parallel.run("pack", threads, chunks, () -> new Worker(out, journal));
+        finish(out, journal);
+      }
+      Files.deleteIfExists(journalFile);
+    }
+    return PackedFile.open(target);
+  }
+
+  private static FileChannel openLocked(Path file) throws IOException {
+    return FileChannel.open(
+        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+  }
+
+  private void requireLock(FileChannel channel) throws IOException {
+    @Nullable FileLock lock;
+    try {
+      lock = channel.tryLock();
+    } catch (OverlappingFileLockException e) {
+      lock = null;
+    }
+    if (lock == null) {
+      throw new BusyException(target + " is being written by another process");
+    }
+  }
+
+  private void requireRoom(long written) throws IOException {
+    long size = PackedFile.size(source.rows(), source.rowBytes());
+    long room = Files.getFileStore(part).getUsableSpace();
+    // a sparse .part may look further than it is: writing then says so
+    if (room > 0 && size - written > room) {
+      throw new IOException(
+          target + " takes " + size + " bytes, but its file system has only " + room + " left");
+    }
+  }
+
+  private void finish(FileChannel out, Journal journal) throws IOException {
+    int[] checksums = new int[chunks];
+    for (int chunk = 0; chunk < chunks; chunk++) {
+      checksums[chunk] = journal.checksum(chunk);
+    }
+    long at = PackedFile.checksumsAt(source.rows(), source.rowBytes());
+    writeFully(out, PackedFile.checksumBytes(checksums), at);
+    writeFully(out, PackedFile.header(source, checksums), 0);
+    out.truncate(PackedFile.size(source.rows(), source.rowBytes()));
+    out.force(true);
+    CheckedFile.moveInto(part, target);
+  }
+
+  private static void writeFully(FileChannel out, ByteBuffer bytes, long at) throws IOException {
+    long position = at;
+    while (bytes.hasRemaining()) {
+      position += out.write(bytes, position);
+    }
+  }
+
+  private final class Worker implements Parallel.Worker {
+    private final FileChannel out;
+    private final Journal journal;
+    private final BulkReader reader = new BulkReader(source, chunkRows);
+    private final Arena arena = Arena.ofConfined();
+    private final MemorySegment buffer = arena.allocate((long) chunkRows * source.rowBytes(), 4096);
+
+    Worker(FileChannel out, Journal journal) throws IOException {
+      this.out = out;
+      this.journal = journal;
+    }
+
+    @Override
+    public void part(long chunk) throws IOException {
+      long first = chunk * chunkRows;
+      int count = (int) Math.min(chunkRows, source.rows() - first);
+      MemorySegment rows = buffer.asSlice(0, (long) count * source.rowBytes());
+      long at = PackedFile.DATA + first * source.rowBytes();
+      if (!journal.isDone((int) chunk) || !isIntact(rows, at, journal.checksum((int) chunk))) {
+        reader.read(first, count, rows);
+        int checksum = CheckedFile.crc(rows.asByteBuffer());
+        writeFully(out, rows.asByteBuffer(), at);
+        journal.done((int) chunk, checksum);
+      }
+      progress.accept(rows.byteSize());
+    }
+
+    /** After a loss of power the journal may know more than the disk. */
+    private boolean isIntact(MemorySegment rows, long at, int checksum) throws IOException {
+      ByteBuffer buffer = rows.asByteBuffer();
+      while (buffer.hasRemaining()) {
+        int read = out.read(buffer, at + buffer.position());
+        if (read < 0) {
+          return false;
+        }
+      }
+      return CheckedFile.crc(buffer.flip()) == checksum;
+    }
+
+    @Override
+    public void close() throws IOException {
+      arena.close();
+      reader.close();
+    }
+  }
+}

@@ -1,0 +1,141 @@
+package io.engram4j.table.io;
+
+import io.engram4j.host.HostFiles;
+import io.engram4j.table.RowSource;
+import io.engram4j.table.io.ReadPlan.Source;
+import io.engram4j.table.io.TableFile.Region;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.LockSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Reads rows from files past the page cache, many at once. Closing waits for the lookups that are
+ * under way.
+ */
+final class StreamedRows implements RowSource, Closeable {
+  private static final Logger LOG = LoggerFactory.getLogger(StreamedRows.class);
+
+  static final int LARGEST_BLOCK = 65536;
+
+  private final TableFile table;
+  private final List<Source> sources;
+  private final RowReads files;
+  private final ConcurrentLinkedQueue<ReadPlan> idle = new ConcurrentLinkedQueue<>();
+  private final LongAdder rowsRead = new LongAdder();
+  private final LongAdder reads = new LongAdder();
+  private final LongAdder bytes = new LongAdder();
+  private final AtomicInteger users = new AtomicInteger();
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  StreamedRows(TableFile table, HostFiles system, int depth) throws IOException {
+    this.table = table;
+    this.sources = sources(table);
+    this.files = open(system, depth);
+  }
+
+  private static List<Source> sources(TableFile table) throws IOException {
+    Region weight = table.weight();
+    Region scale = table.scale();
+    List<Source> sources = new ArrayList<>();
+    if (table.isInterleaved()) {
+      Region rows = new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes());
+      sources.add(new Source(rows, block(weight.file()), 0));
+    } else {
+      sources.add(new Source(weight, block(weight.file()), 0));
+      if (scale != null) {
+        sources.add(new Source(scale, block(scale.file()), weight.bytes()));
+      }
+    }
+    return List.copyOf(sources);
+  }
+
+  private static int block(Path file) throws IOException {
+    return (int) Math.max(512, Math.min(LARGEST_BLOCK, Files.getFileStore(file).getBlockSize()));
+  }
+
+  private RowReads open(HostFiles system, int depth) throws IOException {
+    QueuedReads queued;
+    try {
+      queued = new QueuedReads(system, sources, depth);
+    } catch (IOException e) {
+      LOG.debug("{} is read by threads, since {}", table.name(), e.getMessage());
+      return new PooledReads(table, sources, depth); // which tells if it is the file
+    }
+    try {
+      for (int i = 0; i < sources.size(); i++) {
+        Region region = sources.get(i).region();
+        table.requireSize(region.file(), queued.size(i), region.end(table.rows()));
+      }
+      return queued;
+    } catch (IOException e) {
+      queued.close();
+      throw e;
+    }
+  }
+
+  String description() {
+    return files.description();
+  }
+
+  @Override
+  public Statistics statistics() {
+    return new Statistics(rowsRead.sum(), reads.sum(), bytes.sum(), 0, 0, 0, 0, 0);
+  }
+
+  @Override
+  public void read(MemorySegment rowIds, long count, MemorySegment rows) {
+    users.incrementAndGet(); // before looking whether it is closed, so that close sees it
+    try {
+      if (closed.get()) {
+        throw new IllegalStateException("the files of " + table.name() + " are closed");
+      }
+      long row = table.rowBytes();
+      for (long first = 0; first < count; first += ReadPlan.MOST_ROWS) {
+        int some = (int) Math.min(ReadPlan.MOST_ROWS, count - first);
+        MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
+        readSome(ids, some, first == 0 ? rows : rows.asSlice(row * first));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      users.decrementAndGet();
+    }
+  }
+
+  private void readSome(MemorySegment rowIds, int count, MemorySegment rows) throws IOException {
+    ReadPlan plan = idle.poll();
+    if (plan == null) {
+      plan = new ReadPlan(table, sources);
+    }
+    plan.prepare(rowIds, count, rows);
+    files.run(plan);
+    rowsRead.add(count);
+    reads.add(plan.reads());
+    bytes.add(plan.bytes());
+    plan.end();
+    idle.add(plan);
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (!closed.compareAndSet(false, true)) {
+      return;
+    }
+    while (users.get() > 0) {
+      LockSupport.parkNanos(100_000); // a lookup takes about as long
+    }
+    files.close();
+  }
+}

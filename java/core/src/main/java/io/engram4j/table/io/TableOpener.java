@@ -1,0 +1,236 @@
+package io.engram4j.table.io;
+
+import io.engram4j.host.Digests;
+import io.engram4j.host.Host;
+import io.engram4j.host.HostFiles;
+import io.engram4j.host.Hosts;
+import io.engram4j.host.Limits;
+import io.engram4j.table.NumaPolicy;
+import io.engram4j.table.Placement;
+import io.engram4j.table.RowSeed;
+import io.engram4j.table.RowSource;
+import io.engram4j.table.Table;
+import io.engram4j.table.TableOptions;
+import java.io.Closeable;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
+
+/** Opens tables where the options say. Thread-safe. */
+public final class TableOpener {
+  private final TableOptions options;
+  private final Host host;
+
+  /** An opener with these options. */
+  public TableOpener(TableOptions options) {
+    this(options, Hosts.find());
+  }
+
+  TableOpener(TableOptions options, Host host) {
+    this.options = options;
+    this.host = host;
+  }
+
+  /** Returns the bytes of memory that tables may take here, a container's limit counted in. */
+  public static long availableMemory() {
+    return Limits.availableMemory();
+  }
+
+  /**
+   * Opens a table.
+   *
+   * @param bytesOfAll bytes of all tables that are opened together, for {@link Placement#AUTO}
+   * @param arena memory and mappings end with it
+   * @throws IOException if files cannot be read, or there is no memory; the message has the numbers
+   */
+  public HeldTable open(TableFile file, long bytesOfAll, Arena arena) throws IOException {
+    String why = "";
+    Placement placement = options.placement();
+    if (placement == Placement.AUTO) {
+      long free = Limits.availableMemory();
+      placement = bytesOfAll <= free / 10 * 9 ? Placement.MAPPED : Placement.STREAMED;
+      why =
+          String.format(
+              Locale.ROOT,
+              ", chosen since tables of %.1f GB %s into %.1f GB of free memory",
+              bytesOfAll / 1e9,
+              placement == Placement.MAPPED ? "fit" : "do not fit",
+              free / 1e9);
+    }
+    LoadEvent event = new LoadEvent();
+    event.begin();
+    HeldTable held =
+        switch (placement) {
+          case RESIDENT, PINNED -> resident(file, placement, arena);
+          case SHARED -> shared(file, arena);
+          case STREAMED -> streamed(file, why);
+          default -> mapped(file, why, arena);
+        };
+    event.table = file.name();
+    event.placement = held.placement().toString();
+    event.description = held.description();
+    event.commit();
+    return held;
+  }
+
+  private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
+    Table table = file.map(arena).withReadAhead(host.files());
+    host.files().random(table.weight());
+    if (table.scaleStride() > 0) {
+      host.files().random(table.scale());
+    }
+    Closeable closeable = null;
+    String form = file.isInterleaved() ? "packed file" : "original shards";
+    if (options.cacheBytes() > 0) {
+      RowCache cache = cache(file, table::read);
+      form += ", " + cache.capacity() + " rows cached";
+      table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), cache);
+      closeable = new CacheWatch(file.name(), cache, null);
+    }
+    return new HeldTable(table, Placement.MAPPED, form + why, closeable);
+  }
+
+  /**
+   * Returns how many bytes of a table's files are in memory just now, or -1 if the system does not
+   * tell.
+   *
+   * @throws IOException if the files cannot be mapped
+   */
+  public static long inPageCache(TableFile file) throws IOException {
+    HostFiles files = Hosts.find().files();
+    try (Arena arena = Arena.ofConfined()) {
+      Table table = file.map(arena);
+      long bytes = files.inPageCache(table.weight());
+      boolean apart = table.scaleStride() > 0 && !file.isInterleaved();
+      return bytes >= 0 && apart ? bytes + files.inPageCache(table.scale()) : bytes;
+    }
+  }
+
+  private RowCache cache(TableFile file, RowSource reader) {
+    RowCache cache = new RowCache(reader, file.rowBytes(), options.cacheBytes());
+    RowSeed seed = options.seed();
+    if (seed != null) {
+      cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+    }
+    return cache;
+  }
+
+  private HeldTable streamed(TableFile file, String why) throws IOException {
+    StreamedRows rows = new StreamedRows(file, host.files(), options.queueDepth());
+    String description = rows.description();
+    RowSource reader = rows;
+    Closeable closeable = rows;
+    if (options.cacheBytes() > 0) {
+      RowCache cache;
+      try {
+        cache = cache(file, rows);
+      } catch (RuntimeException | Error e) {
+        rows.close();
+        throw e;
+      }
+      reader = cache;
+      closeable = new CacheWatch(file.name(), cache, rows);
+      description += ", " + cache.capacity() + " rows cached";
+    }
+    Table table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), reader);
+    return new HeldTable(table, Placement.STREAMED, description + why, closeable);
+  }
+
+  /** Rows that this table has, so many that the cache can hold them. */
+  private static long[] known(long[] rows, TableFile file, long most) {
+    return Arrays.stream(rows).filter(row -> row >= 0 && row < file.rows()).limit(most).toArray();
+  }
+
+  private HeldTable resident(TableFile file, Placement placement, Arena arena) throws IOException {
+    int count = options.numa() == NumaPolicy.COPY_PER_NODE ? host.numa().nodes() : 1;
+    long free = Limits.availableMemory();
+    if (file.bytes() > free / count) {
+      throw new IOException(
+          file.name()
+              + (count == 1 ? " takes " : " takes " + count + " times ")
+              + file.bytes()
+              + " bytes, but only "
+              + free
+              + " bytes of memory are available");
+    }
+    List<MemorySegment> copies = new ArrayList<>();
+    for (int node = 0; node < count; node++) {
+      MemorySegment rows = host.memory().allocate(file.bytes(), arena);
+      switch (options.numa()) {
+        case FIRST_TOUCH -> {}
+        case BIND -> host.numa().spread(rows, host.numa().node());
+        case INTERLEAVE -> host.numa().spread(rows, -1);
+        case COPY_PER_NODE -> host.numa().spread(rows, node);
+      }
+      if (placement == Placement.PINNED) {
+        host.memory().lock(rows);
+      }
+      copies.add(rows);
+    }
+    long start = System.nanoTime();
+    new Loader(file, options).load(copies);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    List<Table> tables = new ArrayList<>();
+    for (MemorySegment rows : copies) {
+      tables.add(Table.interleaved(file.name(), file.dtype(), file.rows(), file.headDim(), rows));
+    }
+    Table table = count == 1 ? tables.getFirst() : Table.copied(tables, host.numa()::node);
+    String description =
+        String.format(
+            Locale.ROOT,
+            "%s%s%s, loaded at %.1f GB/s",
+            host.memory().pages(copies.getFirst()),
+            nodes(count),
+            placement == Placement.PINNED ? ", locked" : "",
+            file.bytes() / 1e9 / Math.max(seconds, 1e-9));
+    return new HeldTable(table, placement, description, null);
+  }
+
+  private String nodes(int copies) {
+    return switch (options.numa()) {
+      case FIRST_TOUCH -> "";
+      case BIND -> ", on one of " + host.numa().nodes() + " nodes";
+      case INTERLEAVE -> ", on all of " + host.numa().nodes() + " nodes";
+      case COPY_PER_NODE -> ", a copy on each of " + copies + " nodes";
+    };
+  }
+
+  /**
+   * The first to come writes a packed file into a file system in memory, the others wait and map
+   * it. A process that dies while it writes leaves a journal, and the next one goes on from there.
+   */
+  private HeldTable shared(TableFile file, Arena arena) throws IOException {
+    String user = System.getProperty("user.name", "user").replaceAll("[^A-Za-z0-9]", "_");
+    String name =
+        "engram4j-" + user + "-" + Digests.hex(Digests.sha256(file.identity()), 12) + ".rows";
+    Path target = options.sharedDirectory().resolve(name);
+    String how = "attached to ";
+    while (!Files.exists(target)) {
+      try {
+        Packer.pack(file, target, options.threads(), options.progress());
+        how = "loaded into ";
+      } catch (Packer.BusyException e) {
+        LockSupport.parkNanos(50_000_000); // another process is at it
+        if (Thread.currentThread().isInterrupted()) {
+          throw new IOException("interrupted while another process loads " + target, e);
+        }
+      }
+    }
+    TableFile copy = PackedFile.open(target).table();
+    boolean same =
+        copy.rows() == file.rows()
+            && copy.headDim() == file.headDim()
+            && copy.dtype() == file.dtype();
+    if (!same) {
+      throw new IOException(target + " holds another table: " + copy);
+    }
+    return new HeldTable(copy.map(arena), Placement.SHARED, how + target, null);
+  }
+}

@@ -1,0 +1,184 @@
+package io.engram4j.weights;
+
+import io.engram4j.model.Dtype;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The weight of one linear map, [outputs, inputs] row-major: fp8 e4m3 with an e8m0 scale per 32x32
+ * tile, bf16, or fp32; with or without a bias. Immutable and thread-safe; whoever made the segments
+ * owns them.
+ */
+public final class Linear {
+  /** Edge of the square tile of fp8 weights that shares a scale. */
+  public static final int TILE = 32;
+
+  private final int outputs;
+  private final int inputs;
+  private final Dtype dtype;
+  private final MemorySegment weight;
+  private final @Nullable MemorySegment scale;
+  private final long weightStride;
+  private final long scaleStride;
+  private final float @Nullable [] bias;
+
+  /**
+   * Describes a weight.
+   *
+   * @param name what messages call it
+   * @param dtype F8_E4M3, BF16 or F32
+   * @param scale for F8_E4M3: e8m0 [ceil(outputs / 32), ceil(inputs / 32)], else null
+   * @param bias [outputs], or null for none; copied
+   * @throws IllegalArgumentException for another type, or if a size is not that of the shape
+   */
+  public Linear(
+      String name,
+      int outputs,
+      int inputs,
+      Dtype dtype,
+      MemorySegment weight,
+      @Nullable MemorySegment scale,
+      float @Nullable [] bias) {
+    if (dtype != Dtype.F8_E4M3 && dtype != Dtype.BF16 && dtype != Dtype.F32) {
+      throw new IllegalArgumentException(
+          name + " has type " + dtype + ", but projection weights are F8_E4M3, BF16 or F32");
+    }
+    expect(name, weight.byteSize(), (long) outputs * inputs * dtype.bytes());
+    if ((dtype == Dtype.F8_E4M3) != (scale != null)) {
+      throw new IllegalArgumentException(
+          name + " of type " + dtype + (scale == null ? " has no scale" : " has a scale"));
+    }
+    if (scale != null) {
+      expect(name + " scale", scale.byteSize(), (long) tiles(outputs) * tiles(inputs));
+    }
+    if (bias != null && bias.length != outputs) {
+      throw new IllegalArgumentException(
+          name + " has " + bias.length + " biases for " + outputs + " outputs");
+    }
+    this.outputs = outputs;
+    this.inputs = inputs;
+    this.dtype = dtype;
+    this.weight = weight;
+    this.scale = scale;
+    this.weightStride = (long) inputs * dtype.bytes();
+    this.scaleStride = tiles(inputs);
+    this.bias = bias == null ? null : bias.clone();
+  }
+
+  /** Some of the outputs and inputs of a whole. */
+  private Linear(Linear whole, int firstOutput, int outputs, int firstInput, int inputs) {
+    this.outputs = outputs;
+    this.inputs = inputs;
+    this.dtype = whole.dtype;
+    this.weightStride = whole.weightStride;
+    this.scaleStride = whole.scaleStride;
+    float[] all = whole.bias;
+    this.bias =
+        firstInput == 0 && all != null
+            ? Arrays.copyOfRange(all, firstOutput, firstOutput + outputs)
+            : null;
+    this.weight =
+        whole.weight.asSlice(
+            firstOutput * weightStride + (long) firstInput * dtype.bytes(),
+            (outputs - 1) * weightStride + (long) inputs * dtype.bytes());
+    MemorySegment scales = whole.scale;
+    this.scale =
+        scales == null
+            ? null
+            : scales.asSlice(
+                firstOutput / TILE * scaleStride + firstInput / TILE,
+                (tiles(outputs) - 1) * scaleStride + tiles(inputs));
+  }
+
+  /**
+   * Returns what some of the inputs contribute, on the same memory: the outputs of maps whose
+   * inputs cover all of this one's add up to its own. The bias belongs to input 0.
+   *
+   * @param first for fp8 a multiple of {@value #TILE}
+   * @throws IllegalArgumentException if it is not, or there are no such inputs
+   */
+  public Linear ofInputs(int first, int count) {
+    requirePart("inputs", first, count, inputs);
+    return new Linear(this, 0, outputs, first, count);
+  }
+
+  /**
+   * Returns some of the outputs, on the same memory.
+   *
+   * @param first for fp8 a multiple of {@value #TILE}
+   * @throws IllegalArgumentException if it is not, or there are no such outputs
+   */
+  public Linear ofOutputs(int first, int count) {
+    requirePart("outputs", first, count, outputs);
+    return new Linear(this, first, count, 0, inputs);
+  }
+
+  private void requirePart(String what, int first, int count, int all) {
+    boolean whole = dtype != Dtype.F8_E4M3 || first % TILE == 0;
+    if (!whole || first < 0 || count < 1 || count > all - first) {
+      throw new IllegalArgumentException(
+          what
+              + " "
+              + first
+              + " to "
+              + (first + count)
+              + " of "
+              + all
+              + ", fp8 in tiles of "
+              + TILE);
+    }
+  }
+
+  private static void expect(String what, long actual, long expected) {
+    if (actual != expected) {
+      throw new IllegalArgumentException(
+          what + " holds " + actual + " bytes, but its shape takes " + expected);
+    }
+  }
+
+  /** Returns the number of tiles that cover {@code size} outputs or inputs. */
+  public static int tiles(int size) {
+    return (size + TILE - 1) / TILE;
+  }
+
+  /** Returns the number of outputs. */
+  public int outputs() {
+    return outputs;
+  }
+
+  /** Returns the number of inputs. */
+  public int inputs() {
+    return inputs;
+  }
+
+  /** Returns the type of the weights: F8_E4M3, BF16 or F32. */
+  public Dtype dtype() {
+    return dtype;
+  }
+
+  /** Returns the weights. */
+  public MemorySegment weight() {
+    return weight;
+  }
+
+  /** Returns the tile scales of an fp8 weight, null for other types. */
+  public @Nullable MemorySegment scale() {
+    return scale;
+  }
+
+  /** Returns the bytes from one output's weights to those of the next. */
+  public long weightStride() {
+    return weightStride;
+  }
+
+  /** Returns the bytes from one row of tiles' scales to the next. */
+  public long scaleStride() {
+    return scaleStride;
+  }
+
+  /** Returns the bias of an output, 0 where there is none. */
+  public float bias(int output) {
+    return bias == null ? 0 : bias[output];
+  }
+}

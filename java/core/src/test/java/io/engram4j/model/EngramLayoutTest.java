@@ -1,0 +1,146 @@
+package io.engram4j.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.TestModels;
+import java.util.Arrays;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The published layouts (specification, sections 3 and 4). */
+class EngramLayoutTest {
+  @Test
+  void primesAndOffsetsOfV41() {
+    List<LayerLayout> layouts = EngramLayout.of(TestModels.v41Flash(), 99092);
+    LayerLayout first = layouts.get(0);
+    LayerLayout second = layouts.get(1);
+    assertEquals(384_006_168, first.rows());
+    assertEquals(384_016_682, second.rows());
+    assertEquals(24, first.columns());
+    assertEquals(16000057, first.prime(0));
+    assertEquals(16000463, first.prime(23));
+    assertEquals(16000477, second.prime(0));
+    assertEquals(16000889, second.prime(23));
+    assertEquals(0, first.offset(0));
+    assertEquals(128000880, first.offset(8));
+    assertEquals(368005705, first.offset(23));
+    assertEquals(368015793, second.offset(23));
+    assertEquals(2, first.order(7));
+    assertEquals(3, first.order(8));
+    assertEquals(4, first.order(23));
+  }
+
+  @Test
+  void multipliersOfV41() {
+    List<LayerLayout> layouts = EngramLayout.of(TestModels.v41Flash(), 99092);
+    assertArrayEquals(
+        new long[] {76632096046245L, 4839876093313L, 35959672319349L, 73987337458391L},
+        IntStream.range(0, 4).mapToLong(layouts.get(0)::multiplier).toArray());
+    assertArrayEquals(
+        new long[] {67716810739261L, 51510806800915L, 30921347202721L, 82619226485591L},
+        IntStream.range(0, 4).mapToLong(layouts.get(1)::multiplier).toArray());
+  }
+
+  @Test
+  void primesOfThePapersDemo() {
+    List<long[]> primes = EngramLayout.primes(TestModels.paperDemo());
+    assertEquals(10_344_164, Arrays.stream(primes.get(0)).sum());
+    assertEquals(10_348_242, Arrays.stream(primes.get(1)).sum());
+    assertEquals(646403, primes.get(0)[0]);
+    assertEquals(646879, primes.get(1)[15]);
+  }
+
+  @Test
+  void ordersWithOverlappingRangesShareNoPrime() {
+    EngramConfig config = TestModels.v41(8, 2, List.of(0, 3), 4, List.of(11L, 13L, 11L), 5, 4);
+    long[] all = EngramLayout.primes(config).stream().flatMapToLong(Arrays::stream).toArray();
+    assertEquals(all.length, Arrays.stream(all).distinct().count());
+    assertTrue(Arrays.stream(all).allMatch(Primes::isPrime));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 2",
+    "2, 3",
+    "3, 5",
+    "13, 17",
+    "14, 17",
+    "15999999, 16000057",
+    "4294967278, 4294967279"
+  })
+  void nextPrime(long after, long prime) {
+    assertEquals(prime, Primes.after(after));
+  }
+
+  @Test
+  void primesUpTo100000AreThoseOfASieve() {
+    boolean[] composite = new boolean[100_000];
+    for (int i = 2; i < composite.length; i++) {
+      assertEquals(!composite[i], Primes.isPrime(i), "" + i);
+      for (long j = (long) i * i; j < composite.length; j += i) {
+        composite[(int) j] = true;
+      }
+    }
+  }
+
+  @Test
+  void refusesSizesThatNumpyDrawsInAnotherWay() {
+    EngramConfig config = TestModels.v41Flash();
+    assertThrows(IllegalArgumentException.class, () -> EngramLayout.of(config, 0));
+    assertThrows(IllegalArgumentException.class, () -> EngramLayout.of(config, 1 << 30));
+    assertThrows(IllegalArgumentException.class, () -> Primes.after((1L << 32) - 2));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "0, 4, 4, 8, hidden size is 0",
+    "8, 0, 4, 8, branches is 0",
+    "8, 4, 1, 8, max n-gram is 1",
+    "8, 4, 4, 0, heads per n-gram is 0",
+    "8, 4, 4, -8, heads per n-gram is -8"
+  })
+  void refusesImpossibleConfigurations(
+      int hidden, int branches, int maxNgram, int heads, String reason) {
+    List<Long> sizes = java.util.Collections.nCopies(Math.max(0, maxNgram - 1), 100L);
+    IllegalArgumentException e =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> TestModels.v41(hidden, branches, List.of(1), maxNgram, sizes, heads, 8));
+    assertTrue(e.getMessage().startsWith(reason), e.getMessage());
+  }
+
+  @Test
+  void refusesLayersThatStandTwiceAndNormsThatAreNoNumber() {
+    List<Long> sizes = List.of(100L);
+    assertThrows(
+        IllegalArgumentException.class, () -> TestModels.v41(8, 4, List.of(1, 1), 2, sizes, 2, 8));
+    for (double eps : new double[] {Double.NaN, 0, -1, Double.POSITIVE_INFINITY}) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () ->
+              new EngramConfig(
+                  EngramConfig.Variant.V41,
+                  8,
+                  4,
+                  List.of(1),
+                  2,
+                  sizes,
+                  2,
+                  8,
+                  0,
+                  0,
+                  eps,
+                  0,
+                  OptionalInt.empty(),
+                  OptionalInt.empty(),
+                  List.of()));
+    }
+  }
+}

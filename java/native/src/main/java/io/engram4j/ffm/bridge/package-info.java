@@ -1,5 +1,0 @@
-/** What the backends in C have in common: loading a library, and its structs; not exported. */
-@NullMarked
-package io.engram4j.ffm.bridge;
-
-import org.jspecify.annotations.NullMarked;
