@@ -35,7 +35,7 @@ final class Staging {
     capacity = Math.max(count, 2 * capacity);
     rows = EngramBatch.allocate(capacity * table.rowBytes());
     places = EngramBatch.allocate(8 * capacity);
-    staged = Table.interleaved(table.name(), table.dtype(), capacity, table.headDim(), rows);
+    staged = Table.interleaved(table.name(), table.type(), capacity, table.headDim(), rows);
     kernel = null;
   }
 

@@ -3,9 +3,9 @@ package io.engram4j;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.TokenMap;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
@@ -27,42 +27,32 @@ public final class TestModels {
 
   /** DeepSeek-V4.1-Flash's configuration. */
   public static EngramConfig v41Flash() {
-    return new EngramConfig(
-        Variant.V41,
-        5120,
-        4,
-        List.of(1, 14),
-        4,
-        Collections.nCopies(3, 16_000_000L),
-        8,
-        256,
-        2,
-        0,
-        1e-20,
-        0,
-        OptionalInt.of(129264),
-        OptionalInt.of(99092),
-        List.of(384_006_168L, 384_016_682L));
+    return EngramConfig.builder()
+        .hiddenSize(5120)
+        .branches(4)
+        .layerIds(List.of(1, 14))
+        .ngrams(4, 16_000_000L)
+        .heads(8, 256)
+        .padTokenId(2)
+        .imageTokenId(OptionalInt.of(129264))
+        .compressedSize(OptionalInt.of(99092))
+        .tableRows(List.of(384_006_168L, 384_016_682L))
+        .build();
   }
 
   /** The configuration of the paper's demo. */
   public static EngramConfig paperDemo() {
-    return new EngramConfig(
-        Variant.PAPER,
-        1024,
-        4,
-        List.of(1, 15),
-        3,
-        List.of(646_400L, 646_400L),
-        8,
-        64,
-        2,
-        0,
-        0x1p-23,
-        4,
-        OptionalInt.empty(),
-        OptionalInt.empty(),
-        List.of());
+    return EngramConfig.builder()
+        .hiddenSize(1024)
+        .branches(4)
+        .layerIds(List.of(1, 15))
+        .ngrams(3, List.of(646_400L, 646_400L))
+        .heads(8, 64)
+        .padTokenId(2)
+        .normEps(0x1p-23)
+        .conv(4, 3)
+        .streamType(Dtype.F32)
+        .build();
   }
 
   /** A V4.1 configuration of another size. */
@@ -74,22 +64,14 @@ public final class TestModels {
       List<Long> sizes,
       int heads,
       int headDim) {
-    return new EngramConfig(
-        Variant.V41,
-        hidden,
-        branches,
-        layers,
-        maxNgram,
-        sizes,
-        heads,
-        headDim,
-        0,
-        0,
-        1e-20,
-        0,
-        OptionalInt.of(99),
-        OptionalInt.empty(),
-        List.of());
+    return EngramConfig.builder()
+        .hiddenSize(hidden)
+        .branches(branches)
+        .layerIds(layers)
+        .ngrams(maxNgram, sizes)
+        .heads(heads, headDim)
+        .imageTokenId(OptionalInt.of(99))
+        .build();
   }
 
   /** A map of 129,280 ids to 99,092 that leaves the first ids alone, as V4.1's does. */
@@ -118,22 +100,16 @@ public final class TestModels {
   /** A small random model in the paper's layout. */
   public static EngramModel paper() {
     return model(
-        new EngramConfig(
-            Variant.PAPER,
-            16,
-            2,
-            List.of(0, 2),
-            3,
-            List.of(40L, 60L),
-            2,
-            8,
-            0,
-            0,
-            0x1p-23,
-            4,
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            List.of()));
+        EngramConfig.builder()
+            .hiddenSize(16)
+            .branches(2)
+            .layerIds(List.of(0, 2))
+            .ngrams(3, List.of(40L, 60L))
+            .heads(2, 8)
+            .normEps(0x1p-23)
+            .conv(4, 3)
+            .streamType(Dtype.F32)
+            .build());
   }
 
   /** A random model of a configuration, over the small map. */
@@ -155,11 +131,11 @@ public final class TestModels {
             "wkv",
             config.kvWidth(),
             config.rowWidth(),
-            Dtype.F32,
+            RowType.F32,
             MemorySegment.ofArray(gaussians(config.kvWidth() * config.rowWidth(), random)),
             null,
             gaussians(config.kvWidth(), random));
-    boolean v41 = config.variant() == Variant.V41;
+    boolean v41 = config.convKernel() == 0;
     GateWeights gate =
         new GateWeights(
             config.branches(),
@@ -188,10 +164,11 @@ public final class TestModels {
     for (int i = 0; i < codes.length; i++) {
       codes[i] = (codes[i] & 0x7f) == 0x7f ? 0 : codes[i];
     }
-    byte[] scales = new byte[(int) rows * Table.scalesPerRow(config.headDim())];
+    byte[] scales = new byte[(int) rows * RowType.F8_E4M3.scaleBytes(config.headDim())];
     Arrays.fill(scales, (byte) 119);
-    return Table.fp8(
+    return Table.of(
         "table",
+        RowType.F8_E4M3,
         rows,
         config.headDim(),
         MemorySegment.ofArray(codes),

@@ -16,6 +16,7 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.HeldTable;
@@ -37,7 +38,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -72,22 +72,14 @@ public final class DecodeLoop {
   private DecodeLoop(double gigabytes) {
     long start = (long) (gigabytes * 1e9 / 2 / 264 / 24);
     this.config =
-        new EngramConfig(
-            EngramConfig.Variant.V41,
-            HIDDEN,
-            BRANCHES,
-            List.of(1, 14),
-            4,
-            Collections.nCopies(3, start),
-            8,
-            256,
-            2,
-            0,
-            1e-20,
-            0,
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            List.of());
+        EngramConfig.builder()
+            .hiddenSize(HIDDEN)
+            .branches(BRANCHES)
+            .layerIds(List.of(1, 14))
+            .ngrams(4, start)
+            .heads(8, 256)
+            .padTokenId(2)
+            .build();
     this.layouts = EngramLayout.of(config, VOCABULARY);
   }
 
@@ -130,7 +122,8 @@ public final class DecodeLoop {
       Table table;
       if (placement == null) {
         table =
-            Table.streamed("fixed", Dtype.F8_E4M3, layouts.get(i).rows(), 256, (ids, n, to) -> {});
+            Table.streamed(
+                "fixed", RowType.F8_E4M3, layouts.get(i).rows(), 256, (ids, n, to) -> {});
       } else {
         TableOptions options = TableOptions.defaults().placement(placement);
         HeldTable held = new TableOpener(options).open(files.get(i), 1, arena);

@@ -1,7 +1,7 @@
 package io.engram4j.bench;
 
-import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.table.RowType;
 import io.engram4j.table.io.PackedFile;
 import io.engram4j.table.io.Packer;
 import io.engram4j.table.io.TableFile;
@@ -36,7 +36,7 @@ final class DecodeWeights {
     long tiles = (long) Linear.tiles(outputs) * Linear.tiles(INPUTS);
     MemorySegment scale = Arena.ofAuto().allocate(tiles, 64).fill((byte) 113);
     return new Projection(
-        List.of(new Linear("w", outputs, INPUTS, Dtype.F8_E4M3, weight, scale, null)));
+        List.of(new Linear("w", outputs, INPUTS, RowType.F8_E4M3, weight, scale, null)));
   }
 
   /** A packed table of random rows; made once, and kept for the next time. */
@@ -52,7 +52,7 @@ final class DecodeWeights {
     TableFile apart =
         new TableFile(
             "layer " + layout.layerId(),
-            Dtype.F8_E4M3,
+            RowType.F8_E4M3,
             layout.rows(),
             256,
             new Region(weight, 0, 256, 256),

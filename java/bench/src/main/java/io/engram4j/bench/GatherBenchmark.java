@@ -3,6 +3,7 @@ package io.engram4j.bench;
 import io.engram4j.Backends;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -53,14 +54,14 @@ public class GatherBenchmark {
   @Setup
   public void setup() {
     MemorySegment weight = arena.allocate(rows * HEAD_DIM, 64);
-    MemorySegment scale = arena.allocate(rows * Table.scalesPerRow(HEAD_DIM), 64);
+    MemorySegment scale = arena.allocate(rows * RowType.F8_E4M3.scaleBytes(HEAD_DIM), 64);
     SplittableRandom random = new SplittableRandom(1);
     for (long i = 0; i < weight.byteSize() / 8; i++) {
       // codes up to 0x6f: no NaN
       weight.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong() & 0xefefefefefefefefL);
     }
     scale.fill((byte) 120);
-    Table table = Table.fp8("table", rows, HEAD_DIM, weight, scale);
+    Table table = Table.of("table", RowType.F8_E4M3, rows, HEAD_DIM, weight, scale);
     kernel = Backends.named(backend).gather(table);
     rowIds = arena.allocate(8L * TOKEN_ROWS * CHUNKS, 64);
     for (int i = 0; i < TOKEN_ROWS * CHUNKS; i++) {

@@ -3,15 +3,12 @@ package io.engram4j.bench;
 import io.engram4j.Backends;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Collections;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Fork;
@@ -42,22 +39,14 @@ public class HashBenchmark {
 
   static LayerLayout v41Layout() {
     EngramConfig config =
-        new EngramConfig(
-            Variant.V41,
-            5120,
-            4,
-            List.of(1, 14),
-            4,
-            Collections.nCopies(3, 16_000_000L),
-            8,
-            256,
-            2,
-            0,
-            1e-20,
-            0,
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            List.of());
+        EngramConfig.builder()
+            .hiddenSize(5120)
+            .branches(4)
+            .layerIds(List.of(1, 14))
+            .ngrams(4, 16_000_000L)
+            .heads(8, 256)
+            .padTokenId(2)
+            .build();
     return EngramLayout.of(config, 99_092).getFirst();
   }
 

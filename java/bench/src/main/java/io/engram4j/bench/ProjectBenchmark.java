@@ -2,7 +2,7 @@ package io.engram4j.bench;
 
 import io.engram4j.Backends;
 import io.engram4j.kernel.Backend;
-import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
@@ -53,7 +53,7 @@ public class ProjectBenchmark {
         Arena.ofAuto().allocate((long) Linear.tiles(outputs) * Linear.tiles(INPUTS), 64);
     scale.fill((byte) 113);
     return new Projection(
-        List.of(new Linear("wkv", outputs, INPUTS, Dtype.F8_E4M3, weight, scale, null)));
+        List.of(new Linear("wkv", outputs, INPUTS, RowType.F8_E4M3, weight, scale, null)));
   }
 
   /** Fills weights and rows. */

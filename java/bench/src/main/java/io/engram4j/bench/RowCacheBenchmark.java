@@ -2,9 +2,9 @@ package io.engram4j.bench;
 
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
-import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSource;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.HeldTable;
@@ -74,7 +74,7 @@ public class RowCacheBenchmark {
   @Setup
   public void setup() throws IOException {
     directory = Files.createTempDirectory("engram-cache");
-    long rowBytes = Table.rowBytes(Dtype.F8_E4M3, HEAD_DIM);
+    long rowBytes = RowType.F8_E4M3.rowBytes(HEAD_DIM);
     TableFile file = file(rowBytes);
     long budget = (rowBytes + 9) * rows * percent / 100;
     TableOptions options =
@@ -86,7 +86,7 @@ public class RowCacheBenchmark {
     if (cache.equals("caffeine")) {
       Table below = table;
       RowSource reader = caffeine(below, rows * percent / 100);
-      table = Table.streamed("rows", Dtype.F8_E4M3, rows, HEAD_DIM, reader);
+      table = Table.streamed("rows", RowType.F8_E4M3, rows, HEAD_DIM, reader);
     }
     rowIds = arena.allocate(8L * TOKEN_ROWS * CHUNKS, 64);
     SplittableRandom random = new SplittableRandom(2);
@@ -112,7 +112,7 @@ public class RowCacheBenchmark {
     TableFile shards =
         new TableFile(
             "rows",
-            Dtype.F8_E4M3,
+            RowType.F8_E4M3,
             rows,
             HEAD_DIM,
             new Region(weight, 0, HEAD_DIM, HEAD_DIM),

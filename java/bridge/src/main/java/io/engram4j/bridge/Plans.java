@@ -1,6 +1,5 @@
 package io.engram4j.bridge;
 
-import io.engram4j.bindings.Engram;
 import io.engram4j.bindings.engram_conv_weights;
 import io.engram4j.bindings.engram_gate_weights;
 import io.engram4j.bindings.engram_layout;
@@ -8,6 +7,7 @@ import io.engram4j.bindings.engram_linear;
 import io.engram4j.bindings.engram_table;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
@@ -78,12 +78,11 @@ public final class Plans {
   public MemorySegment table(Table table) {
     MemorySegment plan = engram_table.allocate(arena);
     engram_table.struct_size(plan, (int) engram_table.sizeof());
-    engram_table.type(plan, type(table.dtype()));
+    engram_table.type(plan, table.type().code());
     engram_table.head_dim(plan, table.headDim());
     engram_table.rows(plan, table.rows());
     engram_table.weight(plan, place.apply(table.weight()));
-    boolean scaled = table.dtype() == Dtype.F8_E4M3;
-    engram_table.scale(plan, scaled ? place.apply(table.scale()) : MemorySegment.NULL);
+    engram_table.scale(plan, table.hasScales() ? place.apply(table.scale()) : MemorySegment.NULL);
     engram_table.weight_stride(plan, table.weightStride());
     engram_table.scale_stride(plan, table.scaleStride());
     return plan;
@@ -93,7 +92,7 @@ public final class Plans {
   public MemorySegment linear(Linear linear) {
     MemorySegment plan = engram_linear.allocate(arena);
     engram_linear.struct_size(plan, (int) engram_linear.sizeof());
-    engram_linear.type(plan, type(linear.dtype()));
+    engram_linear.type(plan, linear.type().code());
     engram_linear.outputs(plan, linear.outputs());
     engram_linear.inputs(plan, linear.inputs());
     engram_linear.weight(plan, place.apply(linear.weight()));
@@ -156,14 +155,8 @@ public final class Plans {
     return plan;
   }
 
-  /** Returns the code of an element type. */
+  /** Returns the code of a dtype in which rows, key and value, or streams are read or written. */
   public static int type(Dtype dtype) {
-    return switch (dtype) {
-      case F32 -> Engram.ENGRAM_F32();
-      case BF16 -> Engram.ENGRAM_BF16();
-      case F16 -> Engram.ENGRAM_F16();
-      case F8_E4M3 -> Engram.ENGRAM_F8_E4M3();
-      default -> throw new IllegalArgumentException("no kernel reads " + dtype);
-    };
+    return RowType.of("a kernel's argument", dtype).code();
   }
 }

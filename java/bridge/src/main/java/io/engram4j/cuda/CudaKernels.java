@@ -116,7 +116,7 @@ final class CudaKernels {
           long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
           places.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
         }
-        Table read = Table.interleaved(table.name(), table.dtype(), count, table.headDim(), rows);
+        Table read = Table.interleaved(table.name(), table.type(), count, table.headDim(), rows);
         call(
             this,
             trip -> {

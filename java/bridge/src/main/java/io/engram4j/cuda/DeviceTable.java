@@ -2,7 +2,6 @@ package io.engram4j.cuda;
 
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bridge.Plans;
-import io.engram4j.model.Dtype;
 import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -73,8 +72,7 @@ final class DeviceTable {
   /** The segments with a table's rows; of interleaved rows one has all. */
   private static List<MemorySegment> memoryOf(Table table) {
     Table copy = table.copies().getFirst();
-    boolean apart = table.dtype() == Dtype.F8_E4M3 && copy.scaleStride() != copy.weightStride();
-    return apart ? List.of(copy.weight(), copy.scale()) : List.of(copy.weight());
+    return copy.isInterleaved() ? List.of(copy.weight()) : List.of(copy.weight(), copy.scale());
   }
 
   private static DeviceTable one(

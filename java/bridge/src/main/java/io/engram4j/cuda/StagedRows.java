@@ -34,7 +34,7 @@ final class StagedRows {
     this.hostRows = memory.pinned(bytes);
     this.ids = memory.allocate(8 * count);
     this.rows = memory.allocate(bytes);
-    Table staged = Table.interleaved(table.name(), table.dtype(), count, table.headDim(), hostRows);
+    Table staged = Table.interleaved(table.name(), table.type(), count, table.headDim(), hostRows);
     Plans plans =
         new Plans(
             Arena.ofAuto(),

@@ -3,7 +3,6 @@ package io.engram4j.cli;
 import io.engram4j.hf.Check;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.TokenMap;
 import io.engram4j.model.TokenMapFile;
 import io.engram4j.tck.RandomModel;
@@ -13,7 +12,6 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.OptionalInt;
@@ -116,22 +114,15 @@ final class DemoModel {
   }
 
   private static EngramConfig config(int compressedSize) {
-    return new EngramConfig(
-        Variant.V41,
-        HIDDEN,
-        BRANCHES,
-        List.of(1, 14),
-        4,
-        Collections.nCopies(3, (long) TABLE_START),
-        8,
-        256,
-        PAD,
-        0,
-        1e-20,
-        0,
-        OptionalInt.empty(),
-        OptionalInt.of(compressedSize),
-        List.of());
+    return EngramConfig.builder()
+        .hiddenSize(HIDDEN)
+        .branches(BRANCHES)
+        .layerIds(List.of(1, 14))
+        .ngrams(4, (long) TABLE_START)
+        .heads(8, 256)
+        .padTokenId(PAD)
+        .compressedSize(OptionalInt.of(compressedSize))
+        .build();
   }
 
   private static void write(Path directory, TokenMap map) throws IOException {

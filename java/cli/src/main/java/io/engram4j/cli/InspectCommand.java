@@ -42,7 +42,7 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private void configuration(EngramConfig config, Map<String, Object> json) {
-    json.put("variant", config.variant().name());
+    json.put("variant", config.family());
     json.put("hidden_size", config.hiddenSize());
     json.put("branches", config.branches());
     json.put("max_ngram", config.maxNgram());
@@ -54,7 +54,7 @@ final class InspectCommand implements Callable<Integer> {
     output.line("%s", model.directory);
     output.line(
         "%s: hidden %d x %d branches, orders 2 to %d, %d heads of %d, %d rows a token and layer%s",
-        config.variant() == EngramConfig.Variant.V41 ? "DeepSeek-V4.1 layout" : "paper layout",
+        config.family() + " layout",
         config.hiddenSize(),
         config.branches(),
         config.maxNgram(),

@@ -9,7 +9,6 @@ import io.engram4j.EngramSequence;
 import io.engram4j.Stage;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.HiddenStream;
 import java.lang.foreign.MemorySegment;
 import java.security.MessageDigest;
@@ -46,7 +45,7 @@ final class Pipeline {
     this.model = model;
     this.layers = List.copyOf(layers);
     this.seed = seed;
-    this.dtype = model.config().variant() == Variant.V41 ? Dtype.BF16 : Dtype.F32;
+    this.dtype = model.config().streamType();
   }
 
   Result run(int[] ids, Progress progress) {

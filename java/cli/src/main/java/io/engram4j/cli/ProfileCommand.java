@@ -8,7 +8,7 @@ import io.engram4j.NgramCounter;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TextTokenizer;
 import io.engram4j.table.RowSeed;
-import io.engram4j.table.Table;
+import io.engram4j.table.RowType;
 import io.engram4j.table.io.TableFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -160,7 +160,7 @@ final class ProfileCommand implements Callable<Integer> {
   }
 
   private void show(EngramModel hashing, RowCounter[] counters, Map<String, Object> json) {
-    long rowBytes = Table.rowBytes(io.engram4j.model.Dtype.F8_E4M3, hashing.config().headDim());
+    long rowBytes = RowType.F8_E4M3.rowBytes(hashing.config().headDim());
     List<List<String>> table = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int i = 0; i < counters.length; i++) {

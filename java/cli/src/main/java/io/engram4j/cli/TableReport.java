@@ -38,7 +38,7 @@ final class TableReport {
       object.put("file", path.toString());
       object.put("file_system", disk);
       object.put("form", form);
-      object.put("dtype", file.dtype().toString());
+      object.put("dtype", file.type().toString());
       object.put("rows", file.rows());
       object.put("bytes", file.bytes());
       object.put("in_memory_bytes", cached < 0 ? null : cached);
@@ -47,7 +47,7 @@ final class TableReport {
           List.of(
               Integer.toString(layer),
               path.getFileName() + " (" + form + ", " + disk + ")",
-              Text.count(file.rows()) + " x " + file.headDim() + " " + file.dtype(),
+              Text.count(file.rows()) + " x " + file.headDim() + " " + file.type(),
               Text.bytes(file.bytes()),
               cached < 0
                   ? "unknown"

@@ -172,7 +172,7 @@ class TableCommandsTest {
     Cli.Result broken =
         Cli.run("run", model.toString(), "--text", text.toString(), "--seed-rows", seed.toString());
     assertEquals(2, broken.exit());
-    assertTrue(broken.err().contains("is no seed of rows"), broken.err());
+    assertTrue(broken.err().contains("is not a seed of rows"), broken.err());
   }
 
   @Test
@@ -201,7 +201,7 @@ class TableCommandsTest {
     Files.write(seed, new byte[] {1});
     Cli.Result broken = Cli.run(seeded);
     assertEquals(2, broken.exit());
-    assertTrue(broken.err().contains("is no seed of n-grams"), broken.err());
+    assertTrue(broken.err().contains("is not a seed of n-grams"), broken.err());
   }
 
   @Test

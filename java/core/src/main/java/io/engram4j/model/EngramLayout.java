@@ -12,8 +12,6 @@ import java.util.Set;
  * together.
  */
 public final class EngramLayout {
-  private static final long SEED_STEP = 10007;
-
   private EngramLayout() {}
 
   /**
@@ -28,32 +26,13 @@ public final class EngramLayout {
     List<LayerLayout> layouts = new ArrayList<>();
     for (int i = 0; i < config.layerIds().size(); i++) {
       int layerId = config.layerIds().get(i);
-      long[] multipliers = multipliers(layerId, config.maxNgram(), compressedSize, config.seed());
+      long[] multipliers =
+          config.hashing().multipliers(layerId, config.maxNgram(), compressedSize, config.seed());
       layouts.add(
           new LayerLayout(
               layerId, config.maxNgram(), config.headsPerNgram(), primes.get(i), multipliers));
     }
     return List.copyOf(layouts);
-  }
-
-  /**
-   * Returns the hash multipliers of a layer, one per look-back step, all odd.
-   *
-   * @throws IllegalArgumentException if {@code compressedSize} is not in [1, 2^30)
-   */
-  public static long[] multipliers(int layerId, int shifts, int compressedSize, long seed) {
-    if (compressedSize < 1 || compressedSize >= 1 << 30) {
-      throw new IllegalArgumentException(
-          "compressed vocabulary size " + compressedSize + " is not between 1 and 2^30 - 1");
-    }
-    long bound = Math.max(1, Long.MAX_VALUE / compressedSize / 2);
-    NumpyRandom random =
-        new NumpyRandom(Math.addExact(seed, Math.multiplyExact(SEED_STEP, (long) layerId)));
-    long[] multipliers = new long[shifts];
-    for (int shift = 0; shift < shifts; shift++) {
-      multipliers[shift] = 2 * random.below(bound) + 1;
-    }
-    return multipliers;
   }
 
   /** Returns the table sizes per layer and column; needs no token map. */

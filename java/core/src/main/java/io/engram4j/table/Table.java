@@ -3,7 +3,6 @@ package io.engram4j.table;
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.engram4j.host.ReadAhead;
-import io.engram4j.model.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.function.IntSupplier;
@@ -11,18 +10,14 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The embedding table of one layer: rows of {@code headDim} elements on a memory segment of any
- * size, row-major, little-endian, at any alignment. fp8 rows have one e8m0 scale per {@value
- * #BLOCK} elements (specification, sections 1.2 and 6), in a second segment or, interleaved, right
- * behind each row.
+ * size, row-major, little-endian, at any alignment. A {@link RowType} says how elements are stored;
+ * scales lie in a second segment or, interleaved, right behind each row.
  *
  * <p>Immutable and thread-safe; whoever made the segments owns them.
  */
 public final class Table {
-  /** Elements of an fp8 row that share a scale. */
-  public static final int BLOCK = 32;
-
   private final String name;
-  private final Dtype dtype;
+  private final RowType type;
   private final long rows;
   private final int headDim;
   private final MemorySegment weight;
@@ -46,7 +41,7 @@ public final class Table {
 
   private Table(
       String name,
-      Dtype dtype,
+      RowType type,
       long rows,
       int headDim,
       MemorySegment weight,
@@ -55,7 +50,7 @@ public final class Table {
       long scaleStride,
       Access access) {
     this.name = name;
-    this.dtype = dtype;
+    this.type = type;
     this.rows = rows;
     this.headDim = headDim;
     this.weight = weight;
@@ -66,7 +61,7 @@ public final class Table {
   }
 
   private Table with(Access other) {
-    return new Table(name, dtype, rows, headDim, weight, weightStride, scale, scaleStride, other);
+    return new Table(name, type, rows, headDim, weight, weightStride, scale, scaleStride, other);
   }
 
   /** Returns this table with a way to fetch many of its rows from disk at once. */
@@ -97,17 +92,16 @@ public final class Table {
   /**
    * A table that is not in memory: its rows are fetched when they are wanted.
    *
-   * @param dtype F8_E4M3, BF16, F16 or F32
-   * @param reader fetches rows
+   * @param source fetches rows
    */
-  public static Table streamed(String name, Dtype dtype, long rows, int headDim, RowSource reader) {
-    requireRowType(name, dtype);
+  public static Table streamed(
+      String name, RowType type, long rows, int headDim, RowSource source) {
     if (rows < 1 || headDim < 1) {
       throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
     }
     MemorySegment none = MemorySegment.NULL;
-    Access access = new Access(reader, null, List.of(), () -> 0);
-    return new Table(name, dtype, rows, headDim, none, 0, null, 0, access);
+    Access access = new Access(source, null, List.of(), () -> 0);
+    return new Table(name, type, rows, headDim, none, 0, null, 0, access);
   }
 
   /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
@@ -136,8 +130,8 @@ public final class Table {
   }
 
   private void copy(MemorySegment rowIds, long count, MemorySegment rows) {
-    long bytes = (long) headDim * dtype.bytes();
-    long scales = rowBytes() - bytes;
+    long bytes = type.elementBytes(headDim);
+    long scales = type.scaleBytes(headDim);
     if (access.ahead != null) {
       willNeed(access.ahead, rowIds, count, bytes, scales);
     }
@@ -155,77 +149,49 @@ public final class Table {
   }
 
   /**
-   * A table of fp8 e4m3 rows with e8m0 block scales.
+   * A table whose rows follow each other, with scales, if the type has them, in a second segment.
    *
    * @param name what messages call it, such as the tensor's name
-   * @param weight [rows, headDim] codes
-   * @param scale [rows, ceil(headDim / 32)] scales
-   * @throws IllegalArgumentException if a segment's size is not that of the shape
+   * @param weight [rows, bytes of a row's elements]
+   * @param scale [rows, bytes of a row's scales], or null for types without scales beside
+   * @throws IllegalArgumentException if a segment's size is not that of the shape, or scales are
+   *     missing or not wanted
    */
-  public static Table fp8(
-      String name, long rows, int headDim, MemorySegment weight, MemorySegment scale) {
-    checkSize(name + " weight", weight, rows, headDim);
-    checkSize(name + " scale", scale, rows, scalesPerRow(headDim));
-    int scales = scalesPerRow(headDim);
-    return new Table(
-        name, Dtype.F8_E4M3, rows, headDim, weight, headDim, scale, scales, Access.MEMORY);
+  public static Table of(
+      String name,
+      RowType type,
+      long rows,
+      int headDim,
+      MemorySegment weight,
+      @Nullable MemorySegment scale) {
+    long stride = type.elementBytes(headDim);
+    long scaleStride = type.scaleBytes(headDim);
+    if (type.hasScalesBeside() != (scale != null)) {
+      throw new IllegalArgumentException(
+          name + " of type " + type + (scale == null ? " needs scales" : " has no scales"));
+    }
+    checkSize(scale == null ? name : name + " weight", weight, rows, stride);
+    if (scale != null) {
+      checkSize(name + " scale", scale, rows, scaleStride);
+    }
+    return new Table(name, type, rows, headDim, weight, stride, scale, scaleStride, Access.MEMORY);
   }
 
   /**
    * A table of interleaved rows: each row's elements, then its scales if it has any, then the next
    * row. One row is then one run of memory, which is a page and a cache line less to fetch.
    *
-   * @param dtype F8_E4M3, BF16, F16 or F32
-   * @param data [rows, rowBytes(dtype, headDim)]
-   * @throws IllegalArgumentException for another type, or if the segment's size is not that of the
-   *     shape
+   * @param data [rows, rowBytes]
+   * @throws IllegalArgumentException if the segment's size is not that of the shape
    */
   public static Table interleaved(
-      String name, Dtype dtype, long rows, int headDim, MemorySegment data) {
-    requireRowType(name, dtype);
-    long stride = rowBytes(dtype, headDim);
+      String name, RowType type, long rows, int headDim, MemorySegment data) {
+    long stride = type.rowBytes(headDim);
     checkSize(name, data, rows, stride);
-    boolean scaled = dtype == Dtype.F8_E4M3;
-    MemorySegment scale = scaled ? data.asSlice(headDim) : null;
+    boolean scaled = type.hasScalesBeside();
+    MemorySegment scale = scaled ? data.asSlice(type.elementBytes(headDim)) : null;
     return new Table(
-        name, dtype, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY);
-  }
-
-  /** Returns the bytes that a row takes, scales included. */
-  public static long rowBytes(Dtype dtype, int headDim) {
-    int scales = dtype == Dtype.F8_E4M3 ? scalesPerRow(headDim) : 0;
-    return (long) headDim * dtype.bytes() + scales;
-  }
-
-  private static void requireRowType(String name, Dtype dtype) {
-    if (dtype != Dtype.F8_E4M3 && dtype != Dtype.BF16 && dtype != Dtype.F16 && dtype != Dtype.F32) {
-      throw new IllegalArgumentException(
-          name + " has type " + dtype + ", but tables are F8_E4M3, BF16, F16 or F32");
-    }
-  }
-
-  /**
-   * A table whose rows need no scale.
-   *
-   * @param dtype BF16, F16 or F32
-   * @param weight [rows, headDim] elements
-   * @throws IllegalArgumentException for another type, or if the segment's size is not that of the
-   *     shape
-   */
-  public static Table plain(
-      String name, Dtype dtype, long rows, int headDim, MemorySegment weight) {
-    requireRowType(name, dtype);
-    if (dtype == Dtype.F8_E4M3) {
-      throw new IllegalArgumentException(name + " has type F8_E4M3, which needs scales");
-    }
-    long stride = Math.multiplyExact((long) headDim, dtype.bytes());
-    checkSize(name, weight, rows, stride);
-    return new Table(name, dtype, rows, headDim, weight, stride, null, 0, Access.MEMORY);
-  }
-
-  /** Returns the number of scales that an fp8 row of this width has. */
-  public static int scalesPerRow(int headDim) {
-    return (headDim + BLOCK - 1) / BLOCK;
+        name, type, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY);
   }
 
   private static void checkSize(String what, MemorySegment segment, long rows, long rowBytes) {
@@ -259,9 +225,9 @@ public final class Table {
     return name;
   }
 
-  /** Returns the type of the row elements: F8_E4M3, BF16, F16 or F32. */
-  public Dtype dtype() {
-    return dtype;
+  /** Returns how rows are stored. */
+  public RowType type() {
+    return type;
   }
 
   /** Returns what was read from disk so far, if the table is not in memory. */
@@ -276,7 +242,7 @@ public final class Table {
       long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
       if (row >= 0) {
         ahead.willNeed(weight, row * weightStride, bytes);
-        if (scale != null && scaleStride != weightStride) {
+        if (scale != null && !isInterleaved()) {
           ahead.willNeed(scale, row * scaleStride, scales);
         }
       }
@@ -301,10 +267,20 @@ public final class Table {
     return weight;
   }
 
+  /** Returns whether rows have scales beside, so that {@link #scale} can be called. */
+  public boolean hasScales() {
+    return scale != null;
+  }
+
+  /** Returns whether each row's scales lie right behind it, so that a row is one run of memory. */
+  public boolean isInterleaved() {
+    return scale == null || scaleStride == weightStride;
+  }
+
   /** Returns the rows' block scales. */
   public MemorySegment scale() {
     if (scale == null) {
-      throw new IllegalStateException(name + " of type " + dtype + " has no scales");
+      throw new IllegalStateException(name + " of type " + type + " has no scales");
     }
     return scale;
   }
@@ -321,7 +297,7 @@ public final class Table {
 
   /** Returns the bytes that a row takes, scales included. */
   public long rowBytes() {
-    return rowBytes(dtype, headDim);
+    return type.rowBytes(headDim);
   }
 
   /**

@@ -1,14 +1,14 @@
 package io.engram4j.weights;
 
-import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weight of one linear map, [outputs, inputs] row-major: fp8 e4m3 with an e8m0 scale per 32x32
- * tile, bf16, or fp32; with or without a bias. Immutable and thread-safe; whoever made the segments
- * owns them.
+ * The weight of one linear map, [outputs, inputs] row-major, in a {@link RowType} that weights may
+ * have; where the type has scales beside, one per 32x32 tile. With or without a bias. Immutable and
+ * thread-safe; whoever made the segments owns them.
  */
 public final class Linear {
   /** Edge of the square tile of fp8 weights that shares a scale. */
@@ -16,7 +16,7 @@ public final class Linear {
 
   private final int outputs;
   private final int inputs;
-  private final Dtype dtype;
+  private final RowType type;
   private final MemorySegment weight;
   private final @Nullable MemorySegment scale;
   private final long weightStride;
@@ -27,8 +27,8 @@ public final class Linear {
    * Describes a weight.
    *
    * @param name what messages call it
-   * @param dtype F8_E4M3, BF16 or F32
-   * @param scale for F8_E4M3: e8m0 [ceil(outputs / 32), ceil(inputs / 32)], else null
+   * @param type one that weights may have
+   * @param scale if the type has scales beside: [ceil(outputs / 32), ceil(inputs / 32)], else null
    * @param bias [outputs], or null for none; copied
    * @throws IllegalArgumentException for another type, or if a size is not that of the shape
    */
@@ -36,18 +36,18 @@ public final class Linear {
       String name,
       int outputs,
       int inputs,
-      Dtype dtype,
+      RowType type,
       MemorySegment weight,
       @Nullable MemorySegment scale,
       float @Nullable [] bias) {
-    if (dtype != Dtype.F8_E4M3 && dtype != Dtype.BF16 && dtype != Dtype.F32) {
+    if (!type.isWeight()) {
       throw new IllegalArgumentException(
-          name + " has type " + dtype + ", but projection weights are F8_E4M3, BF16 or F32");
+          name + " has type " + type + ", which projections do not have");
     }
-    expect(name, weight.byteSize(), (long) outputs * inputs * dtype.bytes());
-    if ((dtype == Dtype.F8_E4M3) != (scale != null)) {
+    expect(name, weight.byteSize(), outputs * type.elementBytes(inputs));
+    if (type.hasScalesBeside() != (scale != null)) {
       throw new IllegalArgumentException(
-          name + " of type " + dtype + (scale == null ? " has no scale" : " has a scale"));
+          name + " of type " + type + (scale == null ? " has no scale" : " has a scale"));
     }
     if (scale != null) {
       expect(name + " scale", scale.byteSize(), (long) tiles(outputs) * tiles(inputs));
@@ -58,10 +58,10 @@ public final class Linear {
     }
     this.outputs = outputs;
     this.inputs = inputs;
-    this.dtype = dtype;
+    this.type = type;
     this.weight = weight;
     this.scale = scale;
-    this.weightStride = (long) inputs * dtype.bytes();
+    this.weightStride = type.elementBytes(inputs);
     this.scaleStride = tiles(inputs);
     this.bias = bias == null ? null : bias.clone();
   }
@@ -70,7 +70,7 @@ public final class Linear {
   private Linear(Linear whole, int firstOutput, int outputs, int firstInput, int inputs) {
     this.outputs = outputs;
     this.inputs = inputs;
-    this.dtype = whole.dtype;
+    this.type = whole.type;
     this.weightStride = whole.weightStride;
     this.scaleStride = whole.scaleStride;
     float[] all = whole.bias;
@@ -80,8 +80,8 @@ public final class Linear {
             : null;
     this.weight =
         whole.weight.asSlice(
-            firstOutput * weightStride + (long) firstInput * dtype.bytes(),
-            (outputs - 1) * weightStride + (long) inputs * dtype.bytes());
+            firstOutput * weightStride + type.elementBytes(firstInput),
+            (outputs - 1) * weightStride + type.elementBytes(inputs));
     MemorySegment scales = whole.scale;
     this.scale =
         scales == null
@@ -95,7 +95,7 @@ public final class Linear {
    * Returns what some of the inputs contribute, on the same memory: the outputs of maps whose
    * inputs cover all of this one's add up to its own. The bias belongs to input 0.
    *
-   * @param first for fp8 a multiple of {@value #TILE}
+   * @param first for types with scales a multiple of {@value #TILE}
    * @throws IllegalArgumentException if it is not, or there are no such inputs
    */
   public Linear ofInputs(int first, int count) {
@@ -106,7 +106,7 @@ public final class Linear {
   /**
    * Returns some of the outputs, on the same memory.
    *
-   * @param first for fp8 a multiple of {@value #TILE}
+   * @param first for types with scales a multiple of {@value #TILE}
    * @throws IllegalArgumentException if it is not, or there are no such outputs
    */
   public Linear ofOutputs(int first, int count) {
@@ -115,18 +115,10 @@ public final class Linear {
   }
 
   private void requirePart(String what, int first, int count, int all) {
-    boolean whole = dtype != Dtype.F8_E4M3 || first % TILE == 0;
+    boolean whole = !type.hasScalesBeside() || first % TILE == 0;
     if (!whole || first < 0 || count < 1 || count > all - first) {
       throw new IllegalArgumentException(
-          what
-              + " "
-              + first
-              + " to "
-              + (first + count)
-              + " of "
-              + all
-              + ", fp8 in tiles of "
-              + TILE);
+          what + " " + first + " to " + (first + count) + " of " + all + ", in tiles of " + TILE);
     }
   }
 
@@ -152,9 +144,9 @@ public final class Linear {
     return inputs;
   }
 
-  /** Returns the type of the weights: F8_E4M3, BF16 or F32. */
-  public Dtype dtype() {
-    return dtype;
+  /** Returns how the weights are stored. */
+  public RowType type() {
+    return type;
   }
 
   /** Returns the weights. */

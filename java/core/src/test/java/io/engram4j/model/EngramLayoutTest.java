@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.engram4j.TestModels;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -125,22 +124,14 @@ class EngramLayoutTest {
       assertThrows(
           IllegalArgumentException.class,
           () ->
-              new EngramConfig(
-                  EngramConfig.Variant.V41,
-                  8,
-                  4,
-                  List.of(1),
-                  2,
-                  sizes,
-                  2,
-                  8,
-                  0,
-                  0,
-                  eps,
-                  0,
-                  OptionalInt.empty(),
-                  OptionalInt.empty(),
-                  List.of()));
+              EngramConfig.builder()
+                  .hiddenSize(8)
+                  .branches(4)
+                  .layerIds(List.of(1))
+                  .ngrams(2, sizes)
+                  .heads(2, 8)
+                  .normEps(eps)
+                  .build());
     }
   }
 }

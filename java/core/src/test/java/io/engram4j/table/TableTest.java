@@ -53,7 +53,13 @@ class TableTest {
     weight[96] = 0x7f; // NaN
     weight[97] = 0x01; // the smallest subnormal
     Table table =
-        Table.fp8("t", 2, 64, MemorySegment.ofArray(weight), MemorySegment.ofArray(scale));
+        Table.of(
+            "t",
+            RowType.F8_E4M3,
+            2,
+            64,
+            MemorySegment.ofArray(weight),
+            MemorySegment.ofArray(scale));
     float[] rows = gather(table, 0, 1);
     assertEquals(0x1p-127f, rows[0], "scale byte 0 is subnormal, not zero");
     assertEquals(Float.NaN, rows[32]);
@@ -79,19 +85,19 @@ class TableTest {
     short[] halves = {Float.floatToFloat16(1.5f), Float.floatToFloat16(-65504f)};
     assertArrayEquals(
         new float[] {-65504f, 1.5f},
-        gather(Table.plain("t", Dtype.F16, 2, 1, MemorySegment.ofArray(halves)), 1, 0));
+        gather(Table.of("t", RowType.F16, 2, 1, MemorySegment.ofArray(halves), null), 1, 0));
     short[] brains = {Bfloat16.fromFloat(1e30f), Bfloat16.fromFloat(-3)};
     assertArrayEquals(
         new float[] {Bfloat16.toFloat(brains[0]), -3, 0, 0},
-        gather(Table.plain("t", Dtype.BF16, 1, 2, MemorySegment.ofArray(brains)), 0, -1));
+        gather(Table.of("t", RowType.BF16, 1, 2, MemorySegment.ofArray(brains), null), 0, -1));
     float[] floats = {1e-40f, Float.MAX_VALUE};
     assertArrayEquals(
-        floats, gather(Table.plain("t", Dtype.F32, 1, 2, MemorySegment.ofArray(floats)), 0));
+        floats, gather(Table.of("t", RowType.F32, 1, 2, MemorySegment.ofArray(floats), null), 0));
   }
 
   @Test
   void idsOutsideTheTableAreRefused() {
-    Table table = Table.plain("rows", Dtype.F32, 3, 1, MemorySegment.ofArray(new float[3]));
+    Table table = Table.of("rows", RowType.F32, 3, 1, MemorySegment.ofArray(new float[3]), null);
     for (long id : new long[] {3, -2, Long.MAX_VALUE, Long.MIN_VALUE}) {
       IndexOutOfBoundsException e =
           assertThrows(IndexOutOfBoundsException.class, () -> gather(table, 0, id));
@@ -104,12 +110,12 @@ class TableTest {
     MemorySegment memory = MemorySegment.ofArray(new byte[64]);
     for (Runnable wrong :
         List.<Runnable>of(
-            () -> Table.fp8("t", 2, 64, memory, memory),
-            () -> Table.fp8("t", 1, 64, memory, memory),
-            () -> Table.plain("t", Dtype.F32, 1L << 62, 4, memory),
-            () -> Table.plain("t", Dtype.F32, Long.MAX_VALUE, Integer.MAX_VALUE, memory),
-            () -> Table.plain("t", Dtype.F64, 1, 8, memory),
-            () -> Table.plain("t", Dtype.F32, 0, 8, memory))) {
+            () -> Table.of("t", RowType.F8_E4M3, 2, 64, memory, memory),
+            () -> Table.of("t", RowType.F8_E4M3, 1, 64, memory, memory),
+            () -> Table.of("t", RowType.F32, 1L << 62, 4, memory, null),
+            () -> Table.of("t", RowType.F32, Long.MAX_VALUE, Integer.MAX_VALUE, memory, null),
+            () -> RowType.of("t", Dtype.F64),
+            () -> Table.of("t", RowType.F32, 0, 8, memory, null))) {
       assertThrows(IllegalArgumentException.class, wrong::run);
     }
   }
@@ -135,8 +141,13 @@ class TableTest {
       MemorySegment all = channel.map(MapMode.READ_ONLY, 0, rows * 264, arena);
       assertTrue(all.byteSize() > 100_000_000_000L);
       Table table =
-          Table.fp8(
-              "table", rows, 256, all.asSlice(0, rows * 256), all.asSlice(rows * 256, rows * 8));
+          Table.of(
+              "table",
+              RowType.F8_E4M3,
+              rows,
+              256,
+              all.asSlice(0, rows * 256),
+              all.asSlice(rows * 256, rows * 8));
       float[] out = gather(table, 0, rows - 1, (1L << 23) + 1);
       assertEquals(0, out[0]);
       assertEquals(8, out[256]);
@@ -156,7 +167,9 @@ class TableTest {
             file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       channel.write(ByteBuffer.allocate(1), bytes - 1);
       MemorySegment memory = channel.map(MapMode.READ_ONLY, 0, bytes, arena);
-      Table table = Table.fp8("the table", rows, config.headDim(), memory, first.table().scale());
+      Table table =
+          Table.of(
+              "the table", RowType.F8_E4M3, rows, config.headDim(), memory, first.table().scale());
       LayerWeights changed = new LayerWeights(table, first.projection(), first.gate(), null);
       return new EngramModel(
           config,

@@ -38,7 +38,8 @@ public final class EngramDirectory {
 
   private EngramDirectory(Path path, @Nullable Path mapFile) throws IOException {
     this.path = path;
-    this.config = ConfigReader.read(path.resolve("config.json"));
+    ConfigReader.Described described = ConfigReader.read(path.resolve("config.json"));
+    this.config = described.config();
     List<long[]> primes;
     try {
       primes = EngramLayout.primes(config);
@@ -51,7 +52,7 @@ public final class EngramDirectory {
       for (long prime : primes.get(i)) {
         rows += prime;
       }
-      checkLayer(i, rows, index);
+      checkLayer(described, i, rows, index);
     }
     this.map = readMap(mapFile);
     checkMap();
@@ -98,7 +99,8 @@ public final class EngramDirectory {
     }
   }
 
-  private void checkLayer(int i, long rows, @Nullable ShardIndex index) {
+  private void checkLayer(
+      ConfigReader.Described described, int i, long rows, @Nullable ShardIndex index) {
     int id = config.layerIds().get(i);
     if (!config.tableRows().isEmpty()) {
       long published = config.tableRows().get(i);
@@ -113,7 +115,7 @@ public final class EngramDirectory {
     if (index == null) {
       return;
     }
-    LayerTensors tensors = new LayerTensors(config, id, rows, index, path);
+    LayerTensors tensors = new LayerTensors(described, id, rows, index, path);
     layers.put(id, tensors);
     boolean complete = tensors.problems().isEmpty();
     checks.add(

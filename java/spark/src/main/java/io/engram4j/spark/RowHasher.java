@@ -4,7 +4,7 @@ import io.engram4j.Backends;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
+import io.engram4j.model.RowHashing;
 import io.engram4j.model.TokenMap;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -14,15 +14,15 @@ import java.io.ObjectOutputStream;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Hashes documents on a worker: what travels is the configuration and the token map as bytes,
- * whatever serializer Spark has; the model is made of them there, when it is first wanted.
- * Thread-safe.
+ * Hashes documents on a worker: what travels is what hashing needs of the configuration, and the
+ * token map, as bytes, whatever serializer Spark has; the model is made of them there, when it is
+ * first wanted. Thread-safe.
  */
 final class RowHasher implements Serializable {
   private static final long serialVersionUID = 1;
@@ -66,23 +66,20 @@ final class RowHasher implements Serializable {
 
   private static void write(EngramConfig config, TokenMap map, ObjectOutputStream out)
       throws IOException {
-    out.writeObject(config.variant());
+    out.writeObject(config.hashing());
     for (int number :
         new int[] {
-          config.hiddenSize(),
-          config.branches(),
           config.maxNgram(),
           config.headsPerNgram(),
           config.headDim(),
           config.padTokenId(),
-          config.convKernel(),
           orNone(config.imageTokenId()),
+          orNone(config.barrierTokenId()),
           orNone(config.compressedSize())
         }) {
       out.writeInt(number);
     }
     out.writeLong(config.seed());
-    out.writeDouble(config.normEps());
     out.writeObject(config.layerIds().stream().mapToInt(Integer::intValue).toArray());
     out.writeObject(config.vocabSizes().stream().mapToLong(Long::longValue).toArray());
     out.writeObject(config.tableRows().stream().mapToLong(Long::longValue).toArray());
@@ -90,46 +87,23 @@ final class RowHasher implements Serializable {
   }
 
   private static EngramModel read(ObjectInputStream in) throws IOException, ClassNotFoundException {
-    Variant variant = (Variant) in.readObject();
-    int[] n = new int[9];
-    for (int i = 0; i < n.length; i++) {
-      n[i] = in.readInt();
-    }
-    long seed = in.readLong();
-    double eps = in.readDouble();
-    List<Integer> layers = new ArrayList<>();
-    for (int layer : (int[]) in.readObject()) {
-      layers.add(layer);
-    }
-    List<Long> sizes = longs((long[]) in.readObject());
-    List<Long> rows = longs((long[]) in.readObject());
+    EngramConfig.Builder config = EngramConfig.builder().hashing((RowHashing) in.readObject());
+    config.hiddenSize(1).branches(1); // what only the gate needs
+    int maxNgram = in.readInt();
+    config.heads(in.readInt(), in.readInt()).padTokenId(in.readInt());
+    config.imageTokenId(optional(in.readInt()));
+    config.barrierTokenId(optional(in.readInt()));
+    config.compressedSize(optional(in.readInt()));
+    config.seed(in.readLong());
+    config.layerIds(Arrays.stream((int[]) in.readObject()).boxed().toList());
+    config.ngrams(maxNgram, longs((long[]) in.readObject()));
+    config.tableRows(longs((long[]) in.readObject()));
     TokenMap map = TokenMap.of((int[]) in.readObject());
-    EngramConfig config =
-        new EngramConfig(
-            variant,
-            n[0],
-            n[1],
-            layers,
-            n[2],
-            sizes,
-            n[3],
-            n[4],
-            n[5],
-            seed,
-            eps,
-            n[6],
-            optional(n[7]),
-            optional(n[8]),
-            rows);
-    return EngramModel.hashOnly(config, map, Backends.select());
+    return EngramModel.hashOnly(config.build(), map, Backends.select());
   }
 
   private static List<Long> longs(long[] values) {
-    List<Long> list = new ArrayList<>();
-    for (long value : values) {
-      list.add(value);
-    }
-    return list;
+    return Arrays.stream(values).boxed().toList();
   }
 
   /** Returns the compressed ids of a document's tokens, -1 for those of images. */

@@ -11,7 +11,6 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.TokenMap;
 import io.engram4j.table.RowSeed;
 import java.io.IOException;
@@ -22,7 +21,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -67,22 +65,16 @@ final class EngramSparkTest {
 
   /** V4.1-Flash's hash. */
   private static EngramConfig config() {
-    return new EngramConfig(
-        Variant.V41,
-        5120,
-        4,
-        List.of(1, 14),
-        4,
-        Collections.nCopies(3, 16_000_000L),
-        8,
-        256,
-        2,
-        0,
-        1e-20,
-        0,
-        OptionalInt.of(VOCABULARY - 1),
-        OptionalInt.empty(),
-        List.of(384_006_168L, 384_016_682L));
+    return EngramConfig.builder()
+        .hiddenSize(5120)
+        .branches(4)
+        .layerIds(List.of(1, 14))
+        .ngrams(4, 16_000_000L)
+        .heads(8, 256)
+        .padTokenId(2)
+        .imageTokenId(OptionalInt.of(VOCABULARY - 1))
+        .tableRows(List.of(384_006_168L, 384_016_682L))
+        .build();
   }
 
   /** A map as V4.1's in size; which ids it joins does not matter here. */

@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import java.lang.foreign.Arena;
@@ -12,7 +11,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -62,22 +60,14 @@ final class HashCases extends Cases implements Cases.Exact {
   static List<LayerLayout> layouts(
       SplittableRandom random, List<Integer> layers, List<Long> starts, int heads, int compressed) {
     EngramConfig config =
-        new EngramConfig(
-            Variant.V41,
-            8,
-            1,
-            layers,
-            starts.size() + 1,
-            starts,
-            heads,
-            8,
-            0,
-            random.nextInt(0, 1000),
-            1e-20,
-            0,
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            List.of());
+        EngramConfig.builder()
+            .hiddenSize(8)
+            .branches(1)
+            .layerIds(layers)
+            .ngrams(starts.size() + 1, starts)
+            .heads(heads, 8)
+            .seed(random.nextInt(0, 1000))
+            .build();
     return EngramLayout.of(config, compressed);
   }
 

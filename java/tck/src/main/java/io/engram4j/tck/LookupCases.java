@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -53,7 +54,7 @@ final class LookupCases extends Cases {
   }
 
   private static Table table(Buffers buffers, long rows, int headDim, SplittableRandom random) {
-    MemorySegment data = buffers.allocate(rows * Table.rowBytes(Dtype.F8_E4M3, headDim));
-    return Table.interleaved("table", Dtype.F8_E4M3, rows, headDim, junk(data, random));
+    MemorySegment data = buffers.allocate(rows * RowType.F8_E4M3.rowBytes(headDim));
+    return Table.interleaved("table", RowType.F8_E4M3, rows, headDim, junk(data, random));
   }
 }

@@ -6,13 +6,14 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import io.engram4j.format.Bfloat16;
 import io.engram4j.kernel.Backend;
-import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Function;
@@ -67,10 +68,11 @@ final class ProjectCases extends Cases {
   }
 
   private static Linear linear(Buffers buffers, int outputs, int inputs, SplittableRandom random) {
-    Dtype type = new Dtype[] {Dtype.F8_E4M3, Dtype.BF16, Dtype.F32}[random.nextInt(3)];
-    MemorySegment weight = buffers.allocate((long) outputs * inputs * type.bytes());
+    List<RowType> types = Arrays.stream(RowType.values()).filter(RowType::isWeight).toList();
+    RowType type = types.get(random.nextInt(types.size()));
+    MemorySegment weight = buffers.allocate(outputs * type.elementBytes(inputs));
     MemorySegment scale = null;
-    if (type == Dtype.F8_E4M3) {
+    if (type.hasScalesBeside()) {
       for (long i = 0; i < weight.byteSize(); i++) {
         byte code = (byte) random.nextInt();
         weight.set(JAVA_BYTE, i, (code & 0x7f) == 0x7f && random.nextInt(8) > 0 ? 0 : code);
@@ -83,7 +85,7 @@ final class ProjectCases extends Cases {
     } else {
       for (long i = 0; i < (long) outputs * inputs; i++) {
         float value = (float) random.nextGaussian();
-        if (type == Dtype.F32) {
+        if (type == RowType.F32) {
           weight.setAtIndex(JAVA_FLOAT_UNALIGNED, i, value);
         } else {
           weight.setAtIndex(JAVA_SHORT_UNALIGNED, i, Bfloat16.fromFloat(value));

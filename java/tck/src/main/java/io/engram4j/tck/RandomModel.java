@@ -5,9 +5,8 @@ import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramConfig.Variant;
 import io.engram4j.model.EngramLayout;
-import io.engram4j.table.Table;
+import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -18,7 +17,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.function.LongConsumer;
 import java.util.stream.Collectors;
@@ -27,14 +25,13 @@ import java.util.stream.Collectors;
  * A model directory in DeepSeek-V4.1's layout whose weights are random, the same each time: for
  * demos, and for tests of engines that take Engram in.
  *
- * @param config of the variant V41
+ * @param config without a convolution
  * @param rows per layer
  */
 public record RandomModel(EngramConfig config, List<Long> rows) {
   public RandomModel {
-    if (config.variant() != Variant.V41) {
-      throw new IllegalArgumentException(
-          "random models are of the variant V41, not of " + config.variant());
+    if (config.convKernel() != 0) {
+      throw new IllegalArgumentException("random models have V4.1's layout, and no convolution");
     }
     rows = List.copyOf(rows);
     if (rows.size() != config.layerIds().size()) {
@@ -56,27 +53,18 @@ public record RandomModel(EngramConfig config, List<Long> rows) {
    */
   public static RandomModel small(int hiddenSize, int branches, List<Integer> layerIds) {
     return of(
-        new EngramConfig(
-            Variant.V41,
-            hiddenSize,
-            branches,
-            layerIds,
-            3,
-            List.of(50L, 70L),
-            2,
-            32,
-            0,
-            0,
-            1e-20,
-            0,
-            OptionalInt.empty(),
-            OptionalInt.empty(),
-            List.of()));
+        EngramConfig.builder()
+            .hiddenSize(hiddenSize)
+            .branches(branches)
+            .layerIds(layerIds)
+            .ngrams(3, List.of(50L, 70L))
+            .heads(2, 32)
+            .build());
   }
 
   /** Returns the bytes of all tables. */
   public long tableBytes() {
-    int row = config.headDim() + Table.scalesPerRow(config.headDim());
+    int row = config.headDim() + RowType.F8_E4M3.scaleBytes(config.headDim());
     return rows.stream().mapToLong(count -> count * row).sum();
   }
 
@@ -146,7 +134,7 @@ public record RandomModel(EngramConfig config, List<Long> rows) {
     String prefix = "layers." + layer + ".engram.";
     int kv = config.kvWidth();
     int width = config.rowWidth();
-    int scales = Table.scalesPerRow(config.headDim());
+    int scales = RowType.F8_E4M3.scaleBytes(config.headDim());
     return List.of(
         Declaration.of(prefix + "embed.weight", Dtype.F8_E4M3, count, config.headDim()),
         Declaration.of(prefix + "embed.scale", Dtype.F8_E8M0, count, scales),

@@ -1,12 +1,9 @@
 package io.engram4j.tck;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
-import io.engram4j.format.Bfloat16;
-import io.engram4j.format.E4m3;
 import io.engram4j.format.E8m0;
+import io.engram4j.kernel.java.JavaRows;
 import io.engram4j.weights.Linear;
 import java.lang.foreign.MemorySegment;
 
@@ -17,15 +14,12 @@ final class Terms {
   /** Returns the sum of the squares of all products that a projection adds up. */
   static double squares(Linear part, float[] rows, int tokens) {
     double sum = 0;
+    double[] decoded = new double[1];
     for (int output = 0; output < part.outputs(); output++) {
       for (int k = 0; k < part.inputs(); k++) {
-        long at = output * part.weightStride() + (long) k * part.dtype().bytes();
-        double weight =
-            switch (part.dtype()) {
-              case F8_E4M3 -> E4m3.toFloat(part.weight().get(JAVA_BYTE, at));
-              case BF16 -> Bfloat16.toFloat(part.weight().get(JAVA_SHORT_UNALIGNED, at));
-              default -> part.weight().get(JAVA_FLOAT_UNALIGNED, at);
-            };
+        long at = output * part.weightStride() + k * part.type().elementBytes(1);
+        JavaRows.weights(part.type()).decode(part.weight(), at, 1, decoded, 0);
+        double weight = decoded[0];
         MemorySegment scale = part.scale();
         if (scale != null) {
           long tile = output / Linear.TILE * part.scaleStride() + k / Linear.TILE;

@@ -10,6 +10,7 @@ import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
@@ -139,7 +140,7 @@ class ConformanceTest {
         float value = values.get(0, i);
         if (fault == Fault.GATHER_SCALE_255_IS_INFINITE && Float.isNaN(value)) {
           values.set(0, i, Float.POSITIVE_INFINITY);
-        } else if (fault == Fault.GATHER_TRUNCATES_BF16 && table.dtype() == Dtype.F32) {
+        } else if (fault == Fault.GATHER_TRUNCATES_BF16 && table.type() == RowType.F32) {
           values.set(0, i, Float.intBitsToFloat(Float.floatToIntBits(value) & 0xffff0000));
         }
       }

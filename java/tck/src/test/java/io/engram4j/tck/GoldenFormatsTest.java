@@ -13,7 +13,7 @@ import io.engram4j.hf.TensorData;
 import io.engram4j.hf.TensorInfo;
 import io.engram4j.hf.TextTokenizer;
 import io.engram4j.hf.TokenizerJson;
-import io.engram4j.model.EngramLayout;
+import io.engram4j.model.RowHashing;
 import io.engram4j.model.TokenMap;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -87,7 +87,7 @@ class GoldenFormatsTest {
       }
       assertArrayEquals(
           expected,
-          EngramLayout.multipliers(
+          RowHashing.NUMPY_DRAW.multipliers(
               one.get("layer").asInt(),
               one.get("shifts").asInt(),
               one.get("compressed").asInt(),

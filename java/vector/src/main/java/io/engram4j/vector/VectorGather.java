@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
@@ -22,6 +23,7 @@ import jdk.incubator.vector.VectorOperators;
 final class VectorGather implements Backend.Gather {
   private static final int BURST = 24;
   private static final int LINE = 64;
+  private static final int BLOCK = RowType.F8_E4M3.blockElements();
 
   private final Table table;
   private final Backend.Gather plain;
@@ -32,8 +34,8 @@ final class VectorGather implements Backend.Gather {
   }
 
   static boolean fits(Table table) {
-    return table.dtype() == Dtype.F8_E4M3
-        && table.headDim() % Table.BLOCK == 0
+    return table.type() == RowType.F8_E4M3
+        && table.headDim() % BLOCK == 0
         && table.weight().isNative()
         && table.scale().isNative();
   }
@@ -72,7 +74,7 @@ final class VectorGather implements Backend.Gather {
       table.check(ALL.get(JAVA_LONG_UNALIGNED, ids + 8 * i));
     }
     if (touch(weight, table.weightStride(), headDim, ids, count)
-            + touch(scale, table.scaleStride(), headDim / Table.BLOCK, ids, count)
+            + touch(scale, table.scaleStride(), headDim / BLOCK, ids, count)
         == Long.MIN_VALUE) { // never, but the compiler does not know and keeps the loads
       throw new AssertionError();
     }
@@ -108,11 +110,11 @@ final class VectorGather implements Backend.Gather {
   private static boolean decode(long codes, long scales, int headDim, long out) {
     int strange = 0;
     ByteVector seen = ByteVector.zero(Vectors.B);
-    for (int block = 0; block < headDim / Table.BLOCK; block++) {
+    for (int block = 0; block < headDim / BLOCK; block++) {
       int exponent = (ALL.get(JAVA_BYTE, scales + block) & 0xff) + Vectors.CODE_MISSING;
       strange |= 254 - exponent;
       FloatVector factor = FloatVector.broadcast(Vectors.F, Float.intBitsToFloat(exponent << 23));
-      for (int i = Table.BLOCK * block; i < Table.BLOCK * (block + 1); i += Vectors.LANES) {
+      for (int i = BLOCK * block; i < BLOCK * (block + 1); i += Vectors.LANES) {
         ByteVector code = ByteVector.fromMemorySegment(Vectors.B, ALL, codes + i, Vectors.LITTLE);
         seen = seen.max(code.and((byte) 0x7f));
         IntVector wide = (IntVector) code.convertShape(VectorOperators.B2I, Vectors.I, 0);

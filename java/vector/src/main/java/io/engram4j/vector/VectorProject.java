@@ -5,7 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
-import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import io.engram4j.weights.Projection;
 import java.lang.foreign.MemorySegment;
@@ -79,7 +79,7 @@ final class VectorProject implements Backend.Project {
     MemorySegment scale = part.scale();
     boolean shaped =
         projection.parts().size() == 1
-            && part.dtype() == Dtype.F8_E4M3
+            && part.type() == RowType.F8_E4M3
             && part.inputs() % Linear.TILE == 0
             && scale != null
             && part.weight().isNative()

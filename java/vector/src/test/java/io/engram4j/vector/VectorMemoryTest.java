@@ -10,6 +10,7 @@ import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.weights.GateWeights;
 import java.io.IOException;
@@ -36,7 +37,7 @@ class VectorMemoryTest {
   private final MemorySegment gates = Arena.ofAuto().allocate(8);
   private final Table table =
       Table.interleaved(
-          "table", Dtype.F8_E4M3, 4, 32, Arena.ofAuto().allocate(4 * 33).fill((byte) 0x38));
+          "table", RowType.F8_E4M3, 4, 32, Arena.ofAuto().allocate(4 * 33).fill((byte) 0x38));
 
   private MemorySegment floats(int count) {
     MemorySegment segment = Arena.ofAuto().allocate(4L * count, 64);

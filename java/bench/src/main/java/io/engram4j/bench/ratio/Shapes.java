@@ -4,10 +4,10 @@ import io.engram4j.Backends;
 import io.engram4j.format.E4m3;
 import io.engram4j.format.E8m0;
 import io.engram4j.kernel.Backend;
-import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.GateWeights.ZeroRule;
@@ -16,9 +16,7 @@ import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Collections;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 
 /** DeepSeek-V4.1-Flash's widths, with a table as large as there is memory, and random inputs. */
@@ -62,22 +60,14 @@ final class Shapes {
 
   private static EngramConfig config(double gigabytes, int layer) {
     long start = (long) (gigabytes * 1e9 / ROW_BYTES / COLUMNS);
-    return new EngramConfig(
-        EngramConfig.Variant.V41,
-        HIDDEN,
-        BRANCHES,
-        List.of(layer),
-        WINDOW,
-        Collections.nCopies(3, start),
-        8,
-        HEAD_DIM,
-        2,
-        0,
-        1e-20,
-        0,
-        OptionalInt.empty(),
-        OptionalInt.empty(),
-        List.of());
+    return EngramConfig.builder()
+        .hiddenSize(HIDDEN)
+        .branches(BRANCHES)
+        .layerIds(List.of(layer))
+        .ngrams(WINDOW, start)
+        .heads(8, HEAD_DIM)
+        .padTokenId(2)
+        .build();
   }
 
   static LayerLayout layout(double gigabytes) {
@@ -97,7 +87,7 @@ final class Shapes {
   }
 
   static Table table(long rows, int headDim, MemorySegment data) {
-    return Table.interleaved("bench", Dtype.F8_E4M3, rows, headDim, data);
+    return Table.interleaved("bench", RowType.F8_E4M3, rows, headDim, data);
   }
 
   static MemorySegment allocate(long bytes) {
@@ -175,7 +165,7 @@ final class Shapes {
     MemorySegment scale = allocate((long) Linear.tiles(OUTPUTS) * Linear.tiles(INPUTS));
     scale = scale.asSlice(0, (long) Linear.tiles(OUTPUTS) * Linear.tiles(INPUTS)).fill((byte) 113);
     return new Projection(
-        List.of(new Linear("wkv", OUTPUTS, INPUTS, Dtype.F8_E4M3, weight, scale, null)));
+        List.of(new Linear("wkv", OUTPUTS, INPUTS, RowType.F8_E4M3, weight, scale, null)));
   }
 
   /** The C kernels at one tier. */

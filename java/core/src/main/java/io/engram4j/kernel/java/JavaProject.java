@@ -2,10 +2,7 @@ package io.engram4j.kernel.java;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
-import io.engram4j.format.Bfloat16;
-import io.engram4j.format.E4m3;
 import io.engram4j.format.E8m0;
 import io.engram4j.weights.Linear;
 import io.engram4j.weights.Projection;
@@ -116,27 +113,10 @@ public final class JavaProject {
     if (outputs < TILE || inputs < TILE) {
       Arrays.fill(tile, 0);
     }
-    MemorySegment weight = part.weight();
+    JavaRows.Weights decoder = JavaRows.weights(part.type());
     for (int o = 0; o < outputs; o++) {
-      long at = (firstOutput + o) * part.weightStride() + (long) firstInput * part.dtype().bytes();
-      switch (part.dtype()) {
-        case F8_E4M3 -> {
-          for (int k = 0; k < inputs; k++) {
-            tile[o * TILE + k] = E4m3.toFloat(weight.get(JAVA_BYTE, at + k));
-          }
-        }
-        case BF16 -> {
-          for (int k = 0; k < inputs; k++) {
-            short bits = weight.get(JAVA_SHORT_UNALIGNED, at + 2L * k);
-            tile[o * TILE + k] = Bfloat16.toFloat(bits);
-          }
-        }
-        default -> {
-          for (int k = 0; k < inputs; k++) {
-            tile[o * TILE + k] = weight.get(JAVA_FLOAT_UNALIGNED, at + 4L * k);
-          }
-        }
-      }
+      long at = (firstOutput + o) * part.weightStride() + part.type().elementBytes(firstInput);
+      decoder.decode(part.weight(), at, inputs, tile, o * TILE);
     }
   }
 }

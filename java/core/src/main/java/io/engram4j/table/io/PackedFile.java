@@ -1,8 +1,7 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.CheckedFile;
-import io.engram4j.model.Dtype;
-import io.engram4j.table.Table;
+import io.engram4j.table.RowType;
 import io.engram4j.work.Parallel;
 import java.io.EOFException;
 import java.io.IOException;
@@ -30,7 +29,6 @@ public final class PackedFile {
   private static final int CHUNK = 4 << 20;
   private static final int NAME = 72;
   private static final int MOST_NAME = 1024;
-  private static final Dtype[] TYPES = {Dtype.F32, Dtype.BF16, Dtype.F16, Dtype.F8_E4M3};
 
   private final TableFile table;
   private final int chunkRows;
@@ -66,7 +64,7 @@ public final class PackedFile {
     byte[] name = table.name().getBytes(StandardCharsets.UTF_8);
     int length = Math.min(name.length, MOST_NAME);
     ByteBuffer header = ByteBuffer.allocate((int) DATA).order(ByteOrder.LITTLE_ENDIAN);
-    header.putLong(0, MAGIC).putInt(8, VERSION).putInt(12, code(table.dtype()));
+    header.putLong(0, MAGIC).putInt(8, VERSION).putInt(12, table.type().code());
     header.putLong(16, table.rows()).putInt(24, table.headDim()).putInt(28, table.rowBytes());
     header.putLong(32, DATA).putLong(40, checksumsAt(table.rows(), table.rowBytes()));
     header.putInt(48, chunkRows(table.rowBytes())).putInt(52, checksums.length);
@@ -79,15 +77,6 @@ public final class PackedFile {
     ByteBuffer bytes = ByteBuffer.allocate(4 * checksums.length).order(ByteOrder.LITTLE_ENDIAN);
     bytes.asIntBuffer().put(checksums);
     return bytes;
-  }
-
-  private static int code(Dtype dtype) {
-    for (int code = 0; code < TYPES.length; code++) {
-      if (TYPES[code] == dtype) {
-        return code;
-      }
-    }
-    throw new IllegalArgumentException("no table has type " + dtype);
   }
 
   /**
@@ -118,17 +107,17 @@ public final class PackedFile {
 
   private static PackedFile read(Path path, FileChannel channel, ByteBuffer header)
       throws IOException {
-    int code = header.getInt(12);
+    RowType type = RowType.ofCode(header.getInt(12));
     long rows = header.getLong(16);
     int headDim = header.getInt(24);
     int rowBytes = header.getInt(28);
     int length = header.getInt(64);
-    if (code < 0 || code >= TYPES.length || headDim < 1 || length < 0 || length > MOST_NAME) {
+    if (type == null || headDim < 1 || length < 0 || length > MOST_NAME) {
       throw new IOException(path + " has an impossible header");
     }
     boolean fits =
         rows >= 1
-            && rowBytes == Table.rowBytes(TYPES[code], headDim)
+            && rowBytes == type.rowBytes(headDim)
             && rows <= (Long.MAX_VALUE >> 2) / rowBytes
             && header.getLong(32) == DATA
             && header.getLong(40) == checksumsAt(rows, rowBytes)
@@ -151,7 +140,7 @@ public final class PackedFile {
     bytes.asIntBuffer().get(checksums);
     TableFile table =
         TableFile.interleaved(
-            new String(name, StandardCharsets.UTF_8), TYPES[code], rows, headDim, path, DATA);
+            new String(name, StandardCharsets.UTF_8), type, rows, headDim, path, DATA);
     return new PackedFile(table, chunkRows(rowBytes), checksums);
   }
 

@@ -1,6 +1,6 @@
 package io.engram4j.table.io;
 
-import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -19,14 +19,14 @@ import org.jspecify.annotations.Nullable;
  * them, or interleaved, as a {@link PackedFile} has them.
  *
  * @param name what messages call the table
- * @param dtype type of the row elements: F8_E4M3, BF16, F16 or F32
+ * @param type how rows are stored
  * @param rows number of rows
  * @param headDim elements of a row
  * @param weight the rows' elements
- * @param scale the rows' e8m0 scales if the type is F8_E4M3, else null
+ * @param scale the rows' scales if the type has them beside, else null
  */
 public record TableFile(
-    String name, Dtype dtype, long rows, int headDim, Region weight, @Nullable Region scale) {
+    String name, RowType type, long rows, int headDim, Region weight, @Nullable Region scale) {
 
   /**
    * A part of each row, at regular distances in one file.
@@ -48,27 +48,30 @@ public record TableFile(
   }
 
   public TableFile {
-    int bytes = Math.toIntExact(Math.multiplyExact((long) headDim, dtype.bytes()));
-    boolean scaled = dtype == Dtype.F8_E4M3;
-    if (rows < 1 || headDim < 1 || weight.bytes() != bytes || scaled != (scale != null)) {
+    boolean fits =
+        rows >= 1
+            && headDim >= 1
+            && weight.bytes() == type.elementBytes(headDim)
+            && type.hasScalesBeside() == (scale != null);
+    if (!fits) {
       throw new IllegalArgumentException(
-          name + ": " + rows + " rows of " + headDim + " " + dtype + " do not fit " + weight);
+          name + ": " + rows + " rows of " + headDim + " " + type + " do not fit " + weight);
     }
-    if (scale != null && scale.bytes() != Table.scalesPerRow(headDim)) {
+    if (scale != null && scale.bytes() != type.scaleBytes(headDim)) {
       throw new IllegalArgumentException(
-          name + ": a row has " + Table.scalesPerRow(headDim) + " scales, not " + scale.bytes());
+          name + ": a row has " + type.scaleBytes(headDim) + " scales, not " + scale.bytes());
     }
   }
 
   /** A table whose rows lie interleaved from an offset on. */
   static TableFile interleaved(
-      String name, Dtype dtype, long rows, int headDim, Path file, long offset) {
-    int stride = Math.toIntExact(Table.rowBytes(dtype, headDim));
-    int bytes = headDim * dtype.bytes();
-    boolean scaled = dtype == Dtype.F8_E4M3;
+      String name, RowType type, long rows, int headDim, Path file, long offset) {
+    int stride = Math.toIntExact(type.rowBytes(headDim));
+    int bytes = Math.toIntExact(type.elementBytes(headDim));
+    boolean scaled = type.hasScalesBeside();
     return new TableFile(
         name,
-        dtype,
+        type,
         rows,
         headDim,
         new Region(file, offset, stride, bytes),
@@ -77,7 +80,7 @@ public record TableFile(
 
   /** Returns the bytes of a row, scales included. */
   public int rowBytes() {
-    return Math.toIntExact(Table.rowBytes(dtype, headDim));
+    return Math.toIntExact(type.rowBytes(headDim));
   }
 
   /** Returns the bytes of all rows. */
@@ -107,7 +110,7 @@ public record TableFile(
    */
   public String identity() throws IOException {
     StringBuilder text = new StringBuilder();
-    text.append(dtype).append(' ').append(rows).append('x').append(headDim);
+    text.append(type).append(' ').append(rows).append('x').append(headDim);
     for (Region region : scale == null ? List.of(weight) : List.of(weight, scale)) {
       Path file = region.file().toRealPath();
       text.append('\n').append(file).append(' ').append(Files.size(file)).append(' ');
@@ -126,12 +129,11 @@ public record TableFile(
   public Table map(Arena arena) throws IOException {
     if (isInterleaved()) {
       MemorySegment data = map(weight.file(), weight.offset(), bytes(), arena);
-      return Table.interleaved(name, dtype, rows, headDim, data);
+      return Table.interleaved(name, type, rows, headDim, data);
     }
     MemorySegment elements = mapRegion(weight, arena);
-    return scale == null
-        ? Table.plain(name, dtype, rows, headDim, elements)
-        : Table.fp8(name, rows, headDim, elements, mapRegion(scale, arena));
+    MemorySegment scales = scale == null ? null : mapRegion(scale, arena);
+    return Table.of(name, type, rows, headDim, elements, scales);
   }
 
   private MemorySegment mapRegion(Region region, Arena arena) throws IOException {

@@ -83,7 +83,7 @@ public final class TableOpener {
   private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
     Table table = file.map(arena).withReadAhead(host.files());
     host.files().random(table.weight());
-    if (table.scaleStride() > 0) {
+    if (table.hasScales()) {
       host.files().random(table.scale());
     }
     Closeable closeable = null;
@@ -91,7 +91,7 @@ public final class TableOpener {
     if (options.cacheBytes() > 0) {
       RowCache cache = cache(file, table::read);
       form += ", " + cache.capacity() + " rows cached";
-      table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), cache);
+      table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), cache);
       closeable = new CacheWatch(file.name(), cache, null);
     }
     return new HeldTable(table, Placement.MAPPED, form + why, closeable);
@@ -108,7 +108,7 @@ public final class TableOpener {
     try (Arena arena = Arena.ofConfined()) {
       Table table = file.map(arena);
       long bytes = files.inPageCache(table.weight());
-      boolean apart = table.scaleStride() > 0 && !file.isInterleaved();
+      boolean apart = !table.isInterleaved();
       return bytes >= 0 && apart ? bytes + files.inPageCache(table.scale()) : bytes;
     }
   }
@@ -139,7 +139,7 @@ public final class TableOpener {
       closeable = new CacheWatch(file.name(), cache, rows);
       description += ", " + cache.capacity() + " rows cached";
     }
-    Table table = Table.streamed(file.name(), file.dtype(), file.rows(), file.headDim(), reader);
+    Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
     return new HeldTable(table, Placement.STREAMED, description + why, closeable);
   }
 
@@ -179,7 +179,7 @@ public final class TableOpener {
     double seconds = (System.nanoTime() - start) / 1e9;
     List<Table> tables = new ArrayList<>();
     for (MemorySegment rows : copies) {
-      tables.add(Table.interleaved(file.name(), file.dtype(), file.rows(), file.headDim(), rows));
+      tables.add(Table.interleaved(file.name(), file.type(), file.rows(), file.headDim(), rows));
     }
     Table table = count == 1 ? tables.getFirst() : Table.copied(tables, host.numa()::node);
     String description =
@@ -227,7 +227,7 @@ public final class TableOpener {
     boolean same =
         copy.rows() == file.rows()
             && copy.headDim() == file.headDim()
-            && copy.dtype() == file.dtype();
+            && copy.type() == file.type();
     if (!same) {
       throw new IOException(target + " holds another table: " + copy);
     }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.kernel.java.JavaGather;
 import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.IOException;
@@ -33,7 +34,7 @@ class PackedFileTest {
   /** An fp8 table of random bytes, elements and scales in two files, at odd offsets. */
   static TableFile source(Path directory, long rows, int headDim) throws IOException {
     SplittableRandom random = new SplittableRandom(rows);
-    int scales = Table.scalesPerRow(headDim);
+    int scales = RowType.F8_E4M3.scaleBytes(headDim);
     byte[] weight = new byte[Math.toIntExact(rows * headDim + 13)];
     byte[] scale = new byte[Math.toIntExact(rows * scales + 7)];
     random.nextBytes(weight);
@@ -42,7 +43,7 @@ class PackedFileTest {
     Path scaleFile = Files.write(directory.resolve("scale.bin"), scale);
     return new TableFile(
         "rows",
-        Dtype.F8_E4M3,
+        RowType.F8_E4M3,
         rows,
         headDim,
         new Region(weightFile, 13, headDim, headDim),
@@ -140,7 +141,7 @@ class PackedFileTest {
       TableFile source =
           new TableFile(
               "rows",
-              Dtype.F8_E4M3,
+              RowType.F8_E4M3,
               ROWS,
               256,
               new Region(directory.resolve("weight.bin"), 13, 256, 256),

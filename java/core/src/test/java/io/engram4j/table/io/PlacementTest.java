@@ -104,7 +104,7 @@ class PlacementTest {
       try (Arena arena = Arena.ofShared();
           StreamedRows rows = new StreamedRows(source, Hosts.plainJava().files(), 4)) {
         Table truth = source.map(arena);
-        Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+        Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
         AtomicReference<Throwable> failed = new AtomicReference<>();
         List<Thread> threads = new ArrayList<>();
         for (int i = 0; i < 8; i++) {
@@ -135,7 +135,7 @@ class PlacementTest {
     TableFile source = sources().getLast();
     try (Arena arena = Arena.ofShared();
         StreamedRows rows = new StreamedRows(source, Hosts.plainJava().files(), 2)) {
-      Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+      Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
       Thread.currentThread().interrupt();
       byte[] first = read(table, 5, 6, 30_000);
       assertTrue(Thread.interrupted(), "the interrupt is kept");
@@ -148,7 +148,7 @@ class PlacementTest {
   void aFileThatShrinksIsNamed() throws Exception {
     TableFile source = sources().getLast();
     try (StreamedRows rows = new StreamedRows(source, Hosts.plainJava().files(), 2)) {
-      Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+      Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
       try (FileChannel channel =
           FileChannel.open(source.weight().file(), StandardOpenOption.WRITE)) {
         channel.truncate(1_000_000);

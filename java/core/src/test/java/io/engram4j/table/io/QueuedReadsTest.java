@@ -213,7 +213,7 @@ class QueuedReadsTest {
         try (Arena arena = Arena.ofShared();
             StreamedRows rows = new StreamedRows(source, system, DEPTH)) {
           Table truth = source.map(arena);
-          Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+          Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
           for (int count : new int[] {0, 1, 3, 24, 500, 20_000}) {
             long[] ids = ids(random, count);
             assertArrayEquals(read(truth, ids), read(table, ids), pieces + " " + count);
@@ -233,7 +233,7 @@ class QueuedReadsTest {
     try (Arena arena = Arena.ofShared();
         StreamedRows rows = new StreamedRows(source, system, DEPTH)) {
       Table truth = source.map(arena);
-      Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+      Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
       AtomicReference<Throwable> failed = new AtomicReference<>();
       List<Thread> threads = new ArrayList<>();
       for (int i = 0; i < 12; i++) {
@@ -275,7 +275,7 @@ class QueuedReadsTest {
     TableFile source = sources().getLast();
     try (Arena arena = Arena.ofShared();
         StreamedRows rows = new StreamedRows(source, system, DEPTH)) {
-      Table table = Table.streamed("rows", source.dtype(), ROWS, 256, rows);
+      Table table = Table.streamed("rows", source.type(), ROWS, 256, rows);
       system.failsFrom = 5_000_000;
       UncheckedIOException e =
           assertThrows(UncheckedIOException.class, () -> read(table, 1, 30_000, 2, 20_000, 3));

@@ -9,8 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile.Region;
@@ -49,7 +49,7 @@ class TableFaultTest {
       Files.createFile(unreadable.resolve("long-name-so-that-it-has-some-bytes-" + i));
     }
     Region region = new Region(unreadable, 0, 32, 32);
-    TableFile file = new TableFile("rows", Dtype.F32, 1, 8, region, null);
+    TableFile file = new TableFile("rows", RowType.F32, 1, 8, region, null);
     try (Arena arena = Arena.ofShared();
         HeldTable held = new TableOpener(streamed()).open(file, 1, arena)) {
       for (int i = 0; i < 3; i++) {

@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.host.AsyncFiles;
 import io.engram4j.host.Hosts;
-import io.engram4j.model.Dtype;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.HeldTable;
@@ -48,14 +48,14 @@ class IoUringTest {
 
   private TableFile table(int headDim) throws IOException {
     SplittableRandom random = new SplittableRandom(headDim);
-    int scales = Table.scalesPerRow(headDim);
+    int scales = RowType.F8_E4M3.scaleBytes(headDim);
     byte[] weight = new byte[Math.toIntExact(ROWS * headDim + 13)];
     byte[] scale = new byte[Math.toIntExact(ROWS * scales + 7)];
     random.nextBytes(weight);
     random.nextBytes(scale);
     return new TableFile(
         "rows",
-        Dtype.F8_E4M3,
+        RowType.F8_E4M3,
         ROWS,
         headDim,
         new Region(Files.write(directory.resolve("weight"), weight), 13, headDim, headDim),

@@ -1,0 +1,55 @@
+package io.engram4j.hf;
+
+import io.engram4j.model.EngramConfig;
+import io.engram4j.table.Table;
+import io.engram4j.weights.LayerWeights;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A family of checkpoints: how it says that it is there, which fields and tensors it has, and what
+ * becomes of them (docs/spec.md, section 1). One entry and one file per family.
+ */
+interface Checkpoint {
+  /** Returns the family's name, for people. */
+  String family();
+
+  /** Returns the fields of config.json by which it tells that it is of this family. */
+  List<String> marks();
+
+  /**
+   * Reads the family's fields.
+   *
+   * @throws IOException naming a field that is missing or wrong
+   * @throws IllegalArgumentException if fields are out of range
+   */
+  EngramConfig config(ConfigFields fields) throws IOException;
+
+  /** Returns the name of a layer's tensors before the names of {@link #table} and others. */
+  default String prefix(int layerId) {
+    return "layers." + layerId + ".engram.";
+  }
+
+  /** Returns the tensor that has a layer's rows, [rows, headDim], and that of their scales. */
+  Scaled table();
+
+  /** Returns the other tensors of a layer, as the configuration has them. */
+  List<WantedTensor> tensors(EngramConfig config);
+
+  /**
+   * Makes weights of the tensors.
+   *
+   * @throws IOException if a file cannot be read
+   */
+  LayerWeights weights(EngramConfig config, FoundTensors found, Table table, Arena arena)
+      throws IOException;
+
+  /**
+   * A tensor whose type may have scales beside, and the tensor with those.
+   *
+   * @param scale the name, or null if the family has none: then such types are refused
+   */
+  record Scaled(String weight, @Nullable String scale) {}
+}

@@ -1,0 +1,111 @@
+package io.engram4j.hf;
+
+import io.engram4j.model.Dtype;
+import io.engram4j.table.RowType;
+import io.engram4j.weights.Linear;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** The tensors of one layer that are there and fit, and what is wrong with the others. */
+final class FoundTensors {
+  private static final Set<Dtype> SCALE = Set.of(Dtype.F8_E8M0);
+
+  private final String prefix;
+  private final ShardIndex index;
+  private final Map<String, TensorInfo> found = new LinkedHashMap<>();
+  private final List<String> problems = new ArrayList<>();
+
+  FoundTensors(String prefix, ShardIndex index) {
+    this.prefix = prefix;
+    this.index = index;
+  }
+
+  /** Returns what is missing or wrong, empty if nothing is. */
+  List<String> problems() {
+    return problems;
+  }
+
+  void problem(String what) {
+    problems.add(what);
+  }
+
+  /** Returns the tensors in the order in which they were wanted. */
+  List<TensorInfo> all() {
+    return List.copyOf(found.values());
+  }
+
+  /** Looks for a tensor, and for its scales if its type has them beside. */
+  void find(WantedTensor wanted) {
+    find(wanted.name(), wanted.types(), wanted.shape());
+    WantedTensor.Scale scale = wanted.scale();
+    if (scale == null) {
+      return;
+    }
+    TensorInfo info = found.get(wanted.name());
+    if (info == null || rowType(info).hasScalesBeside()) {
+      find(scale.name(), SCALE, scale.shape());
+    } else if (index.has(prefix + scale.name())) {
+      problems.add(prefix + scale.name() + " is there, but " + info.name() + " is " + info.dtype());
+    }
+  }
+
+  private void find(String name, Set<Dtype> types, List<Long> shape) {
+    TensorInfo info = index.find(prefix + name, problems);
+    if (info == null) {
+      return;
+    }
+    Dtype dtype = SafetensorsFile.dtype(info.dtype());
+    if (dtype == null || !types.contains(dtype)) {
+      problems.add(info.name() + " has type " + info.dtype() + ", not one of " + types);
+    } else if (!info.shape().equals(shape)) {
+      problems.add(
+          info.name() + " has shape " + info.shape() + ", but the configuration gives " + shape);
+    } else {
+      found.put(name, info);
+    }
+  }
+
+  /** Returns a tensor that was found. */
+  TensorInfo get(String name) {
+    return Objects.requireNonNull(found.get(name), name);
+  }
+
+  /** Returns how the elements of a tensor of rows or weights are stored. */
+  static RowType rowType(TensorInfo info) {
+    return RowType.of(info.name(), Objects.requireNonNull(SafetensorsFile.dtype(info.dtype())));
+  }
+
+  /** Reads a small tensor. */
+  float[] floats(String name) throws IOException {
+    return TensorData.floats(get(name));
+  }
+
+  /**
+   * Maps a weight, with its scales if it has any.
+   *
+   * @param bias the name of its bias, or null
+   */
+  Linear linear(Checkpoint.Scaled names, @Nullable String bias, Arena arena) throws IOException {
+    TensorInfo info = get(names.weight());
+    RowType type = rowType(info);
+    String scale = names.scale();
+    MemorySegment scales =
+        scale != null && type.hasScalesBeside() ? SafetensorsFile.map(get(scale), arena) : null;
+    return new Linear(
+        info.name(),
+        Math.toIntExact(info.shape().getFirst()),
+        Math.toIntExact(info.shape().getLast()),
+        type,
+        SafetensorsFile.map(info, arena),
+        scales,
+        bias == null ? null : floats(bias));
+  }
+}
