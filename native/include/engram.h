@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 6
+#define ENGRAM_ABI 7
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -52,14 +52,33 @@ extern "C" {
 #define ENGRAM_F16 2
 #define ENGRAM_F8_E4M3 3 /* with e8m0 scales */
 
-/* Elements of a row, and edge of a weight tile, that share a scale. */
+/* Where a type's scales lie. */
+#define ENGRAM_SCALES_NONE 0
+#define ENGRAM_SCALES_IN_ROW 1      /* within the blocks */
+#define ENGRAM_SCALES_BESIDE 2      /* in a buffer of their own, or behind each row */
+#define ENGRAM_SCALES_ONE_FOR_ALL 3 /* one number for the whole table */
+
+/* Edge of a weight tile that shares a scale. */
 #define ENGRAM_BLOCK 32
+
+/* What is known of an element type. */
+struct engram_row_type {
+  int struct_size; /* sizeof(struct engram_row_type), as in every struct here */
+  int block_elements;
+  int block_bytes; /* without a scale that lies beside */
+  int scales;      /* ENGRAM_SCALES_ */
+  int scale_bytes; /* of a block's scale beside, else 0 */
+  int exact_in_bf16;
+  int weight; /* 1 if projections may have it */
+  int reserved;
+  const char *name; /* a static text */
+};
 
 /* How ids become row ids, for one layer. Columns are ordered by n-gram order, then head. */
 struct engram_layout {
-  int struct_size; /* sizeof(struct engram_layout), as in every struct here */
-  int max_ngram;   /* 2 to 64 */
-  int heads;       /* per order, at least 1 */
+  int struct_size;
+  int max_ngram; /* 2 to 64 */
+  int heads;     /* per order, at least 1 */
   int reserved;
   const long long *multipliers; /* [max_ngram] */
   const long long *primes;      /* [(max_ngram - 1) * heads], at least 1 */
@@ -132,6 +151,9 @@ ENGRAM_API const char *engram_build_info(void);
  */
 ENGRAM_API const char *engram_tier_problem(int tier);
 
+/* Fills in what is known of an element type; ENGRAM_ERROR_ARGUMENT if there is none. */
+ENGRAM_API int engram_describe_row_type(int type, struct engram_row_type *about);
+
 /*
  * Stage hash: row ids of `tokens` tokens.
  *   windows [tokens, max_ngram] int32, newest first, the pad id where look-back is blocked
@@ -189,14 +211,17 @@ ENGRAM_API int engram_gate(int tier, const struct engram_gate_weights *gate, con
                            const signed char *mask, long long tokens, float *gates, float *gated);
 
 /*
- * Stage conv, of consecutive tokens of one sequence.
- *   gated  [tokens, channels] float, channels = branches * hidden
- *   window [(kernel - 1) * dilation + tokens, channels] float: normalised values of the tokens
- *          before, then room for those of these tokens, which are written
- *   delta  [tokens, channels] float, written: gated + SiLU(convolution)
+ * Stage conv, of consecutive tokens of one sequence: adds gated + SiLU(convolution) to the stream.
+ *   gated  [tokens, channels] float, channels = branches * hidden; then what was added, zeros where
+ *          the mask is 0
+ *   window [rows, channels] float: the (kernel - 1) * dilation rows before `first` are normalised
+ *          values of the tokens before; those from it on are written
+ *   mask, stream, strides as for engram_gate
  */
-ENGRAM_API int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated,
-                           float *window, long long tokens, float *delta);
+ENGRAM_API int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated,
+                           float *window, long long first, const signed char *mask,
+                           long long tokens, void *stream, int type, long long token_stride,
+                           long long branch_stride);
 
 #ifdef __cplusplus
 }

@@ -160,15 +160,68 @@ static void gate_arguments(int tier) {
 static void conv_arguments(int tier) {
   float data[4] = {1, 2, 3, 4};
   float window[4] = {0};
-  float out[4];
+  float out[4] = {0};
+  signed char mask[1] = {1};
+  int f32 = ENGRAM_F32;
   struct engram_conv_weights good = {sizeof good, 1, 1, 2, 1, 1e-5f, data, data};
-  expect(engram_conv(tier, &good, data, window, 1, out) == ENGRAM_OK, "good conv", 0);
-  expect(engram_conv(tier, &good, data, NULL, 1, out) == ARGUMENT, "window", 0);
-  expect(engram_conv(tier, &good, data, window, -1, out) == ARGUMENT, "tokens", -1);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, out, f32, 4, 4) == ENGRAM_OK,
+         "good conv", 0);
+  expect(engram_conv(99, &good, data, window, 1, mask, 1, out, f32, 4, 4) == ENGRAM_ERROR_TIER,
+         "tier", 99);
+  expect(engram_conv(tier, &good, data, NULL, 1, mask, 1, out, f32, 4, 4) == ARGUMENT, "window", 0);
+  expect(engram_conv(tier, &good, data, window, 0, mask, 1, out, f32, 4, 4) == ARGUMENT, "first",
+         0);
+  expect(engram_conv(tier, &good, data, window, 1, NULL, 1, out, f32, 4, 4) == ARGUMENT, "mask", 0);
+  expect(engram_conv(tier, &good, data, window, 1, mask, -1, out, f32, 4, 4) == ARGUMENT, "tokens",
+         -1);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, NULL, f32, 4, 4) == ARGUMENT, "stream",
+         0);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, out, ENGRAM_F16, 4, 4) == ARGUMENT,
+         "type", ENGRAM_F16);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, out, f32, -4, 4) == ARGUMENT, "stride",
+         -4);
   good.dilation = 0;
-  expect(engram_conv(tier, &good, data, window, 1, out) == ARGUMENT, "dilation", 0);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, out, f32, 4, 4) == ARGUMENT, "dilation",
+         0);
   good.struct_size++;
-  expect(engram_conv(tier, &good, data, window, 1, out) == ENGRAM_ERROR_STRUCT, "size", 0);
+  expect(engram_conv(tier, &good, data, window, 1, mask, 1, out, f32, 4, 4) == ENGRAM_ERROR_STRUCT,
+         "size", 0);
+}
+
+/* The table of row types: each entry makes sense, and there are no others. */
+static void row_types(void) {
+  int types = 0;
+  for (int type = -2; type < 100; type++) {
+    struct engram_row_type about = {sizeof about, 0, 0, 0, 0, 0, 0, 0, NULL};
+    int status = engram_describe_row_type(type, &about);
+    if (status == ENGRAM_OK) {
+      types++;
+      expect(about.block_elements > 0 && about.block_bytes > 0 && about.name[0] != 0, "type", type);
+      expect((about.scales == ENGRAM_SCALES_BESIDE) == (about.scale_bytes > 0), "scales", type);
+    } else {
+      expect(status == ARGUMENT, "no type", type);
+    }
+    about.struct_size++;
+    expect(engram_describe_row_type(type, &about) != ENGRAM_OK, "size", type);
+  }
+  expect(types >= 4, "types", types);
+  expect(engram_describe_row_type(ENGRAM_F32, NULL) == ARGUMENT, "null", 0);
+}
+
+/* A null pointer in a struct is refused, not followed. */
+static void null_in_structs(int tier) {
+  long long numbers[2] = {7, 5};
+  double inverse[1] = {1.0 / 7};
+  int window[2] = {0, 0};
+  long long ids[1];
+  for (int i = 0; i < 4; i++) {
+    struct engram_layout bad = {sizeof bad, 2, 1, 0, numbers, numbers, numbers, inverse};
+    bad.multipliers = i == 0 ? NULL : numbers;
+    bad.primes = i == 1 ? NULL : numbers;
+    bad.offsets = i == 2 ? NULL : numbers;
+    bad.inverses = i == 3 ? NULL : inverse;
+    expect(engram_hash(tier, &bad, window, 1, ids) == ARGUMENT, "null in layout", i);
+  }
 }
 
 void arguments(int tier) {
@@ -192,4 +245,6 @@ void arguments(int tier) {
   project_arguments(tier);
   gate_arguments(tier);
   conv_arguments(tier);
+  row_types();
+  null_in_structs(tier);
 }

@@ -39,10 +39,7 @@ static struct gate_inputs inputs(void (*fill)(float *, long long)) {
     float value = below(10) == 0 ? 0 : at(values, i);
     __builtin_memcpy(stream + (size_t)i * width, (char *)&value + 4 - width, width);
   }
-  signed char *mask = guarded((size_t)tokens);
-  for (long long i = 0; i < tokens; i++) {
-    mask[i] = below(4) != 0;
-  }
+  signed char *mask = random_mask(tokens);
   struct engram_gate_weights gate = {
       sizeof gate, branches, hidden, (int)below(2), product, next() & 1 ? 1e-20f : 1e-6f, 0};
   return (struct gate_inputs){gate, kv, stream, mask, tokens, type};

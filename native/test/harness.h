@@ -24,6 +24,7 @@ float gaussian(void);
 int size(void); /* around the edges of vectors and blocks */
 void floats(float *to, long long count);
 void wild_floats(float *to, long long count); /* NaN, infinities, subnormals, zeros among them */
+void floats_of_any_size(float *to, long long count); /* from 1e-20 to 1e20 */
 float at(const float *from, long long i);
 int is_nan(float value);
 int is_finite(float value);
@@ -39,6 +40,19 @@ void close_sum(const float *a, const float *b, const float *part, long long coun
                const char *what);
 /* both NaN, the same, or apart by no more than bound */
 void close_each(float a, float b, double bound, const char *what, long long at);
+
+/* A stream of F32 or BF16 with gaps between branches and tokens; strides in bytes. */
+struct stream {
+  unsigned char *data;
+  int type;
+  long long token_stride;
+  long long branch_stride;
+  size_t bytes;
+};
+struct stream random_stream(long long tokens, int branches, int hidden);
+struct stream same_stream(const struct stream *s);
+float stream_at(const struct stream *s, long long token, int branch, int i);
+signed char *random_mask(long long tokens);
 
 /* A matrix of a random type; a wild one is fp8 with NaN and scales of all sizes. */
 struct engram_linear random_linear(int inputs, int outputs, int wild);
@@ -63,6 +77,8 @@ void gather_strides(int tier);
 void project_wild(int tier);
 void gate_wild(int tier);
 void arguments(int tier);
+/* Each word of the vector vocabulary; nothing at the scalar tier. */
+void words(int tier);
 
 /* All of the above; returns the number of cases. */
 long long run_tier(int tier, long long cases, long long mass);

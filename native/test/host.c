@@ -26,6 +26,7 @@ int main(int argc, char **argv) {
       continue;
     }
     long long before = checked;
+    words(tier);
     run_tier(tier, cases, mass);
     printf("tier %s executed %s: %lld comparisons\n", tier_name(tier), where, checked - before);
     if (reports) {

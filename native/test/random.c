@@ -51,6 +51,13 @@ void wild_floats(float *to, long long count) {
   }
 }
 
+void floats_of_any_size(float *to, long long count) {
+  for (long long i = 0; i < count; i++) {
+    float value = gaussian() * (below(4) == 0 ? 1e20f : below(3) == 0 ? 1e-20f : 1.0f);
+    __builtin_memcpy(to + i, &value, sizeof value);
+  }
+}
+
 float at(const float *from, long long i) {
   float value;
   __builtin_memcpy(&value, from + i, sizeof value);

@@ -1,8 +1,8 @@
 /* What a gather must do at least: read the rows, and nothing else. */
 #include "touch.h"
 
-#include "../src/device.h"
-#include "../src/status.h"
+#include "../src/device.cuh"
+#include "../src/status.cuh"
 
 __global__ void touch_kernel(struct engram_table table, const long long *row_ids, long long count,
                              unsigned long long *out) {
@@ -24,7 +24,7 @@ __global__ void touch_kernel(struct engram_table table, const long long *row_ids
 
 int engram_cuda_touch(const struct engram_cuda_queue *on, const struct engram_table *table,
                       const long long *row_ids, long long count, unsigned long long *out) {
-  int status = enter_queue(on);
+  int status = engram_enter_queue(on);
   if (status != ENGRAM_OK) {
     return status;
   }
@@ -36,5 +36,5 @@ int engram_cuda_touch(const struct engram_cuda_queue *on, const struct engram_ta
   fiber_queue(true, on->stream, (unsigned)(wanted < 4096 ? wanted : 4096), ENGRAM_THREADS,
               touch_kernel, *table, row_ids, count, out);
 #endif
-  return cuda_status(cudaGetLastError(), "launching touch");
+  return engram_cuda_status(cudaGetLastError(), "launching touch");
 }

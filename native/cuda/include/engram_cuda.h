@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded. */
-#define ENGRAM_CUDA_ABI 3
+#define ENGRAM_CUDA_ABI 4
 
 /* Status codes beside those of engram.h; engram_cuda_detail has the reason. */
 #define ENGRAM_CUDA_ERROR_UNAVAILABLE -10 /* no driver, or no device */
@@ -197,8 +197,10 @@ ENGRAM_API int engram_cuda_gate(const struct engram_cuda_queue *on,
 
 /* Stage conv; as engram_conv. */
 ENGRAM_API int engram_cuda_conv(const struct engram_cuda_queue *on,
-                                const struct engram_conv_weights *conv, const float *gated,
-                                float *window, long long tokens, float *delta);
+                                const struct engram_conv_weights *conv, float *gated, float *window,
+                                long long first, const signed char *mask, long long tokens,
+                                void *hidden, int type, long long token_stride,
+                                long long branch_stride);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,7 @@
 
 #define __global__ static
 #define __device__ static
+#define __host__
 #define __shared__ static /* blocks run one after the other */
 
 struct fiber_index {

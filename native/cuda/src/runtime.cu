@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "status.h"
+#include "status.cuh"
 
 /* What one registration takes. */
 #define CHUNK (64LL << 30)
@@ -20,7 +20,7 @@ static_assert(offsetof(struct engram_cuda_cache, counts) == 40, "cache");
 
 static thread_local char detail[512] = "";
 
-int cuda_status(cudaError_t error, const char *what) {
+int engram_cuda_status(cudaError_t error, const char *what) {
   if (error == cudaSuccess) {
     return ENGRAM_OK;
   }
@@ -30,34 +30,34 @@ int cuda_status(cudaError_t error, const char *what) {
   return ENGRAM_CUDA_ERROR_CUDA;
 }
 
-int wrong_argument(const char *what) {
+int engram_wrong_argument(const char *what) {
   snprintf(detail, sizeof detail, "%s", what);
   return ENGRAM_ERROR_ARGUMENT;
 }
 
-int wrong_struct(const char *what) {
+int engram_wrong_struct(const char *what) {
   snprintf(detail, sizeof detail, "struct %s has another size in this library", what);
   return ENGRAM_ERROR_STRUCT;
 }
 
 /* Setting a device takes its primary context, so it is done only where another is current. */
-int enter_device(int device) {
+int engram_enter_device(int device) {
   int current = -1;
   if (cudaGetDevice(&current) == cudaSuccess && current == device) {
     return ENGRAM_OK;
   }
-  return cuda_status(cudaSetDevice(device), "choosing the device");
+  return engram_cuda_status(cudaSetDevice(device), "choosing the device");
 }
 
-int enter_queue(const struct engram_cuda_queue *on) {
+int engram_enter_queue(const struct engram_cuda_queue *on) {
   if (!on) {
-    return wrong_argument("the queue is null");
+    return engram_wrong_argument("the queue is null");
   }
   if (on->struct_size != (int)sizeof *on) {
-    return wrong_struct("engram_cuda_queue");
+    return engram_wrong_struct("engram_cuda_queue");
   }
-  return on->most_blocks < 0 ? wrong_argument("a queue's most blocks are negative")
-                             : enter_device(on->device);
+  return on->most_blocks < 0 ? engram_wrong_argument("a queue's most blocks are negative")
+                             : engram_enter_device(on->device);
 }
 
 int engram_cuda_abi(void) {
@@ -85,7 +85,7 @@ const char *engram_cuda_detail(void) {
 
 int engram_cuda_devices(int *count) {
   if (!count) {
-    return wrong_argument("count is null");
+    return engram_wrong_argument("count is null");
   }
   *count = 0;
   int found = 0; /* left as it is where there is no driver */
@@ -97,11 +97,11 @@ int engram_cuda_devices(int *count) {
       snprintf(what, sizeof what, "there is no NVIDIA driver for CUDA %d or newer",
                CUDART_VERSION / 1000);
     }
-    cuda_status(error, what);
+    engram_cuda_status(error, what);
     return ENGRAM_CUDA_ERROR_UNAVAILABLE;
   }
   if (found == 0) {
-    wrong_argument("there is a driver, but no device");
+    engram_wrong_argument("there is a driver, but no device");
     return ENGRAM_CUDA_ERROR_UNAVAILABLE;
   }
   *count = found;
@@ -110,15 +110,16 @@ int engram_cuda_devices(int *count) {
 
 int engram_cuda_describe(int device, struct engram_cuda_device *about) {
   if (!about) {
-    return wrong_argument("the place for the description is null");
+    return engram_wrong_argument("the place for the description is null");
   }
   if (about->struct_size != (int)sizeof *about) {
-    return wrong_struct("engram_cuda_device");
+    return engram_wrong_struct("engram_cuda_device");
   }
   cudaDeviceProp found;
-  int status = cuda_status(cudaGetDeviceProperties(&found, device), "describing the device");
+  int status = engram_cuda_status(cudaGetDeviceProperties(&found, device), "describing the device");
   if (status == ENGRAM_OK) {
-    status = cuda_status(cudaDriverGetVersion(&about->driver), "asking for the driver's version");
+    status =
+        engram_cuda_status(cudaDriverGetVersion(&about->driver), "asking for the driver's version");
   }
   if (status == ENGRAM_OK) {
     about->major = found.major;
@@ -132,13 +133,13 @@ int engram_cuda_describe(int device, struct engram_cuda_device *about) {
 
 int engram_cuda_free_memory(int device, long long *bytes) {
   if (!bytes) {
-    return wrong_argument("the place for the number of bytes is null");
+    return engram_wrong_argument("the place for the number of bytes is null");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   size_t left = 0;
   size_t total = 0;
   if (status == ENGRAM_OK) {
-    status = cuda_status(cudaMemGetInfo(&left, &total), "asking for free memory");
+    status = engram_cuda_status(cudaMemGetInfo(&left, &total), "asking for free memory");
   }
   *bytes = (long long)left;
   return status;
@@ -147,41 +148,42 @@ int engram_cuda_free_memory(int device, long long *bytes) {
 static int allocation(cudaError_t error, const char *of, long long bytes) {
   char what[80];
   snprintf(what, sizeof what, "allocating %lld bytes of %s", bytes, of);
-  return cuda_status(error, what);
+  return engram_cuda_status(error, what);
 }
 
 int engram_cuda_allocate(int device, long long bytes, void **memory) {
-  beside_captures guard;
+  engram_beside_captures guard;
   if (!memory || bytes < 1) {
-    return wrong_argument("the place for the memory is null, or no bytes are wanted");
+    return engram_wrong_argument("the place for the memory is null, or no bytes are wanted");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   return status != ENGRAM_OK
              ? status
              : allocation(cudaMalloc(memory, (size_t)bytes), "the device's memory", bytes);
 }
 
 int engram_cuda_free(int device, void *memory) {
-  beside_captures guard;
-  int status = enter_device(device);
-  return status != ENGRAM_OK ? status : cuda_status(cudaFree(memory), "freeing memory");
+  engram_beside_captures guard;
+  int status = engram_enter_device(device);
+  return status != ENGRAM_OK ? status : engram_cuda_status(cudaFree(memory), "freeing memory");
 }
 
 int engram_cuda_allocate_host(int device, long long bytes, void **memory) {
-  beside_captures guard;
+  engram_beside_captures guard;
   if (!memory || bytes < 1) {
-    return wrong_argument("the place for the memory is null, or no bytes are wanted");
+    return engram_wrong_argument("the place for the memory is null, or no bytes are wanted");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   return status != ENGRAM_OK
              ? status
              : allocation(cudaMallocHost(memory, (size_t)bytes), "pinned memory", bytes);
 }
 
 int engram_cuda_free_host(int device, void *memory) {
-  beside_captures guard;
-  int status = enter_device(device);
-  return status != ENGRAM_OK ? status : cuda_status(cudaFreeHost(memory), "freeing pinned memory");
+  engram_beside_captures guard;
+  int status = engram_enter_device(device);
+  return status != ENGRAM_OK ? status
+                             : engram_cuda_status(cudaFreeHost(memory), "freeing pinned memory");
 }
 
 /* The whole pages around a range. */
@@ -197,7 +199,8 @@ static long long pages_of(void *host, long long bytes) {
 static int unregister_chunks(char *pages, long long bytes) {
   int status = ENGRAM_OK;
   for (long long at = 0; at < bytes; at += CHUNK) {
-    int one = cuda_status(cudaHostUnregister(pages + at), "unregistering memory of the host");
+    int one =
+        engram_cuda_status(cudaHostUnregister(pages + at), "unregistering memory of the host");
     status = status == ENGRAM_OK ? one : status;
   }
   return status;
@@ -207,13 +210,13 @@ static int unregister_chunks(char *pages, long long bytes) {
 static int register_chunk(char *pages, long long at, long long bytes, unsigned flags,
                           char **address) {
   void *seen = NULL;
-  int status = cuda_status(cudaHostRegister(pages + at, (size_t)bytes, flags),
-                           "registering memory of the host");
+  int status = engram_cuda_status(cudaHostRegister(pages + at, (size_t)bytes, flags),
+                                  "registering memory of the host");
   if (status != ENGRAM_OK) {
     return status;
   }
-  status = cuda_status(cudaHostGetDevicePointer(&seen, pages + at, 0),
-                       "asking for the device's address of registered memory");
+  status = engram_cuda_status(cudaHostGetDevicePointer(&seen, pages + at, 0),
+                              "asking for the device's address of registered memory");
   if (status == ENGRAM_OK && at > 0 && (char *)seen != *address + at) {
     snprintf(detail, sizeof detail, "the device sees registered memory in pieces");
     status = ENGRAM_CUDA_ERROR_CUDA;
@@ -239,11 +242,11 @@ static unsigned register_flags(int device, int read_only) {
 }
 
 int engram_cuda_register(int device, void *host, long long bytes, int read_only, void **address) {
-  beside_captures guard;
+  engram_beside_captures guard;
   if (!host || bytes < 1 || !address) {
-    return wrong_argument("memory or the place for its address is null, or has no bytes");
+    return engram_wrong_argument("memory or the place for its address is null, or has no bytes");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   if (status != ENGRAM_OK) {
     return status;
   }
@@ -267,23 +270,23 @@ int engram_cuda_register(int device, void *host, long long bytes, int read_only,
 }
 
 int engram_cuda_unregister(int device, void *host, long long bytes) {
-  beside_captures guard;
+  engram_beside_captures guard;
   if (!host || bytes < 1) {
-    return wrong_argument("memory is null or has no bytes");
+    return engram_wrong_argument("memory is null or has no bytes");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   return status != ENGRAM_OK ? status : unregister_chunks(page_of(host), pages_of(host, bytes));
 }
 
 int engram_cuda_registered(int device, void *host, void **address) {
   if (!host || !address) {
-    return wrong_argument("memory or the place for its address is null");
+    return engram_wrong_argument("memory or the place for its address is null");
   }
-  int status = enter_device(device);
+  int status = engram_enter_device(device);
   void *seen = NULL;
   if (status == ENGRAM_OK) {
-    status = cuda_status(cudaHostGetDevicePointer(&seen, page_of(host), 0),
-                         "asking for the device's address of registered memory");
+    status = engram_cuda_status(cudaHostGetDevicePointer(&seen, page_of(host), 0),
+                                "asking for the device's address of registered memory");
   }
   *address = status == ENGRAM_OK ? (char *)seen + ((char *)host - page_of(host)) : NULL;
   return status;

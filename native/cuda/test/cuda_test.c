@@ -99,8 +99,8 @@ static void conv_on_device(void) {
   int dilation = 1 + (int)below(4);
   long long tokens = below(5);
   long long channels = (long long)branches * hidden;
-  long long reach = (long long)(kernel - 1) * dilation;
-  size_t window_bytes = sizeof(float) * (size_t)((reach + tokens) * channels);
+  long long first = (long long)(kernel - 1) * dilation + below(3);
+  size_t window_bytes = sizeof(float) * (size_t)((first + tokens) * channels);
   size_t token_bytes = sizeof(float) * (size_t)(tokens * channels);
   float *taps = guarded(sizeof(float) * (size_t)(channels * kernel));
   float *norm = guarded(sizeof(float) * (size_t)channels);
@@ -109,19 +109,36 @@ static void conv_on_device(void) {
   struct engram_conv_weights conv = {sizeof conv, branches, hidden, kernel,
                                      dilation,    1e-5f,    taps,   norm};
   float *gated = guarded(token_bytes);
+  float *twin = guarded(token_bytes);
+  float *before = guarded(token_bytes);
   float *window = guarded(window_bytes);
-  float *twin = guarded(window_bytes);
+  float *twin_window = guarded(window_bytes);
   floats(gated, tokens * channels);
-  floats(window, (reach + tokens) * channels);
-  memcpy(twin, window, window_bytes);
-  float *out = guarded(token_bytes);
-  float *truth = guarded(token_bytes);
+  floats(window, (first + tokens) * channels);
+  memcpy(twin, gated, token_bytes);
+  memcpy(before, gated, token_bytes);
+  memcpy(twin_window, window, window_bytes);
+  signed char *mask = random_mask(tokens);
+  struct stream stream = random_stream(tokens, branches, hidden);
+  struct stream twin_stream = same_stream(&stream);
   struct engram_cuda_queue on = some_queue();
-  ok(engram_cuda_conv(&on, &conv, gated, window, tokens, out), "conv");
+  ok(engram_cuda_conv(&on, &conv, gated, window, first, mask, tokens, stream.data, stream.type,
+                      stream.token_stride, stream.branch_stride),
+     "conv");
   finish("conv");
-  ok(engram_conv(ENGRAM_TIER_SCALAR, &conv, gated, twin, tokens, truth), "scalar conv");
-  close_sum(out, truth, gated, tokens * channels, "cuda conv");
-  close_norm(window, twin, (reach + tokens) * channels, "cuda conv window");
+  ok(engram_conv(ENGRAM_TIER_SCALAR, &conv, twin, twin_window, first, mask, tokens,
+                 twin_stream.data, stream.type, stream.token_stride, stream.branch_stride),
+     "scalar conv");
+  close_sum(gated, twin, before, tokens * channels, "cuda conv");
+  close_norm(window, twin_window, (first + tokens) * channels, "cuda conv window");
+  for (long long i = 0; i < tokens * channels; i++) {
+    int branch = (int)(i / hidden % branches);
+    float actual = stream_at(&stream, i / channels, branch, (int)(i % hidden));
+    float expected = stream_at(&twin_stream, i / channels, branch, (int)(i % hidden));
+    double size = expected < 0 ? -(double)expected : expected;
+    close_each(actual, expected, (stream.type == ENGRAM_F32 ? 1e-5 : 1e-2) * (1 + size),
+               "cuda conv stream", i);
+  }
   release();
 }
 

@@ -102,7 +102,6 @@ static struct {
   float *gates;
   float *gated;
   float *window;
-  float *delta;
   signed char *mask;
 } w;
 
@@ -142,7 +141,6 @@ static void set_up(void) {
   w.gates = pinned<float>(TOKENS * BRANCHES);
   w.gated = pinned<float>(TOKENS * WIDTH);
   w.window = pinned<float>((TOKENS + TAPS - 1) * WIDTH);
-  w.delta = pinned<float>(TOKENS * WIDTH);
   w.mask = pinned<signed char>(TOKENS);
 }
 
@@ -159,7 +157,7 @@ static void give(unsigned seed) {
     w.stream[i] = ((float)below(2000) - 1000) / 500;
   }
   memset(w.window, 0, sizeof(float) * (TOKENS + TAPS - 1) * WIDTH);
-  memset(w.delta, 0, sizeof(float) * TOKENS * WIDTH);
+  memset(w.gated, 0, sizeof(float) * TOKENS * WIDTH);
 }
 
 static void stages(const struct engram_cuda_queue *on) {
@@ -171,7 +169,9 @@ static void stages(const struct engram_cuda_queue *on) {
   ok(engram_cuda_gate(on, &w.gate, w.kv, ENGRAM_F32, w.stream, ENGRAM_F32, 4 * WIDTH, 4 * HIDDEN,
                       w.mask, TOKENS, w.gates, w.gated),
      "gate apart");
-  ok(engram_cuda_conv(on, &w.conv, w.gated, w.window, TOKENS, w.delta), "conv");
+  ok(engram_cuda_conv(on, &w.conv, w.gated, w.window, TAPS - 1, w.mask, TOKENS, w.stream,
+                      ENGRAM_F32, 4 * WIDTH, 4 * HIDDEN),
+     "conv");
   ok(engram_cuda_gate(on, &w.gate, w.kv, ENGRAM_F32, w.stream, ENGRAM_F32, 4 * WIDTH, 4 * HIDDEN,
                       w.mask, TOKENS, w.gates, NULL),
      "gate");
@@ -179,13 +179,13 @@ static void stages(const struct engram_cuda_queue *on) {
 
 struct results {
   float stream[TOKENS * WIDTH];
-  float delta[TOKENS * WIDTH];
+  float delta[TOKENS * WIDTH]; /* what the convolution added */
 };
 
 static struct results results(void) {
   struct results made;
   memcpy(made.stream, w.stream, sizeof made.stream);
-  memcpy(made.delta, w.delta, sizeof made.delta);
+  memcpy(made.delta, w.gated, sizeof made.delta);
   return made;
 }
 

@@ -1,19 +1,12 @@
 #include "../kernels.h"
 
-static float load(const void *stream, int type, int64_t i) {
-  const uint8_t *data = stream;
-  return type == ENGRAM_F32 ? engram_load_float(data + 4 * i)
-                            : engram_bits_to_float((uint32_t)engram_load16(data + 2 * i) << 16);
-}
-
-void engram_scalar_gate_sums(const float *product, const float *key, const void *stream, int type,
-                             int64_t hidden, const void *end, double sums[3]) {
-  (void)end;
+void engram_scalar_gate_sums(const float *product, const float *key, const uint8_t *stream,
+                             int type, int64_t hidden, double sums[3]) {
   double streams = 0;
   double keys = 0;
   double dot = 0;
   for (int64_t i = 0; i < hidden; i++) {
-    double x = load(stream, type, i);
+    double x = engram_stream_load(stream, type, i);
     double k = engram_load_float(key + i);
     streams += x * x;
     keys += k * k;
@@ -24,20 +17,27 @@ void engram_scalar_gate_sums(const float *product, const float *key, const void 
   sums[2] = dot;
 }
 
-void engram_scalar_gate_apply(float gate, const float *value, void *stream, int type,
-                              int64_t hidden, float *gated, const float *next_key,
-                              const void *end) {
-  (void)next_key;
-  (void)end;
-  uint8_t *data = stream;
+void engram_scalar_gate_apply(float gate, const float *value, uint8_t *stream, int type,
+                              int64_t hidden, float *gated) {
   for (int64_t i = 0; i < hidden; i++) {
     float product = gate * engram_load_float(value + i);
     if (gated) {
       engram_store_float(gated + i, product);
-    } else if (type == ENGRAM_F32) {
-      engram_store_float(data + 4 * i, load(stream, type, i) + product);
     } else {
-      engram_store16(data + 2 * i, engram_to_bf16(load(stream, type, i) + product));
+      engram_stream_store(stream, type, i, engram_stream_load(stream, type, i) + product);
     }
   }
+}
+
+#define GATE_SUMS(product, key, stream, type, hidden, end, sums) \
+  engram_scalar_gate_sums(product, key, stream, type, hidden, sums)
+#define GATE_APPLY(gate, value, stream, type, hidden, gated, next_key, end) \
+  ((void)(next_key), (void)(end),                                           \
+   engram_scalar_gate_apply(gate, value, stream, type, hidden, gated))
+#include "../stages/gate.h"
+
+void engram_scalar_gate(const struct engram_gate_weights *gate, const float *kv, uint8_t *stream,
+                        int type, int64_t token_stride, int64_t branch_stride,
+                        const signed char *mask, int64_t tokens, float *gates, float *gated) {
+  gate_tokens(gate, kv, stream, type, token_stride, branch_stride, mask, tokens, gates, gated);
 }

@@ -1,7 +1,7 @@
 #include "../kernels.h"
 
-void engram_scalar_hash_columns(const struct engram_layout *layout, int64_t roll, int from, int to,
-                                int64_t *row_ids) {
+static void hash_columns(const struct engram_layout *layout, int64_t roll, int from, int to,
+                         int64_t *row_ids) {
   for (int column = from; column < to; column++) {
     int64_t prime = layout->primes[column];
     int64_t row = roll % prime;
@@ -20,7 +20,7 @@ void engram_scalar_hash(const struct engram_layout *layout, const int32_t *windo
     for (int shift = 1; shift < layout->max_ngram; shift++) {
       roll ^= engram_term(layout, window, shift);
       int from = (shift - 1) * heads;
-      engram_scalar_hash_columns(layout, roll, from, from + heads, row_ids + token * columns);
+      hash_columns(layout, roll, from, from + heads, row_ids + token * columns);
     }
   }
 }

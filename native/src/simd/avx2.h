@@ -22,49 +22,18 @@ INLINE floats f_load(const void *from) {
 INLINE void f_store(void *to, floats x) {
   _mm256_storeu_ps(to, x);
 }
-INLINE void f_stream(void *to, floats x) {
-  _mm256_stream_ps(to, x);
-}
-INLINE void f_stream_end(void) {
-  _mm_sfence();
-}
 INLINE floats f_add(floats a, floats b) {
   return _mm256_add_ps(a, b);
-}
-INLINE floats f_sub(floats a, floats b) {
-  return _mm256_sub_ps(a, b);
 }
 INLINE floats f_mul(floats a, floats b) {
   return _mm256_mul_ps(a, b);
 }
-INLINE floats f_div(floats a, floats b) {
-  return _mm256_div_ps(a, b);
-}
-INLINE floats f_min(floats a, floats b) {
-  return _mm256_min_ps(a, b);
-}
-INLINE floats f_max(floats a, floats b) {
-  return _mm256_max_ps(a, b);
-}
-INLINE floats f_or(floats a, floats b) {
-  return _mm256_or_ps(a, b);
-}
 INLINE floats f_fma(floats a, floats b, floats c) {
   return _mm256_fmadd_ps(a, b, c);
-}
-INLINE floats f_fnma(floats a, floats b, floats c) {
-  return _mm256_fnmadd_ps(a, b, c);
-}
-INLINE floats f_power(floats n) {
-  __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
 
 INLINE floats f_load_bf16(const void *from) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(from)), 16));
-}
-INLINE floats f_load_half(const void *from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(from));
 }
 INLINE __m256i rounded_to_bf16(floats x) { /* in the upper halves */
   __m256i bits = _mm256_castps_si256(x);
@@ -79,12 +48,6 @@ INLINE void f_store_bf16(void *to, floats x) {
   __m256i words = _mm256_srli_epi32(rounded_to_bf16(x), 16);
   __m128i low = _mm256_castsi256_si128(words);
   _mm_storeu_si128(to, _mm_packus_epi32(low, _mm256_extracti128_si256(words, 1)));
-}
-INLINE void f_store2_bf16(void *to, floats x, floats y) {
-  __m256i low = _mm256_srli_epi32(rounded_to_bf16(x), 16);
-  __m256i high = _mm256_srli_epi32(rounded_to_bf16(y), 16);
-  __m256i packed = _mm256_packus_epi32(low, high); /* each 128 bits by themselves */
-  _mm256_storeu_si256(to, _mm256_permute4x64_epi64(packed, 0xD8));
 }
 
 /* A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ
@@ -110,19 +73,6 @@ INLINE void f_e4m3_block(const void *codes, floats w[4]) {
   w[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, high));
   w[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, high));
 }
-INLINE void f_e4m3_ordered(const void *codes, floats w[4]) {
-  f_e4m3_block(codes, w);
-  floats first = _mm256_permute2f128_ps(w[0], w[1], 0x20);
-  floats third = _mm256_permute2f128_ps(w[0], w[1], 0x31);
-  w[1] = _mm256_permute2f128_ps(w[2], w[3], 0x20);
-  w[3] = _mm256_permute2f128_ps(w[2], w[3], 0x31);
-  w[0] = first;
-  w[2] = third;
-}
-INLINE floats f_load_part(const float *block, int i) {
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(block + 4 * i)),
-                              _mm_loadu_ps(block + 4 * i + 16), 1);
-}
 typedef __m256i marks;
 INLINE marks n_zero(void) {
   return _mm256_setzero_si256();
@@ -136,25 +86,6 @@ INLINE int n_any(marks seen) {
   return !_mm256_testz_si256(nan, nan);
 }
 
-INLINE __m256 taps_pair(const float *taps) {
-  __m256 low = _mm256_castps128_ps256(_mm_loadu_ps(taps));
-  return _mm256_insertf128_ps(low, _mm_loadu_ps(taps + 16), 1);
-}
-INLINE void f_taps4(const float *taps, floats w[4]) {
-  __m256 a = taps_pair(taps);
-  __m256 b = taps_pair(taps + 4);
-  __m256 c = taps_pair(taps + 8);
-  __m256 d = taps_pair(taps + 12);
-  __m256 ab_low = _mm256_unpacklo_ps(a, b);
-  __m256 ab_high = _mm256_unpackhi_ps(a, b);
-  __m256 cd_low = _mm256_unpacklo_ps(c, d);
-  __m256 cd_high = _mm256_unpackhi_ps(c, d);
-  w[0] = _mm256_shuffle_ps(ab_low, cd_low, _MM_SHUFFLE(1, 0, 1, 0));
-  w[1] = _mm256_shuffle_ps(ab_low, cd_low, _MM_SHUFFLE(3, 2, 3, 2));
-  w[2] = _mm256_shuffle_ps(ab_high, cd_high, _MM_SHUFFLE(1, 0, 1, 0));
-  w[3] = _mm256_shuffle_ps(ab_high, cd_high, _MM_SHUFFLE(3, 2, 3, 2));
-}
-
 INLINE doubles d_zero(void) {
   return _mm256_setzero_pd();
 }
@@ -163,9 +94,6 @@ INLINE doubles d_set(double x) {
 }
 INLINE doubles d_add(doubles a, doubles b) {
   return _mm256_add_pd(a, b);
-}
-INLINE doubles d_mul(doubles a, doubles b) {
-  return _mm256_mul_pd(a, b);
 }
 INLINE doubles d_fma(doubles a, doubles b, doubles c) {
   return _mm256_fmadd_pd(a, b, c);
@@ -182,25 +110,4 @@ INLINE doubles d_fold(floats x) {
 INLINE double d_sum(doubles x) {
   __m256d pairs = _mm256_hadd_pd(x, x);
   return _mm_cvtsd_f64(_mm_add_sd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1)));
-}
-INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
-  __m256d first = _mm256_hadd_pd(x[0], x[1]);
-  __m256d second = _mm256_hadd_pd(x[2], x[3]);
-  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
-  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
-  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
-}
-
-INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
-                   const long long *offset, int64_t *out) {
-  __m256i p = _mm256_loadu_si256((const void *)prime);
-  __m256d x = _mm256_set1_pd((double)roll);
-  __m256d sum = _mm256_fmadd_pd(x, _mm256_loadu_pd(inverse), _mm256_set1_pd(0x1.8p52));
-  __m256i n = _mm256_castpd_si256(sum);
-  __m256i r = _mm256_sub_epi64(_mm256_set1_epi64x(roll), _mm256_mul_epu32(n, p));
-  /* low 32 bits: a negative remainder is large without its sign, and p more is the smaller one */
-  r = _mm256_min_epu32(r, _mm256_add_epi32(r, p));
-  r = _mm256_and_si256(r, _mm256_set1_epi64x(0xffffffff));
-  __m256i first = _mm256_loadu_si256((const void *)offset);
-  _mm256_storeu_si256((void *)out, _mm256_add_epi64(r, first));
 }

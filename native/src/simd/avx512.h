@@ -24,50 +24,19 @@ INLINE floats f_load(const void *from) {
 INLINE void f_store(void *to, floats x) {
   _mm512_storeu_ps(to, x);
 }
-INLINE void f_stream(void *to, floats x) {
-  _mm512_stream_ps(to, x);
-}
-INLINE void f_stream_end(void) {
-  _mm_sfence();
-}
 INLINE floats f_add(floats a, floats b) {
   return _mm512_add_ps(a, b);
-}
-INLINE floats f_sub(floats a, floats b) {
-  return _mm512_sub_ps(a, b);
 }
 INLINE floats f_mul(floats a, floats b) {
   return _mm512_mul_ps(a, b);
 }
-INLINE floats f_div(floats a, floats b) {
-  return _mm512_div_ps(a, b);
-}
-INLINE floats f_min(floats a, floats b) {
-  return _mm512_min_ps(a, b);
-}
-INLINE floats f_max(floats a, floats b) {
-  return _mm512_max_ps(a, b);
-}
-INLINE floats f_or(floats a, floats b) {
-  return _mm512_or_ps(a, b);
-}
 INLINE floats f_fma(floats a, floats b, floats c) {
   return _mm512_fmadd_ps(a, b, c);
-}
-INLINE floats f_fnma(floats a, floats b, floats c) {
-  return _mm512_fnmadd_ps(a, b, c);
-}
-INLINE floats f_power(floats n) {
-  __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
 }
 
 INLINE floats f_load_bf16(const void *from) {
   __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from));
   return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-}
-INLINE floats f_load_half(const void *from) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
 INLINE __m512i rounded_to_bf16(floats x) { /* in the upper halves */
   __m512i bits = _mm512_castps_si512(x);
@@ -78,12 +47,6 @@ INLINE __m512i rounded_to_bf16(floats x) { /* in the upper halves */
 }
 INLINE void f_store_bf16(void *to, floats x) {
   _mm256_storeu_si256(to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_to_bf16(x), 16)));
-}
-INLINE void f_store2_bf16(void *to, floats x, floats y) {
-  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m512i upper = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(0x40004)),
-                                         _mm512_set1_epi32(0x30001));
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(rounded_to_bf16(x), upper, rounded_to_bf16(y)));
 }
 
 /* As in the AVX2 tier. */
@@ -100,22 +63,6 @@ INLINE void f_e4m3_block(const void *codes, floats w[2]) {
   w[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), words));
   w[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), words));
 }
-/* Widening to 32 bits at once costs the projection more, but here it saves putting into order. */
-INLINE void f_e4m3_ordered(const void *codes, floats w[2]) {
-  for (int i = 0; i < 2; i++) {
-    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)codes + i));
-    __m512i bits =
-        _mm512_and_si512(_mm512_slli_epi32(wide, 20), _mm512_set1_epi32((int)0x87F00000));
-    w[i] = _mm512_castsi512_ps(bits);
-  }
-}
-INLINE floats f_load_part(const float *block, int i) {
-  const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-  __m512d first = _mm512_castps_pd(_mm512_loadu_ps(block));
-  __m512d second = _mm512_castps_pd(_mm512_loadu_ps(block + 16));
-  __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
-  return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
-}
 typedef __m256i marks;
 INLINE marks n_zero(void) {
   return _mm256_setzero_si256();
@@ -128,23 +75,6 @@ INLINE int n_any(marks seen) {
   return _mm256_cmpeq_epi8_mask(seen, _mm256_set1_epi8(0x7f)) != 0;
 }
 
-INLINE void f_taps4(const float *taps, floats w[4]) {
-  const __m512i even = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
-  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(2));
-  __m512 a = _mm512_loadu_ps(taps);
-  __m512 b = _mm512_loadu_ps(taps + 16);
-  __m512 c = _mm512_loadu_ps(taps + 32);
-  __m512 d = _mm512_loadu_ps(taps + 48);
-  __m512 low01 = _mm512_permutex2var_ps(a, even, b); /* taps 0 and 1 of 8 channels */
-  __m512 high01 = _mm512_permutex2var_ps(c, even, d);
-  __m512 low23 = _mm512_permutex2var_ps(a, odd, b);
-  __m512 high23 = _mm512_permutex2var_ps(c, odd, d);
-  w[0] = _mm512_shuffle_f32x4(low01, high01, _MM_SHUFFLE(1, 0, 1, 0));
-  w[1] = _mm512_shuffle_f32x4(low01, high01, _MM_SHUFFLE(3, 2, 3, 2));
-  w[2] = _mm512_shuffle_f32x4(low23, high23, _MM_SHUFFLE(1, 0, 1, 0));
-  w[3] = _mm512_shuffle_f32x4(low23, high23, _MM_SHUFFLE(3, 2, 3, 2));
-}
-
 INLINE doubles d_zero(void) {
   return _mm512_setzero_pd();
 }
@@ -153,9 +83,6 @@ INLINE doubles d_set(double x) {
 }
 INLINE doubles d_add(doubles a, doubles b) {
   return _mm512_add_pd(a, b);
-}
-INLINE doubles d_mul(doubles a, doubles b) {
-  return _mm512_mul_pd(a, b);
 }
 INLINE doubles d_fma(doubles a, doubles b, doubles c) {
   return _mm512_fmadd_pd(a, b, c);
@@ -176,23 +103,4 @@ INLINE double d_sum(doubles x) {
   __m256d four = fold256(x);
   __m256d pairs = _mm256_hadd_pd(four, four);
   return _mm_cvtsd_f64(_mm_add_sd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1)));
-}
-INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
-  __m256d first = _mm256_hadd_pd(fold256(x[0]), fold256(x[1]));
-  __m256d second = _mm256_hadd_pd(fold256(x[2]), fold256(x[3]));
-  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
-  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
-  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
-}
-
-INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
-                   const long long *offset, int64_t *out) {
-  __m512i p = _mm512_loadu_si512(prime);
-  __m512d x = _mm512_set1_pd((double)roll);
-  __m512d sum = _mm512_fmadd_pd(x, _mm512_loadu_pd(inverse), _mm512_set1_pd(0x1.8p52));
-  __m512i n = _mm512_castpd_si512(sum);
-  __m512i r = _mm512_sub_epi64(_mm512_set1_epi64(roll), _mm512_mul_epu32(n, p));
-  /* low 32 bits: a negative remainder is large without its sign, and p more is the smaller one */
-  r = _mm512_maskz_min_epu32(0x5555, r, _mm512_add_epi32(r, p));
-  _mm512_storeu_si512(out, _mm512_add_epi64(r, _mm512_loadu_si512(offset)));
 }

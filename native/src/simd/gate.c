@@ -1,5 +1,40 @@
-#include "../gate_sums.h"
+#include "../gate_formula.h"
 #include "simd.h"
+
+/*
+ * Words of this stage alone:
+ *   d_mul          products
+ *   f_store2_bf16  two vectors as bf16, nearest even, NaN stays NaN
+ */
+#if defined(ENGRAM_SIMD_AVX512)
+INLINE doubles d_mul(doubles a, doubles b) {
+  return _mm512_mul_pd(a, b);
+}
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i upper = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(0x40004)),
+                                         _mm512_set1_epi32(0x30001));
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(rounded_to_bf16(x), upper, rounded_to_bf16(y)));
+}
+#elif defined(ENGRAM_SIMD_AVX2)
+INLINE doubles d_mul(doubles a, doubles b) {
+  return _mm256_mul_pd(a, b);
+}
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  __m256i low = _mm256_srli_epi32(rounded_to_bf16(x), 16);
+  __m256i high = _mm256_srli_epi32(rounded_to_bf16(y), 16);
+  __m256i packed = _mm256_packus_epi32(low, high); /* each 128 bits by themselves */
+  _mm256_storeu_si256(to, _mm256_permute4x64_epi64(packed, 0xD8));
+}
+#else /* NEON */
+INLINE doubles d_mul(doubles x, doubles y) {
+  return BOTH(doubles, vmulq_f64(x.a, y.a), vmulq_f64(x.b, y.b));
+}
+INLINE void f_store2_bf16(void *to, floats x, floats y) {
+  f_store_bf16(to, x);
+  f_store_bf16((uint8_t *)to + 2 * LANES, y);
+}
+#endif
 
 INLINE floats load(const uint8_t *stream, const int type, int64_t i) {
   return type == ENGRAM_F32 ? f_load(stream + 4 * i) : f_load_bf16(stream + 2 * i);
@@ -110,21 +145,20 @@ static void add(double sums[3], const double rest[3]) {
 }
 
 /* GROUP products of a lane are added in float: a third of the instructions that doubles take. */
-void TIER(gate_sums)(const float *product, const float *key, const void *stream, int type,
-                     int64_t hidden, const void *end, double sums[3]) {
-  const uint8_t *data = stream;
+static void gate_sums(const float *product, const float *key, const uint8_t *stream, int type,
+                      int64_t hidden, const void *end, double sums[3]) {
   const int64_t whole = hidden / LANES * LANES;
   double rest[3];
   if (type == ENGRAM_F32) {
-    float_sums(product, key, data, ENGRAM_F32, whole, (uintptr_t)end, sums);
+    float_sums(product, key, stream, ENGRAM_F32, whole, (uintptr_t)end, sums);
   } else {
-    float_sums(product, key, data, ENGRAM_BF16, whole, (uintptr_t)end, sums);
+    float_sums(product, key, stream, ENGRAM_BF16, whole, (uintptr_t)end, sums);
   }
-  engram_scalar_gate_sums(product + whole, key + whole, data + whole * engram_type_bytes(type),
-                          type, hidden - whole, end, rest);
+  engram_scalar_gate_sums(product + whole, key + whole, stream + whole * engram_out_bytes(type),
+                          type, hidden - whole, rest);
   add(sums, rest);
-  if (!gate_sums_will_do(sums, (double)hidden)) {
-    careful_sums(product, key, data, type, whole, sums);
+  if (!engram_gate_sums_will_do(sums, (double)hidden)) {
+    careful_sums(product, key, stream, type, whole, sums);
     add(sums, rest);
   }
 }
@@ -158,19 +192,28 @@ INLINE void update(float gate, const float *value, uint8_t *stream, const int ty
   }
 }
 
-void TIER(gate_apply)(float gate, const float *value, void *stream, int type, int64_t hidden,
-                      float *gated, const float *next_key, const void *end) {
-  uint8_t *data = stream;
+static void gate_apply(float gate, const float *value, uint8_t *stream, int type, int64_t hidden,
+                       float *gated, const float *next_key, const void *end) {
   const int64_t whole = hidden / LANES * LANES;
   if (gated) {
     for (int64_t i = 0; i < whole; i += LANES) {
       f_store(gated + i, f_mul(f_set(gate), f_load(value + i)));
     }
   } else if (type == ENGRAM_F32) {
-    update(gate, value, data, ENGRAM_F32, whole, next_key, (uintptr_t)end);
+    update(gate, value, stream, ENGRAM_F32, whole, next_key, (uintptr_t)end);
   } else {
-    update(gate, value, data, ENGRAM_BF16, whole, next_key, (uintptr_t)end);
+    update(gate, value, stream, ENGRAM_BF16, whole, next_key, (uintptr_t)end);
   }
-  engram_scalar_gate_apply(gate, value + whole, data + whole * engram_type_bytes(type), type,
-                           hidden - whole, gated ? gated + whole : gated, next_key, end);
+  engram_scalar_gate_apply(gate, value + whole, stream + whole * engram_out_bytes(type), type,
+                           hidden - whole, gated ? gated + whole : gated);
+}
+
+#define GATE_SUMS gate_sums
+#define GATE_APPLY gate_apply
+#include "../stages/gate.h"
+
+void TIER(gate)(const struct engram_gate_weights *gate, const float *kv, uint8_t *stream, int type,
+                int64_t token_stride, int64_t branch_stride, const signed char *mask,
+                int64_t tokens, float *gates, float *gated) {
+  gate_tokens(gate, kv, stream, type, token_stride, branch_stride, mask, tokens, gates, gated);
 }

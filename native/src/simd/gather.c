@@ -1,5 +1,63 @@
 #include "simd.h"
 
+/*
+ * Words of this stage alone:
+ *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
+ *   f_load_half     halves as floats
+ *   f_e4m3_ordered  32 codes as floats that lack 2^CODE_MISSING, in the order of the codes
+ */
+#if defined(ENGRAM_SIMD_AVX512)
+INLINE void f_stream(void *to, floats x) {
+  _mm512_stream_ps(to, x);
+}
+INLINE void f_stream_end(void) {
+  _mm_sfence();
+}
+INLINE floats f_load_half(const void *from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(from));
+}
+/* Widening to 32 bits at once costs the projection more, but here it saves putting into order. */
+INLINE void f_e4m3_ordered(const void *codes, floats w[2]) {
+  for (int i = 0; i < 2; i++) {
+    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)codes + i));
+    __m512i bits =
+        _mm512_and_si512(_mm512_slli_epi32(wide, 20), _mm512_set1_epi32((int)0x87F00000));
+    w[i] = _mm512_castsi512_ps(bits);
+  }
+}
+#elif defined(ENGRAM_SIMD_AVX2)
+INLINE void f_stream(void *to, floats x) {
+  _mm256_stream_ps(to, x);
+}
+INLINE void f_stream_end(void) {
+  _mm_sfence();
+}
+INLINE floats f_load_half(const void *from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(from));
+}
+INLINE void f_e4m3_ordered(const void *codes, floats w[4]) {
+  f_e4m3_block(codes, w);
+  floats first = _mm256_permute2f128_ps(w[0], w[1], 0x20);
+  floats third = _mm256_permute2f128_ps(w[0], w[1], 0x31);
+  w[1] = _mm256_permute2f128_ps(w[2], w[3], 0x20);
+  w[3] = _mm256_permute2f128_ps(w[2], w[3], 0x31);
+  w[0] = first;
+  w[2] = third;
+}
+#else /* NEON */
+INLINE void f_stream(void *to, floats x) {
+  f_store(to, x); /* stores past the caches are a hint only, and not worth one here */
+}
+INLINE void f_stream_end(void) {
+}
+INLINE floats f_load_half(const void *from) {
+  return from_halves(load_words(from));
+}
+INLINE void f_e4m3_ordered(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
+  f_e4m3_block(codes, w);
+}
+#endif
+
 #define LINE 64
 #define AHEAD 8
 
@@ -28,8 +86,8 @@ INLINE void issue(const uint8_t *data, int64_t stride, int64_t bytes, const int6
                   int64_t count) {
   uint32_t sink = 0;
   for (int64_t i = 0; i < count; i++) {
-    int64_t ahead = engram_load64(row_ids + (i + AHEAD < count ? i + AHEAD : count - 1));
-    int64_t row = engram_load64(row_ids + i);
+    int64_t ahead = row_ids[i + AHEAD < count ? i + AHEAD : count - 1];
+    int64_t row = row_ids[i];
     if (ahead >= 0) {
       ask(data + ahead * stride, bytes);
     }
@@ -43,8 +101,8 @@ INLINE void issue(const uint8_t *data, int64_t stride, int64_t bytes, const int6
 static void issue_misses(const struct engram_table *table, const int64_t *row_ids, int64_t count) {
   const uint8_t *weight = table->weight;
   const uint8_t *scale = table->scale;
-  int64_t bytes = (int64_t)table->head_dim * engram_type_bytes(table->type);
-  int64_t scales = scale ? engram_blocks(table->head_dim) : 0;
+  int64_t bytes = engram_row_bytes(table->type, table->head_dim);
+  int64_t scales = scale ? engram_row_scale_bytes(table->type, table->head_dim) : 0;
   int packed = scale == weight + bytes && table->scale_stride == table->weight_stride;
   if (packed && bytes == 256 && scales == 8) { /* a packed row of V4.1 */
     issue(weight, table->weight_stride, 264, row_ids, count);
@@ -118,34 +176,57 @@ INLINE int fp8_row(const uint8_t *codes, const uint8_t *scales, int blocks, uint
   return strange;
 }
 
-static void plain_row(const uint8_t *data, int type, int head_dim, uint8_t *out, const int how) {
+/* Rows of numbers without scales. */
+INLINE int plain_row(const uint8_t *data, const int type, int head_dim, uint8_t *out,
+                     const int how) {
+  const int size = type == ENGRAM_F32 ? 4 : 2;
   for (int k = 0; k + LANES <= head_dim; k += LANES) {
-    const uint8_t *from = data + (int64_t)k * engram_type_bytes(type);
+    const uint8_t *from = data + (int64_t)k * size;
     store(out, how, k,
           type == ENGRAM_F32    ? f_load(from)
           : type == ENGRAM_BF16 ? f_load_bf16(from)
                                 : f_load_half(from));
+  }
+  return 0;
+}
+
+/*
+ * This tier's decoders, a line a type; constant types, so that loops hold no branch. Returns
+ * whether the row must be decoded one by one: it holds what the fast way does not know, or the type
+ * has none here.
+ */
+INLINE int decode(const int type, const uint8_t *from, const uint8_t *scales, int head_dim,
+                  uint8_t *out, const int how) {
+  switch (type) {
+    case ENGRAM_F8_E4M3:
+      return fp8_row(from, scales, head_dim / ENGRAM_BLOCK, out, how);
+    case ENGRAM_F32:
+      return plain_row(from, ENGRAM_F32, head_dim, out, how);
+    case ENGRAM_BF16:
+      return plain_row(from, ENGRAM_BF16, head_dim, out, how);
+    case ENGRAM_F16:
+      return plain_row(from, ENGRAM_F16, head_dim, out, how);
+    default:
+      return 1;
   }
 }
 
 INLINE void rows(const struct engram_table *table, const int64_t *row_ids, int64_t count,
                  uint8_t *out, int out_type, const int how) {
   int head_dim = table->head_dim;
-  int64_t row_bytes = (int64_t)head_dim * engram_type_bytes(out_type);
+  int64_t row_bytes = (int64_t)head_dim * engram_out_bytes(out_type);
   const uint8_t *weight = table->weight;
   const uint8_t *scale = table->scale;
   for (int64_t i = 0; i < count; i++) {
-    int64_t row = engram_load64(row_ids + i);
+    int64_t row = row_ids[i];
     uint8_t *own = out + i * row_bytes;
     if (row < 0) {
       __builtin_memset(own, 0, (size_t)row_bytes);
       continue;
     }
     const uint8_t *from = weight + row * table->weight_stride;
-    if (table->type != ENGRAM_F8_E4M3) {
-      plain_row(from, table->type, head_dim, own, how);
-    } else if (fp8_row(from, scale + row * table->scale_stride, head_dim / ENGRAM_BLOCK, own,
-                       how)) {
+    const uint8_t *scales = scale ? scale + row * table->scale_stride : NULL;
+    if (decode(table->type, from, scales, head_dim, own, how)) {
       engram_scalar_row(table, row, own, out_type);
     }
   }

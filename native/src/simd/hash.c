@@ -1,5 +1,55 @@
 #include "simd.h"
 
+/* LANES / 2 columns of the hash: x mod p + offset, as explained below. */
+#if defined(ENGRAM_SIMD_AVX512)
+INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
+                   const long long *offset, int64_t *out) {
+  __m512i p = _mm512_loadu_si512(prime);
+  __m512d x = _mm512_set1_pd((double)roll);
+  __m512d sum = _mm512_fmadd_pd(x, _mm512_loadu_pd(inverse), _mm512_set1_pd(0x1.8p52));
+  __m512i n = _mm512_castpd_si512(sum);
+  __m512i r = _mm512_sub_epi64(_mm512_set1_epi64(roll), _mm512_mul_epu32(n, p));
+  /* low 32 bits: a negative remainder is large without its sign, and p more is the smaller one */
+  r = _mm512_maskz_min_epu32(0x5555, r, _mm512_add_epi32(r, p));
+  _mm512_storeu_si512(out, _mm512_add_epi64(r, _mm512_loadu_si512(offset)));
+}
+#elif defined(ENGRAM_SIMD_AVX2)
+INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
+                   const long long *offset, int64_t *out) {
+  __m256i p = _mm256_loadu_si256((const void *)prime);
+  __m256d x = _mm256_set1_pd((double)roll);
+  __m256d sum = _mm256_fmadd_pd(x, _mm256_loadu_pd(inverse), _mm256_set1_pd(0x1.8p52));
+  __m256i n = _mm256_castpd_si256(sum);
+  __m256i r = _mm256_sub_epi64(_mm256_set1_epi64x(roll), _mm256_mul_epu32(n, p));
+  /* low 32 bits: a negative remainder is large without its sign, and p more is the smaller one */
+  r = _mm256_min_epu32(r, _mm256_add_epi32(r, p));
+  r = _mm256_and_si256(r, _mm256_set1_epi64x(0xffffffff));
+  __m256i first = _mm256_loadu_si256((const void *)offset);
+  _mm256_storeu_si256((void *)out, _mm256_add_epi64(r, first));
+}
+#else /* NEON */
+/* Two columns. */
+INLINE int64x2_t h_two(int64_t roll, const double *inverse, const long long *prime,
+                       const long long *offset) {
+  int64x2_t p = vld1q_s64((const int64_t *)prime);
+  float64x2_t x = vdupq_n_f64((double)roll);
+  float64x2_t sum = vfmaq_f64(vdupq_n_f64(0x1.8p52), x, vld1q_f64(inverse));
+  uint32x2_t n = vmovn_u64(vreinterpretq_u64_f64(sum));
+  uint32x2_t small = vmovn_u64(vreinterpretq_u64_s64(p));
+  uint32x2_t r = vmls_u32(vdup_n_u32((uint32_t)(uint64_t)roll), n, small);
+  int64x2_t wide = vmovl_s32(vreinterpret_s32_u32(r));
+  wide = vaddq_s64(wide, vandq_s64(vshrq_n_s64(wide, 63), p));
+  return vaddq_s64(wide, vld1q_s64((const int64_t *)offset));
+}
+INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
+                   const long long *offset, int64_t *out) {
+  for (int i = 0; i < 4; i += 2) {
+    int64x2_t rows = h_two(roll, inverse + i, prime + i, offset + i);
+    vst1q_u8((uint8_t *)(out + i), vreinterpretq_u8_s64(rows));
+  }
+}
+#endif
+
 /*
  * x mod p by one multiplication, for |x| < 2^63 and 2^13 <= p < 2^31, in h_rows.
  *

@@ -33,47 +33,14 @@ INLINE void f_store(void *to, floats x) {
   vst1q_u8(data, vreinterpretq_u8_f32(x.a));
   vst1q_u8(data + 16, vreinterpretq_u8_f32(x.b));
 }
-INLINE void f_stream(void *to, floats x) {
-  f_store(to, x); /* stores past the caches are a hint only, and not worth one here */
-}
-INLINE void f_stream_end(void) {
-}
 INLINE floats f_add(floats x, floats y) {
   return BOTH(floats, vaddq_f32(x.a, y.a), vaddq_f32(x.b, y.b));
-}
-INLINE floats f_sub(floats x, floats y) {
-  return BOTH(floats, vsubq_f32(x.a, y.a), vsubq_f32(x.b, y.b));
 }
 INLINE floats f_mul(floats x, floats y) {
   return BOTH(floats, vmulq_f32(x.a, y.a), vmulq_f32(x.b, y.b));
 }
-INLINE floats f_div(floats x, floats y) {
-  return BOTH(floats, vdivq_f32(x.a, y.a), vdivq_f32(x.b, y.b));
-}
-INLINE floats f_min(floats x, floats y) {
-  return BOTH(floats, vminq_f32(x.a, y.a), vminq_f32(x.b, y.b));
-}
-INLINE floats f_max(floats x, floats y) {
-  return BOTH(floats, vmaxq_f32(x.a, y.a), vmaxq_f32(x.b, y.b));
-}
-INLINE float32x4_t or4(float32x4_t x, float32x4_t y) {
-  return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
-}
-INLINE floats f_or(floats x, floats y) {
-  return BOTH(floats, or4(x.a, y.a), or4(x.b, y.b));
-}
 INLINE floats f_fma(floats x, floats y, floats z) {
   return BOTH(floats, vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b));
-}
-INLINE floats f_fnma(floats x, floats y, floats z) {
-  return BOTH(floats, vfmsq_f32(z.a, x.a, y.a), vfmsq_f32(z.b, x.b, y.b));
-}
-INLINE float32x4_t power4(float32x4_t n) {
-  int32x4_t biased = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
-  return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
-}
-INLINE floats f_power(floats n) {
-  return BOTH(floats, power4(n.a), power4(n.b));
 }
 
 INLINE uint16x8_t load_words(const void *from) {
@@ -88,9 +55,6 @@ INLINE floats from_halves(uint16x8_t words) {
   float16x8_t halves = vreinterpretq_f16_u16(words);
   return BOTH(floats, vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves));
 }
-INLINE floats f_load_half(const void *from) {
-  return from_halves(load_words(from));
-}
 INLINE uint16x4_t bf16_of(float32x4_t x) {
   uint32x4_t bits = vreinterpretq_u32_f32(x);
   uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
@@ -101,10 +65,6 @@ INLINE uint16x4_t bf16_of(float32x4_t x) {
 }
 INLINE void f_store_bf16(void *to, floats x) {
   vst1q_u8(to, vreinterpretq_u8_u16(vcombine_u16(bf16_of(x.a), bf16_of(x.b))));
-}
-INLINE void f_store2_bf16(void *to, floats x, floats y) {
-  f_store_bf16(to, x);
-  f_store_bf16((uint8_t *)to + 2 * LANES, y);
 }
 
 /* As in the AVX2 tier. */
@@ -118,12 +78,6 @@ INLINE void f_e4m3_block(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
   for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
     w[i] = f_e4m3_over_256((const uint8_t *)codes + LANES * i);
   }
-}
-INLINE void f_e4m3_ordered(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
-  f_e4m3_block(codes, w);
-}
-INLINE floats f_load_part(const float *block, int i) {
-  return f_load(block + LANES * i);
 }
 typedef uint8x16_t marks;
 INLINE marks n_zero(void) {
@@ -140,14 +94,6 @@ INLINE int n_any(marks seen) {
   return vmaxvq_u8(seen) == 0x7f;
 }
 
-INLINE void f_taps4(const float *taps, floats w[4]) {
-  float32x4x4_t first = vld4q_f32(taps);
-  float32x4x4_t second = vld4q_f32(taps + 16);
-  for (int tap = 0; tap < 4; tap++) {
-    w[tap] = BOTH(floats, first.val[tap], second.val[tap]);
-  }
-}
-
 INLINE doubles d_set(double x) {
   return BOTH(doubles, vdupq_n_f64(x), vdupq_n_f64(x));
 }
@@ -156,9 +102,6 @@ INLINE doubles d_zero(void) {
 }
 INLINE doubles d_add(doubles x, doubles y) {
   return BOTH(doubles, vaddq_f64(x.a, y.a), vaddq_f64(x.b, y.b));
-}
-INLINE doubles d_mul(doubles x, doubles y) {
-  return BOTH(doubles, vmulq_f64(x.a, y.a), vmulq_f64(x.b, y.b));
 }
 INLINE doubles d_fma(doubles x, doubles y, doubles z) {
   return BOTH(doubles, vfmaq_f64(z.a, x.a, y.a), vfmaq_f64(z.b, x.b, y.b));
@@ -175,30 +118,4 @@ INLINE doubles d_fold(floats x) {
 }
 INLINE double d_sum(doubles x) {
   return vaddvq_f64(vaddq_f64(x.a, x.b));
-}
-INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
-  for (int i = 0; i < 4; i++) {
-    engram_store_float(to + i, (float)(d_sum(x[i]) + bias[i]));
-  }
-}
-
-/* Two columns. */
-INLINE int64x2_t h_two(int64_t roll, const double *inverse, const long long *prime,
-                       const long long *offset) {
-  int64x2_t p = vld1q_s64((const int64_t *)prime);
-  float64x2_t x = vdupq_n_f64((double)roll);
-  float64x2_t sum = vfmaq_f64(vdupq_n_f64(0x1.8p52), x, vld1q_f64(inverse));
-  uint32x2_t n = vmovn_u64(vreinterpretq_u64_f64(sum));
-  uint32x2_t small = vmovn_u64(vreinterpretq_u64_s64(p));
-  uint32x2_t r = vmls_u32(vdup_n_u32((uint32_t)(uint64_t)roll), n, small);
-  int64x2_t wide = vmovl_s32(vreinterpret_s32_u32(r));
-  wide = vaddq_s64(wide, vandq_s64(vshrq_n_s64(wide, 63), p));
-  return vaddq_s64(wide, vld1q_s64((const int64_t *)offset));
-}
-INLINE void h_rows(int64_t roll, const double *inverse, const long long *prime,
-                   const long long *offset, int64_t *out) {
-  for (int i = 0; i < 4; i += 2) {
-    int64x2_t rows = h_two(roll, inverse + i, prime + i, offset + i);
-    vst1q_u8((uint8_t *)(out + i), vreinterpretq_u8_s64(rows));
-  }
 }

@@ -54,7 +54,10 @@ INLINE int block(const struct engram_linear *linear, const int type, const float
     /* codes were divided by 256 */
     const double scale = type == ENGRAM_F8_E4M3 ? 256 * engram_e8m0_double(*scales++) : 1;
     for (int row = 0; row < rows; row++) {
-      const uint8_t *tile = weights + row * row_bytes + k * engram_type_bytes(type);
+      const uint8_t *tile = weights + row * row_bytes +
+                            k * (type == ENGRAM_F8_E4M3 ? 1
+                                 : type == ENGRAM_F32   ? 4
+                                                        : 2);
       floats w[VECTORS];
       /* the same place in the next group of rows: hardware prefetchers stop at every page */
       __builtin_prefetch(tile + rows * row_bytes, 0, 2);

@@ -334,12 +334,6 @@ static void TIER(bf16_project)(const struct engram_linear *linear, const float *
 }
 
 const struct engram_kernels engram_avx512_bf16_kernels = {
-    .hash = TIER(hash),
-    .gather = TIER(gather),
+    .below = &engram_avx512_kernels,
     .project = TIER(bf16_project),
-    .nan_free = TIER(nan_free),
-    .gate_sums = TIER(gate_sums),
-    .gate_apply = TIER(gate_apply),
-    .conv_norm = TIER(conv_norm),
-    .conv_taps = TIER(conv_taps),
 };

@@ -1,6 +1,49 @@
 #include "project_fp8.h"
 
 /*
+ * Words of this way alone:
+ *   f_load_part  the i-th LANES of 32 floats, in the order of f_e4m3_block
+ *   d_store4     the sums of four, added as d_sum does, and a bias each, as floats
+ */
+#if defined(ENGRAM_SIMD_AVX512)
+INLINE floats f_load_part(const float *block, int i) {
+  const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
+  __m512d first = _mm512_castps_pd(_mm512_loadu_ps(block));
+  __m512d second = _mm512_castps_pd(_mm512_loadu_ps(block + 16));
+  __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
+  return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
+}
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  __m256d first = _mm256_hadd_pd(fold256(x[0]), fold256(x[1]));
+  __m256d second = _mm256_hadd_pd(fold256(x[2]), fold256(x[3]));
+  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
+  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
+  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
+}
+#elif defined(ENGRAM_SIMD_AVX2)
+INLINE floats f_load_part(const float *block, int i) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(block + 4 * i)),
+                              _mm_loadu_ps(block + 4 * i + 16), 1);
+}
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  __m256d first = _mm256_hadd_pd(x[0], x[1]);
+  __m256d second = _mm256_hadd_pd(x[2], x[3]);
+  __m256d low = _mm256_permute2f128_pd(first, second, 0x20);
+  __m256d sums = _mm256_add_pd(low, _mm256_permute2f128_pd(first, second, 0x31));
+  _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
+}
+#else /* NEON */
+INLINE floats f_load_part(const float *block, int i) {
+  return f_load(block + LANES * i);
+}
+INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
+  for (int i = 0; i < 4; i++) {
+    engram_store_float(to + i, (float)(d_sum(x[i]) + bias[i]));
+  }
+}
+#endif
+
+/*
  * The projection of fp8 weights where numbers are ordinary, as in every real model: inputs and
  * scales so far from the ends of float that nothing overflows or loses digits. Powers of two are
  * then exact wherever they are multiplied in, and the codes need no conversion: moved into place
@@ -41,11 +84,6 @@ int TIER(ordinary_scales)(const uint8_t *scales, int64_t tiles) {
     strange |= (uint8_t)(scales[i] - SMALLEST_SCALE) > LARGEST_SCALE - SMALLEST_SCALE;
   }
   return !strange;
-}
-
-/* A tile's scale and the first half of what the codes lack. */
-INLINE floats scale_of(uint8_t code) {
-  return f_set(engram_bits_to_float((uint32_t)(code + CODE_SHIFT) << 23));
 }
 
 INLINE void block(const struct engram_linear *linear, const float *in, const int tokens,

@@ -2,12 +2,11 @@
 #include "simd.h"
 
 const struct engram_kernels TIER(kernels) = {
+    .below = &engram_scalar_kernels,
     .hash = TIER(hash),
     .gather = TIER(gather),
     .project = TIER(project),
     .nan_free = TIER(nan_free),
-    .gate_sums = TIER(gate_sums),
-    .gate_apply = TIER(gate_apply),
-    .conv_norm = TIER(conv_norm),
-    .conv_taps = TIER(conv_taps),
+    .gate = TIER(gate),
+    .conv = TIER(conv),
 };

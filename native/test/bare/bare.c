@@ -125,6 +125,7 @@ int main(void) {
       text(problem);
     } else {
       long long before = checked;
+      words(tier);
       run_tier(tier, CASES, MASS);
       text(" executed: ");
       number(checked - before);

@@ -4,6 +4,7 @@ package io.engram4j.bindings;
 
 import java.lang.invoke.*;
 import java.lang.foreign.*;
+import java.nio.ByteOrder;
 import java.util.*;
 import java.util.function.*;
 import java.util.stream.*;
@@ -22,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)6L;
+    private static final int ENGRAM_ABI = (int)7L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 6
+     * #define ENGRAM_ABI 7
      * }
      */
     public static int ENGRAM_ABI() {
@@ -120,6 +121,42 @@ public class Engram extends Engram$shared {
      */
     public static int ENGRAM_F8_E4M3() {
         return ENGRAM_F8_E4M3;
+    }
+    private static final int ENGRAM_SCALES_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_SCALES_NONE 0
+     * }
+     */
+    public static int ENGRAM_SCALES_NONE() {
+        return ENGRAM_SCALES_NONE;
+    }
+    private static final int ENGRAM_SCALES_IN_ROW = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_SCALES_IN_ROW 1
+     * }
+     */
+    public static int ENGRAM_SCALES_IN_ROW() {
+        return ENGRAM_SCALES_IN_ROW;
+    }
+    private static final int ENGRAM_SCALES_BESIDE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_SCALES_BESIDE 2
+     * }
+     */
+    public static int ENGRAM_SCALES_BESIDE() {
+        return ENGRAM_SCALES_BESIDE;
+    }
+    private static final int ENGRAM_SCALES_ONE_FOR_ALL = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_SCALES_ONE_FOR_ALL 3
+     * }
+     */
+    public static int ENGRAM_SCALES_ONE_FOR_ALL() {
+        return ENGRAM_SCALES_ONE_FOR_ALL;
     }
 
     private static class engram_abi {
@@ -351,6 +388,67 @@ public class Engram extends Engram$shared {
                 traceDowncall("engram_tier_problem", tier);
             }
             return (MemorySegment)mh$.invokeExact(tier);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_describe_row_type {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_INT,
+            Engram.C_INT,
+            Engram.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_describe_row_type");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int engram_describe_row_type(int type, struct engram_row_type *about)
+     * }
+     */
+    public static FunctionDescriptor engram_describe_row_type$descriptor() {
+        return engram_describe_row_type.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int engram_describe_row_type(int type, struct engram_row_type *about)
+     * }
+     */
+    public static MethodHandle engram_describe_row_type$handle() {
+        return engram_describe_row_type.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int engram_describe_row_type(int type, struct engram_row_type *about)
+     * }
+     */
+    public static MemorySegment engram_describe_row_type$address() {
+        return engram_describe_row_type.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int engram_describe_row_type(int type, struct engram_row_type *about)
+     * }
+     */
+    public static int engram_describe_row_type(int type, MemorySegment about) {
+        var mh$ = engram_describe_row_type.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_describe_row_type", type, about);
+            }
+            return (int)mh$.invokeExact(type, about);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -761,7 +859,12 @@ public class Engram extends Engram$shared {
             Engram.C_POINTER,
             Engram.C_POINTER,
             Engram.C_LONG_LONG,
-            Engram.C_POINTER
+            Engram.C_POINTER,
+            Engram.C_LONG_LONG,
+            Engram.C_POINTER,
+            Engram.C_INT,
+            Engram.C_LONG_LONG,
+            Engram.C_LONG_LONG
         );
 
         public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_conv");
@@ -772,7 +875,7 @@ public class Engram extends Engram$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *stream, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static FunctionDescriptor engram_conv$descriptor() {
@@ -782,7 +885,7 @@ public class Engram extends Engram$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *stream, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static MethodHandle engram_conv$handle() {
@@ -792,7 +895,7 @@ public class Engram extends Engram$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *stream, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static MemorySegment engram_conv$address() {
@@ -801,16 +904,16 @@ public class Engram extends Engram$shared {
 
     /**
      * {@snippet lang=c :
-     * int engram_conv(int tier, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *stream, int type, long long token_stride, long long branch_stride)
      * }
      */
-    public static int engram_conv(int tier, MemorySegment conv, MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta) {
+    public static int engram_conv(int tier, MemorySegment conv, MemorySegment gated, MemorySegment window, long first, MemorySegment mask, long tokens, MemorySegment stream, int type, long token_stride, long branch_stride) {
         var mh$ = engram_conv.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("engram_conv", tier, conv, gated, window, tokens, delta);
+                traceDowncall("engram_conv", tier, conv, gated, window, first, mask, tokens, stream, type, token_stride, branch_stride);
             }
-            return (int)mh$.invokeExact(tier, conv, gated, window, tokens, delta);
+            return (int)mh$.invokeExact(tier, conv, gated, window, first, mask, tokens, stream, type, token_stride, branch_stride);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -1,24 +1,34 @@
 package io.engram4j;
 
 import io.engram4j.kernel.Backend;
+import io.engram4j.memo.MemoProjector;
+import io.engram4j.memo.MemoSeeding;
 import io.engram4j.memo.NgramSeed;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
+import io.engram4j.run.LayerRuntime;
+import io.engram4j.run.Lifetime;
+import io.engram4j.run.ModelLookup;
+import io.engram4j.run.SequenceState;
+import io.engram4j.run.Step;
+import io.engram4j.run.StepPool;
 import io.engram4j.table.RowOverlay;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.LayerWeights;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Objects;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -27,18 +37,22 @@ import org.jspecify.annotations.Nullable;
  * thread-safe. Closing refuses new calls with an {@link IllegalStateException}; the tables are
  * freed when the last call under way has ended.
  *
+ * <p>Views ({@link #withBackend}, {@link #withExecutor}, {@link #withMemo}) share the tables, and
+ * are refused when the model is closed. What a view has of its own, such as a memo and buffers, is
+ * freed when it is closed, or with the model.
+ *
  * <p>Usually opened from a model directory by {@code EngramDirectory.open} of the module {@code
  * io.engram4j.hf}.
  */
 public final class EngramModel implements AutoCloseable {
   private final EngramConfig config;
   private final TokenMap map;
-  private final int padId;
   private final Backend backend;
-  private final ModelMemory memory;
+  private final Lifetime lifetime;
   private final List<EngramLayer> layers;
+  private final StepPool steps;
   private final ModelLookup lookup;
-  private final boolean owner;
+  private final EngramSequence.Shared sequences;
   private final RowOverlay overlay;
   private final @Nullable Executor executor;
   private final int threads;
@@ -59,7 +73,7 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       Backend backend,
       @Nullable AutoCloseable memory) {
-    this(config, map, backend, new ModelMemory(memory), true, weights, null, null, 1, 0);
+    this(config, map, weights, backend, null, memory, null, null, 1, 0);
   }
 
   /**
@@ -69,30 +83,26 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the map does not fit the configuration
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
-    return new EngramModel(
-        config, map, backend, new ModelMemory(null), true, List.of(), null, null, 1, 0);
+    return new EngramModel(config, map, List.of(), backend, null, null, null, null, 1, 0);
   }
 
   private EngramModel(
       EngramConfig config,
       TokenMap map,
-      Backend backend,
-      ModelMemory memory,
-      boolean owner,
       List<LayerWeights> weights,
-      @Nullable RowOverlay shared,
+      Backend backend,
+      @Nullable Lifetime parent,
+      @Nullable AutoCloseable tables,
+      @Nullable RowOverlay sharedOverlay,
       @Nullable Executor executor,
       int threads,
       long memoBytes) {
-    this.memoBytes = memoBytes;
-    this.executor = executor;
-    this.threads = threads;
     this.config = config;
     this.map = map;
-    this.padId = map.get(config.padTokenId());
     this.backend = backend;
-    this.memory = memory;
-    this.owner = owner;
+    this.executor = executor;
+    this.threads = threads;
+    this.memoBytes = memoBytes;
     config
         .compressedSize()
         .ifPresent(size -> expect("compressed vocabulary size", map.distinct(), size));
@@ -100,29 +110,77 @@ public final class EngramModel implements AutoCloseable {
     if (!weights.isEmpty()) {
       expect("number of layers' weights", weights.size(), layouts.size());
     }
-    List<EngramLayer> made = new ArrayList<>();
-    for (int i = 0; i < layouts.size(); i++) {
-      if (weights.isEmpty()) {
-        made.add(new EngramLayer(this, i, layouts.get(i), null, 0));
-      } else {
-        check(layouts.get(i), weights.get(i), i);
-        made.add(
-            new EngramLayer(this, i, layouts.get(i), weights.get(i), memoBytes / layouts.size()));
-      }
+    for (int i = 0; i < weights.size(); i++) {
+      check(layouts.get(i), weights.get(i), i);
     }
-    this.layers = List.copyOf(made);
-    this.lookup = new ModelLookup(this, layers);
-    this.overlay = shared == null ? new RowOverlay(tables(made)) : shared;
+    this.overlay = sharedOverlay == null ? new RowOverlay(shapes(layouts, weights)) : sharedOverlay;
+    Resources own = new Resources();
+    own.add(tables);
+    this.lifetime = parent == null ? new Lifetime(own) : parent.child(own);
+    try {
+      Arena arena = own.add(Arena.ofShared());
+      List<MemoProjector> memos = memos(layouts, weights, own);
+      List<LayerRuntime> runtimes = new ArrayList<>();
+      for (int i = 0; i < layouts.size(); i++) {
+        runtimes.add(
+            new LayerRuntime(
+                i,
+                layouts.get(i),
+                weights.isEmpty() ? null : weights.get(i),
+                backend,
+                memos.isEmpty() ? null : memos.get(i),
+                lifetime,
+                overlay,
+                arena));
+      }
+      this.steps =
+          own.add(new StepPool(config, map.get(config.padTokenId()), runtimes, executor, threads));
+      this.lookup = new ModelLookup(config, runtimes, overlay, backend, arena);
+      List<EngramLayer> made = new ArrayList<>();
+      for (int i = 0; i < runtimes.size(); i++) {
+        MemoProjector memo = memos.isEmpty() ? null : memos.get(i);
+        made.add(new EngramLayer(config, runtimes.get(i), steps, memo));
+      }
+      this.layers = List.copyOf(made);
+      this.sequences =
+          new EngramSequence.Shared(
+              map,
+              config.imageTokenId().orElse(-1),
+              config.barrierTokenId().orElse(-1),
+              steps,
+              lifetime);
+    } catch (Throwable e) {
+      own.forget(tables); // still the caller's
+      lifetime.close();
+      throw e;
+    }
   }
 
-  private static Map<Integer, Table> tables(List<EngramLayer> layers) {
-    Map<Integer, Table> tables = new HashMap<>();
-    for (EngramLayer layer : layers) {
-      if (layer.hasWeights()) {
-        tables.put(layer.id(), layer.weights().table());
-      }
+  private List<MemoProjector> memos(
+      List<LayerLayout> layouts, List<LayerWeights> weights, Resources own) {
+    List<MemoProjector> memos = new ArrayList<>();
+    for (int i = 0; memoBytes > 0 && i < weights.size(); i++) {
+      memos.add(
+          own.add(
+              new MemoProjector(
+                  backend,
+                  layouts.get(i),
+                  weights.get(i).projection(),
+                  memoBytes / layouts.size())));
     }
-    return tables;
+    return memos;
+  }
+
+  private static List<RowOverlay.Shape> shapes(
+      List<LayerLayout> layouts, List<LayerWeights> weights) {
+    List<RowOverlay.Shape> shapes = new ArrayList<>();
+    for (int i = 0; i < weights.size(); i++) {
+      Table table = weights.get(i).table();
+      shapes.add(
+          new RowOverlay.Shape(
+              layouts.get(i).layerId(), table.name(), table.rows(), table.headDim()));
+    }
+    return shapes;
   }
 
   private void check(LayerLayout layout, LayerWeights weights, int index) {
@@ -153,16 +211,15 @@ public final class EngramModel implements AutoCloseable {
     }
   }
 
-  /** Returns a view of this model on another backend; it shares the tables and owns nothing. */
+  /** Returns a view of this model on another backend. */
   public EngramModel withBackend(Backend other) {
     return view(other, executor, threads, memoBytes);
   }
 
   /**
-   * Returns a view of this model whose layers project on several threads; it shares the tables and
-   * owns nothing. Each call of {@link EngramLayer#apply} works on the calling thread and asks the
-   * executor for the others; it waits for no thread that has not come, and nothing spins. Results
-   * are the same to the bit.
+   * Returns a view of this model whose layers project on several threads. Each call of {@link
+   * EngramLayer#apply} works on the calling thread and asks the executor for the others; it waits
+   * for no thread that has not come, and nothing spins. Results are the same to the bit.
    *
    * @param threads how many a call may take, the calling one included
    * @throws IllegalArgumentException if that is not positive
@@ -177,8 +234,8 @@ public final class EngramModel implements AutoCloseable {
   /**
    * Returns a view of this model that does not project an n-gram twice: what the rows of each order
    * contribute to key and value depends on the ids alone and is remembered, for all sequences of
-   * the view, up to so many bytes; those wanted least are forgotten. It shares the tables and owns
-   * nothing; a view of the view remembers for itself. {@link #statistics} tells what it saved.
+   * the view, up to so many bytes; those wanted least are evicted. A view of the view remembers for
+   * itself. {@link #statistics} tells what it saved; closing the view frees it.
    *
    * <p>Key and value are then a sum of one float32 number per order, each within the bound of the
    * projection. Rows of an {@link #overlay} are projected anew each time.
@@ -195,17 +252,29 @@ public final class EngramModel implements AutoCloseable {
     return view(backend, executor, threads, bytes);
   }
 
+  private EngramModel view(Backend other, @Nullable Executor workers, int count, long memo) {
+    return new EngramModel(
+        config, map, weights(), other, lifetime, null, overlay, workers, count, memo);
+  }
+
+  private List<LayerWeights> weights() {
+    return layers.getFirst().hasWeights()
+        ? layers.stream().map(EngramLayer::weights).toList()
+        : List.of();
+  }
+
   /**
    * Seeds the memos of all layers with a text, such as what the model is mostly used for: its
    * n-grams are projected now and need not be when they come. Takes as long as running the text
-   * through the layers; later text may push it out again. On the threads of {@link #withExecutor}.
+   * through the layers; later text may evict it again. On the threads of {@link #withExecutor}.
    *
    * @param tokenIds as for {@link EngramSequence#append}
    * @throws IllegalStateException if this is no view {@link #withMemo}, or the model is closed
    */
   public void remember(int[] tokenIds) {
-    requireMemo();
-    MemoSeeding.text(this, tokenIds);
+    EngramSequence sequence = newSequence();
+    sequence.append(tokenIds);
+    seed(seeding -> seeding.text(sequence.state()));
   }
 
   /**
@@ -221,26 +290,25 @@ public final class EngramModel implements AutoCloseable {
     requireMemo();
     expect("longest n-gram of the seed", seed.maxNgram(), config.maxNgram());
     expect("number of compressed ids of the seed", seed.distinctIds(), map.distinct());
-    MemoSeeding.ngrams(this, seed, progress);
+    seed(seeding -> seeding.ngrams(seed, progress));
+  }
+
+  private void seed(Consumer<MemoSeeding> work) {
+    requireMemo();
+    List<MemoProjector> memos =
+        layers.stream().map(layer -> Objects.requireNonNull(layer.memo())).toList();
+    Step step = steps.take();
+    try {
+      work.accept(new MemoSeeding(steps.layers(), memos, step, this::newState));
+    } finally {
+      steps.give(step);
+    }
   }
 
   private void requireMemo() {
     if (memoBytes == 0) {
       throw new IllegalStateException("this model has no memo; take a view withMemo(bytes)");
     }
-  }
-
-  private EngramModel view(Backend other, @Nullable Executor workers, int count, long memo) {
-    List<LayerWeights> weights =
-        layers.getFirst().hasWeights()
-            ? layers.stream().map(EngramLayer::weights).toList()
-            : List.of();
-    return new EngramModel(
-        config, map, other, memory, false, weights, overlay, workers, count, memo);
-  }
-
-  Projector newProjector() {
-    return new Projector(executor, threads);
   }
 
   /** Returns the rows that are replaced while the model serves; all views share them. */
@@ -257,9 +325,25 @@ public final class EngramModel implements AutoCloseable {
     return layers.stream().map(EngramLayer::statistics).toList();
   }
 
-  /** Threads for those who bring none, one per layer; they end when the model is closed. */
-  Executor prefetchThreads() {
-    return memory.threads(layers.size());
+  /**
+   * Returns what memory this view holds.
+   *
+   * @throws IllegalStateException if the model was opened for hashing only
+   */
+  public MemoryStatistics memory() {
+    long tables = 0;
+    long caches = 0;
+    long memos = 0;
+    long buffers = steps.bytes();
+    for (EngramLayer layer : layers) {
+      Table table = layer.weights().table();
+      LayerStatistics own = layer.statistics();
+      tables += table.isInMemory() ? table.copies().size() * table.rows() * table.rowBytes() : 0;
+      caches += own.rows().cacheBytes();
+      buffers += own.rows().bufferBytes();
+      memos += own.memo().mostBytes();
+    }
+    return new MemoryStatistics(tables, caches, memos, buffers);
   }
 
   /** Returns the configuration. */
@@ -310,12 +394,23 @@ public final class EngramModel implements AutoCloseable {
    * @throws java.io.UncheckedIOException if a table's file cannot be read, or has shrunk
    */
   public void lookup(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
-    lookup.run(batch, rowIds, rows, outType);
+    requireOwn(batch);
+    lookup.run(batch.step(), rowIds, rows, outType);
   }
 
   /** Begins an empty sequence. */
   public EngramSequence newSequence() {
-    return new EngramSequence(this, map);
+    return new EngramSequence(sequences, newState());
+  }
+
+  private SequenceState newState() {
+    return new SequenceState(config.maxNgram() - 1, convs());
+  }
+
+  private List<@Nullable ConvWeights> convs() {
+    return layers.getFirst().hasWeights()
+        ? layers.stream().<@Nullable ConvWeights>map(layer -> layer.weights().conv()).toList()
+        : Collections.nCopies(layers.size(), null);
   }
 
   /**
@@ -324,16 +419,16 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the snapshot is of a model of another shape
    */
   public EngramSequence restore(SequenceSnapshot snapshot) {
-    return EngramSequence.restore(this, map, snapshot);
+    int lookBack = config.maxNgram() - 1;
+    int[] last = EngramSequence.marked(snapshot, lookBack, sequences);
+    return new EngramSequence(
+        sequences,
+        SequenceState.restore(lookBack, convs(), snapshot.length(), last, snapshot.convWindows()));
   }
 
   /** Makes an empty batch, to be reused from step to step. */
   public EngramBatch newBatch() {
-    return new EngramBatch(this, padId);
-  }
-
-  boolean isImage(int tokenId) {
-    return config.imageTokenId().isPresent() && config.imageTokenId().getAsInt() == tokenId;
+    return new EngramBatch(steps, lifetime);
   }
 
   /**
@@ -342,13 +437,9 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if it was made by another
    */
   public void requireOwn(EngramBatch batch) {
-    if (!batch.model().sharesWeights(this)) {
+    if (batch.lifetime().root() != lifetime.root()) {
       throw new IllegalArgumentException("the batch belongs to another model");
     }
-  }
-
-  boolean sharesWeights(EngramModel other) {
-    return memory == other.memory;
   }
 
   /**
@@ -358,11 +449,11 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalStateException if the model is closed
    */
   public Hold hold() {
-    enter();
+    lifetime.enter();
     AtomicBoolean held = new AtomicBoolean(true);
     return () -> {
       if (held.getAndSet(false)) {
-        exit();
+        lifetime.exit();
       }
     };
   }
@@ -376,27 +467,15 @@ public final class EngramModel implements AutoCloseable {
 
   /** Returns whether the model takes calls. */
   public boolean isOpen() {
-    return memory.isOpen();
-  }
-
-  /** Keeps the tables open until {@link #exit}; allocates nothing. */
-  void enter() {
-    memory.enter();
-  }
-
-  void exit() {
-    memory.exit();
+    return lifetime.isOpen();
   }
 
   /**
-   * Refuses calls from now on and frees the tables, at once or when the last call under way ends.
-   * Closing twice, or a view, does nothing.
+   * Refuses calls from now on and frees what this model, or view, has of its own, at once or when
+   * the last call under way ends. Closing twice does nothing.
    */
   @Override
   public void close() {
-    if (!owner) {
-      return;
-    }
-    memory.close();
+    lifetime.close();
   }
 }

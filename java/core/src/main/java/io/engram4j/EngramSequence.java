@@ -1,10 +1,10 @@
 package io.engram4j;
 
-import io.engram4j.memo.NgramSeed;
 import io.engram4j.model.TokenMap;
-import io.engram4j.run.ConvState;
-import io.engram4j.weights.ConvWeights;
-import java.util.ArrayList;
+import io.engram4j.run.Lifetime;
+import io.engram4j.run.SequenceState;
+import io.engram4j.run.Step;
+import io.engram4j.run.StepPool;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -12,89 +12,63 @@ import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tokens of one sequence as Engram sees them: their compressed ids, 4 bytes each, and, for the
- * paper's variant, what the short convolutions remember. Row ids are a pure function of the ids, so
+ * The tokens of one sequence as Engram sees them: their compressed ids, 4 bytes each, and, for
+ * models with a short convolution, what that remembers. Row ids are a pure function of the ids, so
  * appending in chunks or one by one, taking back and forking give the same rows.
  *
  * <p>A dead token (a position of an image) blocks the look-back of every token after it and gets no
- * memory itself (specification, section 5.4). Made by {@link EngramModel#newSequence}; one owner at
- * a time.
+ * memory itself (docs/spec.md, section 5.4). Made by {@link EngramModel#newSequence}; one owner at
+ * a time. Holds no memory off the heap, but while rows are fetched ahead.
  */
 public final class EngramSequence {
-  static final int DEAD = -1;
-
-  private final EngramModel model;
-  private final TokenMap map;
-  private final int lookBack;
-  private final int base; // position of ids[0]; above 0 after a restore
-  private final ConvState[] convStates; // per layer; empty for variants without convolution
-  private int[] ids;
-  private @Nullable EngramBatch batch;
-  private int length;
-  private int truncations; // tells a batch that tokens it was given may be others now
-
-  EngramSequence(EngramModel model, TokenMap map) {
-    this(model, map, 0, new int[16], convStates(model));
-  }
-
-  private EngramSequence(
-      EngramModel model, TokenMap map, int base, int[] ids, ConvState[] convStates) {
-    this.model = model;
-    this.map = map;
-    this.lookBack = model.config().maxNgram() - 1;
-    this.base = base;
-    this.ids = ids;
-    this.length = base;
-    this.convStates = convStates;
-  }
-
-  private static ConvState[] convStates(EngramModel model) {
-    List<ConvState> states = new ArrayList<>();
-    for (EngramLayer layer : model.layers()) {
-      ConvWeights conv = layer.hasWeights() ? layer.weights().conv() : null;
-      if (conv != null) {
-        states.add(new ConvState(conv));
+  /** What all sequences of a view of a model share. */
+  record Shared(TokenMap map, int imageId, int barrierId, StepPool steps, Lifetime lifetime) {
+    int marked(int tokenId) {
+      int id = map.get(tokenId);
+      if (tokenId == imageId) {
+        return SequenceState.DEAD;
       }
+      return tokenId == barrierId ? id | SequenceState.BARRIER : id;
     }
-    return states.toArray(ConvState[]::new);
   }
 
-  static EngramSequence restore(EngramModel model, TokenMap map, SequenceSnapshot snapshot) {
+  private final Shared shared;
+  private final SequenceState state;
+  private @Nullable Step ahead; // whose rows are fetched ahead
+  private int lastAhead; // the last layer of them that was applied
+
+  EngramSequence(Shared shared, SequenceState state) {
+    this.shared = shared;
+    this.state = state;
+  }
+
+  /** Checks a snapshot and marks its ids. */
+  static int[] marked(SequenceSnapshot snapshot, int lookBack, Shared shared) {
     int[] last = snapshot.lastIds();
-    int lookBack = model.config().maxNgram() - 1;
-    if (last.length != Math.min(snapshot.length(), lookBack)) {
+    int wanted = Math.min(snapshot.length(), lookBack);
+    if (last.length != wanted) {
       throw new IllegalArgumentException(
           "the snapshot of "
               + snapshot.length()
               + " tokens has "
               + last.length
               + " ids, but this model needs the last "
-              + Math.min(snapshot.length(), lookBack));
+              + wanted);
     }
-    for (int id : last) {
-      if (id < DEAD || id >= map.distinct()) {
+    int distinct = shared.map().distinct();
+    int barrier = shared.barrierId() < 0 ? -1 : shared.map().get(shared.barrierId());
+    for (int i = 0; i < last.length; i++) {
+      if (last[i] < -1 || last[i] >= distinct) {
         throw new IndexOutOfBoundsException(
-            "compressed id " + id + " is outside the map's " + map.distinct() + " ids");
+            "compressed id " + last[i] + " is outside the map's " + distinct + " ids");
+      }
+      if (last[i] == -1) {
+        last[i] = SequenceState.DEAD;
+      } else if (last[i] == barrier) {
+        last[i] |= SequenceState.BARRIER;
       }
     }
-    ConvState[] states = convStates(model);
-    if (states.length > 0 && snapshot.length() > 0) {
-      if (snapshot.convWindows().size() != states.length) {
-        throw new IllegalArgumentException(
-            "the snapshot has "
-                + snapshot.convWindows().size()
-                + " convolution windows, but this model has "
-                + states.length);
-      }
-      for (int i = 0; i < states.length; i++) {
-        states[i].restore(snapshot.length(), snapshot.convWindows().get(i));
-      }
-    }
-    int[] ids = Arrays.copyOf(last, Math.max(16, last.length));
-    EngramSequence sequence =
-        new EngramSequence(model, map, snapshot.length() - last.length, ids, states);
-    sequence.length = snapshot.length();
-    return sequence;
+    return last;
   }
 
   /**
@@ -104,18 +78,10 @@ public final class EngramSequence {
    * @throws IndexOutOfBoundsException if the id is not in the vocabulary; then nothing is appended
    */
   public void append(int tokenId) {
-    int id = compress(tokenId);
-    reserve(1);
-    ids[length++ - base] = id;
-  }
-
-  /** Appends an n-gram of compressed ids, of which the newest comes last. */
-  void append(NgramSeed seed, int ngram) {
-    int count = seed.length(ngram);
-    reserve(count);
-    for (int i = count - 1; i >= 0; i--) {
-      ids[length++ - base] = seed.id(ngram, i);
-    }
+    int marked = shared.marked(tokenId);
+    state.reserve(1);
+    state.set(0, marked);
+    extend(1);
   }
 
   /** Appends tokens; see {@link #append(int[], int, int)}. */
@@ -131,11 +97,11 @@ public final class EngramSequence {
    */
   public void append(int[] tokenIds, int from, int count) {
     Objects.checkFromIndexSize(from, count, tokenIds.length);
-    reserve(count);
+    state.reserve(count);
     for (int i = 0; i < count; i++) {
-      ids[length - base + i] = compress(tokenIds[from + i]); // seen only once length moves
+      state.set(i, shared.marked(tokenIds[from + i])); // seen only once the length moves
     }
-    length += count;
+    extend(count);
   }
 
   /**
@@ -150,31 +116,24 @@ public final class EngramSequence {
       throw new IllegalArgumentException(
           "there are " + tokenIds.length + " tokens but " + dead.length + " dead marks");
     }
-    reserve(tokenIds.length);
+    state.reserve(tokenIds.length);
     for (int i = 0; i < dead.length; i++) {
-      int id = map.get(tokenIds[i]);
-      ids[length - base + i] = dead[i] ? DEAD : id;
+      int marked = shared.marked(tokenIds[i]);
+      boolean imageAnyway = marked == SequenceState.DEAD;
+      int own = imageAnyway ? shared.map().get(tokenIds[i]) : marked;
+      state.set(i, dead[i] ? SequenceState.DEAD : own);
     }
-    length += tokenIds.length;
+    extend(tokenIds.length);
   }
 
-  private int compress(int tokenId) {
-    int id = map.get(tokenId);
-    return model.isImage(tokenId) ? DEAD : id;
-  }
-
-  private void reserve(int count) {
-    int needed = Math.addExact(length, count) - base;
-    if (needed > ids.length) {
-      // as far as ArrayList goes beyond what is asked for, and never past what an array can hold
-      long larger = Math.min(ids.length * 3L / 2, Integer.MAX_VALUE - 8);
-      ids = Arrays.copyOf(ids, (int) Math.max(needed, larger));
-    }
+  private void extend(int count) {
+    dropAhead();
+    state.extend(count);
   }
 
   /** Returns the number of tokens. */
   public int length() {
-    return length;
+    return state.length();
   }
 
   /**
@@ -183,59 +142,22 @@ public final class EngramSequence {
    * @throws IllegalArgumentException if there are not so many tokens
    * @throws IllegalStateException if what the next token looks back on is not known any more,
    *     because the sequence began from a snapshot, or because a short convolution remembers only
-   *     the last {@link ConvState#ROLLBACK} tokens beyond its reach; then nothing is taken back
+   *     32 tokens beyond its reach; then nothing is taken back
    */
   public void truncate(int newLength) {
-    if (newLength < 0 || newLength > length) {
+    if (newLength < 0 || newLength > length()) {
       throw new IllegalArgumentException(
-          "cannot truncate to " + newLength + " tokens: there are " + length);
+          "cannot truncate to " + newLength + " tokens: there are " + length());
     }
-    if (newLength == length) {
-      return;
-    }
-    requireKnown(newLength);
-    for (ConvState state : convStates) {
-      if (!state.canTruncate(newLength)) {
-        throw new IllegalStateException(
-            "cannot truncate to "
-                + newLength
-                + " tokens: a short convolution has seen "
-                + state.position()
-                + " and can take back "
-                + ConvState.ROLLBACK
-                + "; fork the sequence before going further, or truncate to 0");
-      }
-    }
-    length = newLength;
-    truncations++;
-    for (ConvState state : convStates) {
+    if (newLength < length()) {
       state.truncate(newLength);
-    }
-  }
-
-  private void requireKnown(int position) {
-    if (Math.max(0, position - lookBack) < base) {
-      throw new IllegalStateException(
-          "position "
-              + position
-              + " looks back "
-              + lookBack
-              + " tokens, but this sequence was restored from a snapshot and knows its tokens from "
-              + base
-              + " on");
+      dropAhead();
     }
   }
 
   /** Returns an independent copy, for beams and shared prefixes. */
   public EngramSequence fork() {
-    ConvState[] states = new ConvState[convStates.length];
-    for (int i = 0; i < states.length; i++) {
-      states[i] = convStates[i].fork();
-    }
-    int[] copy = Arrays.copyOf(ids, Math.max(16, length - base));
-    EngramSequence fork = new EngramSequence(model, map, base, copy, states);
-    fork.length = length;
-    return fork;
+    return new EngramSequence(shared, state.fork());
   }
 
   /**
@@ -245,20 +167,10 @@ public final class EngramSequence {
    *     every token so far
    */
   public SequenceSnapshot snapshot() {
-    int count = Math.min(length, lookBack);
-    int[] last = Arrays.copyOfRange(ids, length - base - count, length - base);
-    List<float[]> windows = new ArrayList<>();
-    for (ConvState state : convStates) {
-      if (state.position() != length) {
-        throw new IllegalStateException(
-            "a snapshot needs every layer applied to all "
-                + length
-                + " tokens, but a convolution has seen "
-                + state.position());
-      }
-      windows.add(state.window());
-    }
-    return new SequenceSnapshot(length, last, windows);
+    int[] last = state.last();
+    Arrays.setAll(last, i -> compressed(last[i]));
+    List<float[]> windows = state.convWindows();
+    return new SequenceSnapshot(length(), last, windows);
   }
 
   /**
@@ -267,28 +179,40 @@ public final class EngramSequence {
    * @throws IndexOutOfBoundsException if the position is not known
    */
   public int compressedId(int position) {
-    if (position < base || position >= length) {
+    if (position < state.base() || position >= length()) {
       throw new IndexOutOfBoundsException(
-          "position " + position + " is not between " + base + " and " + (length - 1));
+          "position " + position + " is not between " + state.base() + " and " + (length() - 1));
     }
-    return ids[position - base];
+    return compressed(state.at(position));
   }
 
-  EngramModel model() {
-    return model;
+  private static int compressed(int marked) {
+    return SequenceState.isDead(marked) ? -1 : SequenceState.id(marked);
   }
 
   /**
    * Begins to fetch the rows of the last {@code count} tokens for all layers, as {@link
    * EngramBatch#prefetch} does; {@link EngramLayer#apply(EngramSequence, int, float[])} with the
-   * same count then uses them. Appending or truncating gives them up.
+   * same count then uses them. Appending or truncating gives them up; the last layer's apply lets
+   * their memory go.
    */
   public void prefetch(int count, Executor executor) {
-    if (count < 0 || count > length()) {
-      throw new IllegalArgumentException(
-          count + " tokens were asked for, but the sequence has " + length());
+    requireTokens(count);
+    dropAhead();
+    Step step = shared.steps().take();
+    boolean begun = false;
+    try {
+      step.windows().add(state, length() - count, count);
+      step.prefetch(executor);
+      begun = true;
+    } finally {
+      if (begun) {
+        ahead = step;
+        lastAhead = -1;
+      } else {
+        shared.steps().give(step);
+      }
     }
-    ownBatch().clear().add(this, length() - count, count).prefetch(executor);
   }
 
   /**
@@ -296,37 +220,45 @@ public final class EngramSequence {
    * and ends when it is closed.
    */
   public void prefetch(int count) {
-    prefetch(count, model.prefetchThreads());
+    prefetch(count, shared.lifetime().threads(shared.steps().layers().size()));
   }
 
-  /** The batch of calls that take this sequence alone: it keeps its memory from call to call. */
-  EngramBatch ownBatch() {
-    EngramBatch own = batch;
-    if (own == null) {
-      own = model.newBatch();
-      batch = own;
-    }
-    return own;
-  }
-
-  int truncations() {
-    return truncations;
-  }
-
-  ConvState convState(int layerIndex) {
-    return convStates[layerIndex];
-  }
-
-  /** Checks that the windows of tokens can be made. */
-  void requireRange(int from, int count) {
-    Objects.checkFromIndexSize(from, count, length);
-    if (count > 0) {
-      requireKnown(from);
+  void requireTokens(int count) {
+    if (count < 0 || count > length()) {
+      throw new IllegalArgumentException(
+          count + " tokens were asked for, but the sequence has " + length());
     }
   }
 
-  /** Returns the id that the hash takes {@code shift} before a position, or DEAD. */
-  int at(int position) {
-    return ids[position - base];
+  /** Returns the step that has these last tokens' rows, or null. */
+  @Nullable Step ahead(int count) {
+    Step step = ahead;
+    return step != null && step.isPrefetched() && step.windows().areLast(state, count)
+        ? step
+        : null;
+  }
+
+  /** Tells that a layer has used the rows that were fetched ahead. */
+  void usedAhead(int layerIndex) {
+    lastAhead = Math.max(lastAhead, layerIndex);
+    if (lastAhead == shared.steps().layers().size() - 1) {
+      dropAhead();
+    }
+  }
+
+  private void dropAhead() {
+    Step step = ahead;
+    if (step != null) {
+      ahead = null;
+      shared.steps().give(step);
+    }
+  }
+
+  SequenceState state() {
+    return state;
+  }
+
+  Lifetime lifetime() {
+    return shared.lifetime();
   }
 }

@@ -12,7 +12,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import org.junit.jupiter.api.Test;
 
-/** The digests that a third party recorded from DeepSeek's own code (specification, 5.6). */
+/** The digests that a third party recorded from DeepSeek's own code (docs/spec.md, section 5). */
 class HashDigestTest {
   private static final int COLUMNS = 24;
 

@@ -147,9 +147,9 @@ class PrefetchTest {
       float[] hidden = stream(3);
       own.layers().forEach(layer -> layer.apply(sequence, 3, hidden));
       sequence.append(new int[] {4});
-      sequence.ownBatch().clear().add(sequence, 3, 1).prefetch(task -> {}); // nobody fetches
+      EngramBatch unfetched = own.newBatch().add(sequence, 3, 1).prefetch(task -> {});
       float[] last = stream(1);
-      own.layers().forEach(layer -> layer.apply(sequence, 1, last));
+      own.layers().forEach(layer -> layer.apply(unfetched, last));
       for (LayerStatistics layer : own.statistics()) {
         assertEquals(2, layer.prefetches());
         // the second time nobody fetched; the first time a thread may have been late as well
@@ -196,8 +196,11 @@ class PrefetchTest {
     EngramSequence sequence = closed.newSequence();
     sequence.append(new int[] {1, 2});
     EngramBatch batch = closed.newBatch().add(sequence, 0, 2);
+    List<Runnable> queue = new ArrayList<>();
+    batch.prefetch(queue::add);
     closed.close();
-    batch.prefetch(Runnable::run);
+    queue.forEach(Runnable::run); // fails, and tells nobody
+    assertThrows(IllegalStateException.class, () -> batch.prefetch(Runnable::run));
     assertThrows(
         IllegalStateException.class,
         () -> closed.layers().getFirst().apply(batch, new float[2 * width]));

@@ -14,6 +14,7 @@ import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -148,7 +149,7 @@ class ProjectMemoTest {
     EngramLayer layer = model.layers().getFirst();
     EngramSequence sequence = model.newSequence();
     sequence.append(ids);
-    MemorySegment rowIds = EngramBatch.allocate(8L * layer.layout().columns() * ids.length);
+    MemorySegment rowIds = Arena.ofAuto().allocate(8L * layer.layout().columns() * ids.length);
     layer.hash(model.newBatch().add(sequence, 0, ids.length), rowIds);
     long row = rowIds.getAtIndex(java.lang.foreign.ValueLayout.JAVA_LONG, 30L * 3);
     float[] values = new float[model.config().headDim()];
@@ -208,18 +209,18 @@ class ProjectMemoTest {
     }
 
     @Override
-    public Hash hash(LayerLayout layout) {
-      return java.hash(layout);
+    public Hash hash(LayerLayout layout, Arena arena) {
+      return java.hash(layout, arena);
     }
 
     @Override
-    public Gather gather(Table table) {
-      return java.gather(table);
+    public Gather gather(Table table, Arena arena) {
+      return java.gather(table, arena);
     }
 
     @Override
-    public Project project(Projection projection) {
-      Project kernel = java.project(projection);
+    public Project project(Projection projection, Arena arena) {
+      Project kernel = java.project(projection, arena);
       return (rows, tokens, first, count, kv) -> {
         if (fails) {
           throw new IllegalStateException("told to fail");
@@ -229,13 +230,13 @@ class ProjectMemoTest {
     }
 
     @Override
-    public Gate gate(GateWeights weights) {
-      return java.gate(weights);
+    public Gate gate(GateWeights weights, Arena arena) {
+      return java.gate(weights, arena);
     }
 
     @Override
-    public Conv conv(ConvWeights weights) {
-      return java.conv(weights);
+    public Conv conv(ConvWeights weights, Arena arena) {
+      return java.conv(weights, arena);
     }
   }
 

@@ -20,7 +20,7 @@ class SequencePropertyTest {
   private static final int RUNS = 2_000;
   private static final int DEAD_TOKEN = 99; // the model's image token
 
-  /** The rule of the specification, section 5, from the whole list of tokens at one position. */
+  /** The rule of the docs/spec.md, section 5, from the whole list of tokens at one position. */
   private static long[] oracle(EngramModel model, EngramLayer layer, List<Integer> ids, int at) {
     int maxNgram = model.config().maxNgram();
     int pad = model.map().get(model.config().padTokenId());

@@ -4,6 +4,7 @@ package io.engram4j.bindings.cuda;
 
 import java.lang.invoke.*;
 import java.lang.foreign.*;
+import java.nio.ByteOrder;
 import java.util.*;
 import java.util.function.*;
 import java.util.stream.*;
@@ -22,10 +23,10 @@ public class EngramCuda extends EngramCuda$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_CUDA_ABI = (int)3L;
+    private static final int ENGRAM_CUDA_ABI = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_CUDA_ABI 3
+     * #define ENGRAM_CUDA_ABI 4
      * }
      */
     public static int ENGRAM_CUDA_ABI() {
@@ -1867,7 +1868,12 @@ public class EngramCuda extends EngramCuda$shared {
             EngramCuda.C_POINTER,
             EngramCuda.C_POINTER,
             EngramCuda.C_LONG_LONG,
-            EngramCuda.C_POINTER
+            EngramCuda.C_POINTER,
+            EngramCuda.C_LONG_LONG,
+            EngramCuda.C_POINTER,
+            EngramCuda.C_INT,
+            EngramCuda.C_LONG_LONG,
+            EngramCuda.C_LONG_LONG
         );
 
         public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_cuda_conv");
@@ -1878,7 +1884,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *hidden, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static FunctionDescriptor engram_cuda_conv$descriptor() {
@@ -1888,7 +1894,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *hidden, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static MethodHandle engram_cuda_conv$handle() {
@@ -1898,7 +1904,7 @@ public class EngramCuda extends EngramCuda$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *hidden, int type, long long token_stride, long long branch_stride)
      * }
      */
     public static MemorySegment engram_cuda_conv$address() {
@@ -1907,16 +1913,16 @@ public class EngramCuda extends EngramCuda$shared {
 
     /**
      * {@snippet lang=c :
-     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, const float *gated, float *window, long long tokens, float *delta)
+     * int engram_cuda_conv(const struct engram_cuda_queue *on, const struct engram_conv_weights *conv, float *gated, float *window, long long first, const signed char *mask, long long tokens, void *hidden, int type, long long token_stride, long long branch_stride)
      * }
      */
-    public static int engram_cuda_conv(MemorySegment on, MemorySegment conv, MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta) {
+    public static int engram_cuda_conv(MemorySegment on, MemorySegment conv, MemorySegment gated, MemorySegment window, long first, MemorySegment mask, long tokens, MemorySegment hidden, int type, long token_stride, long branch_stride) {
         var mh$ = engram_cuda_conv.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("engram_cuda_conv", on, conv, gated, window, tokens, delta);
+                traceDowncall("engram_cuda_conv", on, conv, gated, window, first, mask, tokens, hidden, type, token_stride, branch_stride);
             }
-            return (int)mh$.invokeExact(on, conv, gated, window, tokens, delta);
+            return (int)mh$.invokeExact(on, conv, gated, window, first, mask, tokens, hidden, type, token_stride, branch_stride);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -2,7 +2,9 @@ package io.engram4j.bench;
 
 import io.engram4j.Backends;
 import io.engram4j.kernel.Backend;
+import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.ConvWeights;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -36,9 +38,11 @@ public class ConvBenchmark {
   public int hiddenSize = 1024;
 
   private Backend.@Nullable Conv kernel;
+  private int first;
   private MemorySegment gated = MemorySegment.NULL;
   private MemorySegment window = MemorySegment.NULL;
-  private MemorySegment delta = MemorySegment.NULL;
+  private MemorySegment mask = MemorySegment.NULL;
+  private @Nullable HiddenStream stream;
 
   /** Fills weights and values. */
   @Setup
@@ -48,16 +52,19 @@ public class ConvBenchmark {
     ConvWeights conv =
         new ConvWeights(
             BRANCHES, hiddenSize, KERNEL, DILATION, taps, Inputs.gaussians(width), 1e-5);
-    kernel = Backends.named(backend).conv(conv);
+    kernel = Backends.named(backend).conv(conv, Arena.global());
+    first = conv.reach();
     gated = Inputs.floats(TOKENS * width);
     window = Inputs.floats((TOKENS + conv.reach()) * width);
-    delta = Inputs.floats(TOKENS * width);
+    mask = Arena.global().allocate(TOKENS).fill((byte) 1);
+    stream = HiddenStream.of(new float[TOKENS * width], BRANCHES, hiddenSize);
   }
 
   /** A block of tokens. */
   @Benchmark
   @OperationsPerInvocation(TOKENS)
   public void block() {
-    Objects.requireNonNull(kernel).run(gated, window, TOKENS, delta);
+    Objects.requireNonNull(kernel)
+        .run(gated, window, first, mask, TOKENS, Objects.requireNonNull(stream));
   }
 }

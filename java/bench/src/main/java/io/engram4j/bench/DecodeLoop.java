@@ -6,14 +6,14 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.LayerStatistics;
-import io.engram4j.Stage;
-import io.engram4j.StageListener;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.model.Stage;
+import io.engram4j.model.StageListener;
 import io.engram4j.model.TokenMap;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowType;
@@ -64,9 +64,10 @@ public final class DecodeLoop {
   private final List<LayerLayout> layouts;
   private final Backend backend = Backends.select();
   private final Projection wkv = DecodeWeights.projection(25_600);
-  private final Backend.Project stack = backend.project(DecodeWeights.projection(12_288));
-  private final MemorySegment stackIn = Arena.ofAuto().allocate(4L * 6144, 64);
-  private final MemorySegment stackOut = Arena.ofAuto().allocate(4L * 12_288, 64);
+  private final Backend.Project stack =
+      backend.project(DecodeWeights.projection(12_288), Arena.global());
+  private final MemorySegment stackIn = Arena.global().allocate(4L * 6144, 64);
+  private final MemorySegment stackOut = Arena.global().allocate(4L * 12_288, 64);
   private final SplittableRandom random = new SplittableRandom(11);
 
   private DecodeLoop(double gigabytes) {
@@ -173,7 +174,7 @@ public final class DecodeLoop {
 
   private Round round(Run run, ExecutorService pool, int tokens) {
     EngramSequence sequence = run.model().newSequence();
-    MemorySegment stream = Arena.ofAuto().allocate(4L * HIDDEN * BRANCHES, 64);
+    MemorySegment stream = Arena.global().allocate(4L * HIDDEN * BRANCHES, 64);
     HiddenStream hidden = HiddenStream.of(stream, Dtype.F32, BRANCHES, HIDDEN);
     int[] token = new int[1];
     sequence.append(new int[] {1, 2, 3});

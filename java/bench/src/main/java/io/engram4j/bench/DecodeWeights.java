@@ -29,12 +29,12 @@ final class DecodeWeights {
   /** A projection of fp8 weights without NaN. */
   static Projection projection(int outputs) {
     SplittableRandom random = new SplittableRandom(outputs);
-    MemorySegment weight = Arena.ofAuto().allocate((long) outputs * INPUTS, 64);
+    MemorySegment weight = Arena.global().allocate((long) outputs * INPUTS, 64);
     for (long i = 0; i < weight.byteSize() / 8; i++) {
       weight.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong() & 0xefefefefefefefefL);
     }
     long tiles = (long) Linear.tiles(outputs) * Linear.tiles(INPUTS);
-    MemorySegment scale = Arena.ofAuto().allocate(tiles, 64).fill((byte) 113);
+    MemorySegment scale = Arena.global().allocate(tiles, 64).fill((byte) 113);
     return new Projection(
         List.of(new Linear("w", outputs, INPUTS, RowType.F8_E4M3, weight, scale, null)));
   }

@@ -55,11 +55,11 @@ public class GateBenchmark {
     float[] weights = Inputs.gaussians(width);
     GateWeights gate =
         new GateWeights(BRANCHES, hiddenSize, weights, weights, 1e-20, ZeroRule.COPYSIGN);
-    kernel = Backends.named(backend).gate(gate);
+    kernel = Backends.named(backend).gate(gate, Arena.global());
     kv = Inputs.floats(TOKENS * (width + hiddenSize));
-    mask = Arena.ofAuto().allocate(TOKENS).fill((byte) 1);
+    mask = Arena.global().allocate(TOKENS).fill((byte) 1);
     gates = Inputs.floats(TOKENS * BRANCHES);
-    MemorySegment data = Arena.ofAuto().allocate((long) TOKENS * width * stream.bytes(), 64);
+    MemorySegment data = Arena.global().allocate((long) TOKENS * width * stream.bytes(), 64);
     hidden = HiddenStream.of(data, stream, BRANCHES, hiddenSize);
     SplittableRandom random = new SplittableRandom(3);
     for (int i = 0; i < TOKENS * width; i++) {
@@ -71,6 +71,6 @@ public class GateBenchmark {
   @Benchmark
   @OperationsPerInvocation(TOKENS)
   public void gate() {
-    Objects.requireNonNull(kernel).update(kv, hidden, mask, TOKENS, gates);
+    Objects.requireNonNull(kernel).run(kv, hidden, mask, TOKENS, gates, null);
   }
 }

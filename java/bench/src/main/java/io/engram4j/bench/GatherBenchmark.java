@@ -62,7 +62,7 @@ public class GatherBenchmark {
     }
     scale.fill((byte) 120);
     Table table = Table.of("table", RowType.F8_E4M3, rows, HEAD_DIM, weight, scale);
-    kernel = Backends.named(backend).gather(table);
+    kernel = Backends.named(backend).gather(table, Arena.global());
     rowIds = arena.allocate(8L * TOKEN_ROWS * CHUNKS, 64);
     for (int i = 0; i < TOKEN_ROWS * CHUNKS; i++) {
       rowIds.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong(rows));

@@ -33,7 +33,7 @@ public class HashBenchmark {
   @Param("java")
   public String backend = "java";
 
-  private Backend.Hash kernel = Backends.named("java").hash(v41Layout());
+  private Backend.Hash kernel = Backends.named("java").hash(v41Layout(), Arena.global());
   private MemorySegment windows = MemorySegment.NULL;
   private MemorySegment rowIds = MemorySegment.NULL;
 
@@ -53,9 +53,9 @@ public class HashBenchmark {
   /** Fills the windows with random ids. */
   @Setup
   public void setup() {
-    kernel = Backends.named(backend).hash(v41Layout());
-    windows = Arena.ofAuto().allocate(4L * 4 * TOKENS, 64);
-    rowIds = Arena.ofAuto().allocate(8L * COLUMNS * TOKENS, 64);
+    kernel = Backends.named(backend).hash(v41Layout(), Arena.global());
+    windows = Arena.global().allocate(4L * 4 * TOKENS, 64);
+    rowIds = Arena.global().allocate(8L * COLUMNS * TOKENS, 64);
     SplittableRandom random = new SplittableRandom(1);
     for (int i = 0; i < 4 * TOKENS; i++) {
       windows.setAtIndex(ValueLayout.JAVA_INT, i, random.nextInt(99_092));

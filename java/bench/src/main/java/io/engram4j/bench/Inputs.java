@@ -19,7 +19,7 @@ final class Inputs {
   }
 
   static MemorySegment floats(int count) {
-    MemorySegment segment = Arena.ofAuto().allocate(4L * count, 64);
+    MemorySegment segment = Arena.global().allocate(4L * count, 64);
     MemorySegment.copy(gaussians(count), 0, segment, ValueLayout.JAVA_FLOAT, 0, count);
     return segment;
   }

@@ -7,7 +7,7 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.LayerStatistics.MemoStatistics;
-import io.engram4j.NgramCounter;
+import io.engram4j.memo.NgramCounter;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import java.lang.foreign.Arena;
@@ -37,7 +37,7 @@ public final class MemoGain {
     this.ids = ids;
     int branches = model.config().branches();
     int size = model.config().hiddenSize();
-    MemorySegment stream = Arena.ofAuto().allocate(4L * CHUNK * branches * size, 64);
+    MemorySegment stream = Arena.global().allocate(4L * CHUNK * branches * size, 64);
     this.hidden = HiddenStream.of(stream, Dtype.F32, branches, size);
   }
 
@@ -65,8 +65,12 @@ public final class MemoGain {
   }
 
   private void warm(int tokens) {
-    NgramCounter counter = new NgramCounter(plain);
-    counter.add(Arrays.copyOf(ids, tokens));
+    NgramCounter counter = new NgramCounter(plain.config().maxNgram(), plain.map().distinct());
+    EngramSequence text = plain.newSequence();
+    text.append(ids, 0, tokens);
+    try (EngramBatch batch = plain.newBatch().add(text, 0, tokens)) {
+      counter.add(batch.windows(), batch.mask(), tokens);
+    }
     long places = statistics().mostBytes() / (4L * plain.config().kvWidth());
     int most = Math.toIntExact(2 * places); // the last sets fill late
     memo.remember(counter.seed(most), n -> {});

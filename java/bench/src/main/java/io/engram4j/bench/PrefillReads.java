@@ -38,12 +38,12 @@ final class PrefillReads {
   private final TableFile file;
   private final SplittableRandom random = new SplittableRandom(5);
   private final Map<String, List<Double>> rates = new LinkedHashMap<>();
-  private final MemorySegment ids = Arena.ofAuto().allocate(8L * TOKENS * COLUMNS, 64);
+  private final MemorySegment ids = Arena.global().allocate(8L * TOKENS * COLUMNS, 64);
   private final MemorySegment rows;
 
   private PrefillReads(TableFile file) {
     this.file = file;
-    this.rows = Arena.ofAuto().allocate((long) TOKENS * COLUMNS * file.rowBytes(), 64);
+    this.rows = Arena.global().allocate((long) TOKENS * COLUMNS * file.rowBytes(), 64);
   }
 
   static void run(Path directory, LayerLayout layout, int rounds) throws IOException {

@@ -39,18 +39,18 @@ public class ProjectBenchmark {
   @Param("25600")
   public int outputs = 25_600;
 
-  private Backend.Project kernel = Backends.named("java").project(projection(32));
+  private Backend.Project kernel = Backends.named("java").project(projection(32), Arena.global());
   private MemorySegment rows = MemorySegment.NULL;
   private MemorySegment kv = MemorySegment.NULL;
 
   private static Projection projection(int outputs) {
     SplittableRandom random = new SplittableRandom(1);
-    MemorySegment weight = Arena.ofAuto().allocate((long) outputs * INPUTS, 64);
+    MemorySegment weight = Arena.global().allocate((long) outputs * INPUTS, 64);
     for (long i = 0; i < weight.byteSize() / 8; i++) {
       weight.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextLong() & 0xefefefefefefefefL);
     }
     MemorySegment scale =
-        Arena.ofAuto().allocate((long) Linear.tiles(outputs) * Linear.tiles(INPUTS), 64);
+        Arena.global().allocate((long) Linear.tiles(outputs) * Linear.tiles(INPUTS), 64);
     scale.fill((byte) 113);
     return new Projection(
         List.of(new Linear("wkv", outputs, INPUTS, RowType.F8_E4M3, weight, scale, null)));
@@ -59,9 +59,9 @@ public class ProjectBenchmark {
   /** Fills weights and rows. */
   @Setup
   public void setup() {
-    kernel = Backends.named(backend).project(projection(outputs));
-    rows = Arena.ofAuto().allocate(4L * tokens * INPUTS, 64);
-    kv = Arena.ofAuto().allocate(4L * tokens * outputs, 64);
+    kernel = Backends.named(backend).project(projection(outputs), Arena.global());
+    rows = Arena.global().allocate(4L * tokens * INPUTS, 64);
+    kv = Arena.global().allocate(4L * tokens * outputs, 64);
     SplittableRandom random = new SplittableRandom(2);
     for (int i = 0; i < tokens * INPUTS; i++) {
       rows.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());

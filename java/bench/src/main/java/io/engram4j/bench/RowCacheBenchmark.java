@@ -127,8 +127,8 @@ public class RowCacheBenchmark {
     Cache<Long, byte[]> entries =
         Caffeine.newBuilder().maximumSize(most).executor(Runnable::run).build();
     int rowBytes = Math.toIntExact(below.rowBytes());
-    MemorySegment id = Arena.ofAuto().allocate(8);
-    MemorySegment row = Arena.ofAuto().allocate(rowBytes);
+    MemorySegment id = Arena.global().allocate(8);
+    MemorySegment row = Arena.global().allocate(rowBytes);
     return (ids, count, to) -> {
       for (int i = 0; i < count; i++) {
         long wanted = ids.getAtIndex(ValueLayout.JAVA_LONG, i);

@@ -54,7 +54,8 @@ final class SameRows {
     SplittableRandom random = new SplittableRandom(77);
     CRC32C bytes = new CRC32C();
     CRC32C floats = new CRC32C();
-    Backend.Gather kernel = table.isInMemory() ? Backends.select().gather(table) : null;
+    Backend.Gather kernel =
+        table.isInMemory() ? Backends.select().gather(table, Arena.global()) : null;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment ids = arena.allocate(8L * STEP, 64);
       MemorySegment rows = arena.allocate(STEP * table.rowBytes(), 64);

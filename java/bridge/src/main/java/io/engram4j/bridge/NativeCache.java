@@ -1,5 +1,6 @@
 package io.engram4j.bridge;
 
+import io.engram4j.host.CacheDirectory;
 import io.engram4j.host.Digests;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -81,12 +82,6 @@ final class NativeCache {
 
   static Path directory() {
     String given = System.getProperty(WORKDIR);
-    if (given != null) {
-      return Path.of(given).toAbsolutePath();
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    return xdg != null && !xdg.isBlank()
-        ? Path.of(xdg, "engram4j").toAbsolutePath()
-        : Path.of(System.getProperty("user.home"), ".cache", "engram4j").toAbsolutePath();
+    return given != null ? Path.of(given).toAbsolutePath() : CacheDirectory.ofUser();
   }
 }

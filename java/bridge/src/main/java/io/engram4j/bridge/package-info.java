@@ -1,5 +1,8 @@
-/** What the backends in C have in common: loading a library, and its structs; not exported. */
-@NullMarked
+/**
+ * Loading a library in C, and the structs that kernels take.
+ *
+ * <p>Uses {@code io.engram4j.core} and the bindings.
+ *
+ * <p>Calls no stage: those are {@code cpu} and {@code cuda}.
+ */
 package io.engram4j.bridge;
-
-import org.jspecify.annotations.NullMarked;

@@ -8,6 +8,7 @@ import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 import java.util.List;
 
 /** The C kernels at one instruction-set tier. */
@@ -15,9 +16,11 @@ final class CpuBackend implements Backend {
   static final String NAME = "cpu";
 
   private final Tier tier;
+  private final String library;
 
-  CpuBackend(Tier tier) {
+  CpuBackend(Tier tier, String library) {
     this.tier = tier;
+    this.library = library;
   }
 
   @Override
@@ -34,36 +37,37 @@ final class CpuBackend implements Backend {
         + ", built by "
         + CpuCalls.buildInfo()
         + ", "
-        + CpuProvider.LIBRARY.get().path();
+        + library;
   }
 
   @Override
-  public Hash hash(LayerLayout layout) {
-    return new CpuKernels.CpuHash(tier, layout);
+  public Hash hash(LayerLayout layout, Arena arena) {
+    return new CpuKernels.CpuHash(tier, layout, arena);
   }
 
   @Override
-  public Gather gather(Table table) {
-    return new CpuKernels.CpuGather(tier, table);
+  public Gather gather(Table table, Arena arena) {
+    return new CpuKernels.CpuGather(tier, table, arena);
   }
 
   @Override
-  public Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
-    return new CpuLookup(tier, layouts, tables, new StagewiseLookup(this, layouts, tables));
+  public Lookup lookup(List<LayerLayout> layouts, List<Table> tables, Arena arena) {
+    StagewiseLookup stages = new StagewiseLookup(this, layouts, tables, arena);
+    return new CpuLookup(tier, layouts, tables, stages, arena);
   }
 
   @Override
-  public Project project(Projection projection) {
-    return new CpuKernels.CpuProject(tier, projection);
+  public Project project(Projection projection, Arena arena) {
+    return new CpuKernels.CpuProject(tier, projection, arena);
   }
 
   @Override
-  public Gate gate(GateWeights weights) {
-    return new CpuKernels.CpuGate(tier, weights);
+  public Gate gate(GateWeights weights, Arena arena) {
+    return new CpuKernels.CpuGate(tier, weights, arena);
   }
 
   @Override
-  public Conv conv(ConvWeights weights) {
-    return new CpuKernels.CpuConv(tier, weights);
+  public Conv conv(ConvWeights weights, Arena arena) {
+    return new CpuKernels.CpuConv(tier, weights, arena);
   }
 }

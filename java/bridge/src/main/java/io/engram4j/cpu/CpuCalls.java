@@ -1,6 +1,7 @@
 package io.engram4j.cpu;
 
 import io.engram4j.bindings.Engram;
+import io.engram4j.work.Failures;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
@@ -20,6 +21,9 @@ final class CpuCalls {
   private static final MethodHandle GATE_HEAP =
       critical(Engram.engram_gate$address(), Engram.engram_gate$descriptor());
 
+  private static final MethodHandle CONV_HEAP =
+      critical(Engram.engram_conv$address(), Engram.engram_conv$descriptor());
+
   private CpuCalls() {}
 
   @SuppressWarnings("restricted")
@@ -32,6 +36,7 @@ final class CpuCalls {
     Engram.engram_status_text$handle();
     Engram.engram_build_info$handle();
     Engram.engram_tier_problem$handle();
+    Engram.engram_describe_row_type$handle();
     Engram.engram_hash$handle();
     Engram.engram_gather$handle();
     Engram.engram_lookup$handle();
@@ -45,9 +50,9 @@ final class CpuCalls {
     return Engram.engram_build_info().getString(0);
   }
 
-  /** Returns why a tier cannot run, or null if it can. */
-  static @Nullable String tierProblem(int tier) {
-    MemorySegment text = Engram.engram_tier_problem(tier);
+  /** Returns why the loaded library cannot run a tier here, or null if it can. */
+  static @Nullable String problem(Tier tier) {
+    MemorySegment text = Engram.engram_tier_problem(tier.code());
     return text.address() == 0 ? null : text.getString(0);
   }
 
@@ -60,7 +65,7 @@ final class CpuCalls {
       try {
         status = (int) HASH_HEAP.invokeExact(tier.code(), plan, windows, tokens, rowIds);
       } catch (Throwable e) {
-        throw unexpected(e);
+        throw Failures.unchecked(e);
       }
     }
     check("engram_hash", status);
@@ -80,7 +85,7 @@ final class CpuCalls {
     try {
       return (int) GATHER_HEAP.invokeExact(tier.code(), plan, rowIds, count, out, outType);
     } catch (Throwable e) {
-      throw unexpected(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -170,7 +175,7 @@ final class CpuCalls {
                     gates,
                     gated);
       } catch (Throwable e) {
-        throw unexpected(e);
+        throw Failures.unchecked(e);
       }
     }
     check("engram_gate", status);
@@ -181,9 +186,50 @@ final class CpuCalls {
       MemorySegment plan,
       MemorySegment gated,
       MemorySegment window,
+      long first,
+      MemorySegment mask,
       long tokens,
-      MemorySegment delta) {
-    check("engram_conv", Engram.engram_conv(tier.code(), plan, gated, window, tokens, delta));
+      MemorySegment stream,
+      int type,
+      long tokenStride,
+      long branchStride) {
+    boolean offHeap = gated.isNative() && window.isNative() && mask.isNative() && stream.isNative();
+    int status;
+    if (offHeap) {
+      status =
+          Engram.engram_conv(
+              tier.code(),
+              plan,
+              gated,
+              window,
+              first,
+              mask,
+              tokens,
+              stream,
+              type,
+              tokenStride,
+              branchStride);
+    } else {
+      try {
+        status =
+            (int)
+                CONV_HEAP.invokeExact(
+                    tier.code(),
+                    plan,
+                    gated,
+                    window,
+                    first,
+                    mask,
+                    tokens,
+                    stream,
+                    type,
+                    tokenStride,
+                    branchStride);
+      } catch (Throwable e) {
+        throw Failures.unchecked(e);
+      }
+    }
+    check("engram_conv", status);
   }
 
   static void check(String function, int status) {
@@ -191,15 +237,5 @@ final class CpuCalls {
       String text = Engram.engram_status_text(status).getString(0);
       throw new EngramNativeException(function, status, text);
     }
-  }
-
-  private static RuntimeException unexpected(Throwable e) {
-    if (e instanceof RuntimeException wrong) {
-      return wrong;
-    }
-    if (e instanceof Error error) {
-      throw error;
-    }
-    return new IllegalStateException(e);
   }
 }

@@ -18,11 +18,12 @@ import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The stages on the C kernels. With all memory off the heap a stage is one plain downcall that
  * allocates nothing. Heap arrays are pinned for the time of a call, so those calls are cut into
- * short ranges; the projection and the convolution, which take long, copy heap arrays instead.
+ * short ranges; the projection, which takes long, copies heap arrays instead.
  */
 final class CpuKernels {
   /** Rows per pinned call: about 20 us of gathering. */
@@ -39,9 +40,9 @@ final class CpuKernels {
     private final long windowBytes;
     private final long rowIdBytes;
 
-    CpuHash(Tier tier, LayerLayout layout) {
+    CpuHash(Tier tier, LayerLayout layout, Arena arena) {
       this.tier = tier;
-      this.plan = Plans.onHost(Arena.ofAuto()).layout(layout);
+      this.plan = Plans.onHost(arena).layout(layout);
       this.windowBytes = 4L * layout.maxNgram();
       this.rowIdBytes = 8L * layout.columns();
     }
@@ -72,10 +73,10 @@ final class CpuKernels {
     private final Table table;
     private final MemorySegment plan;
 
-    CpuGather(Tier tier, Table table) {
+    CpuGather(Tier tier, Table table, Arena arena) {
       this.tier = tier;
       this.table = table;
-      this.plan = Plans.onHost(Arena.ofAuto()).table(table);
+      this.plan = Plans.onHost(arena).table(table);
     }
 
     @Override
@@ -120,11 +121,11 @@ final class CpuKernels {
     private final List<MemorySegment> plans = new ArrayList<>();
     private volatile boolean askedForNans;
 
-    CpuProject(Tier tier, Projection projection) {
+    CpuProject(Tier tier, Projection projection, Arena arena) {
       this.tier = tier;
       this.projection = projection;
       for (Linear part : projection.parts()) {
-        plans.add(Plans.onHost(Arena.ofAuto()).linear(part));
+        plans.add(Plans.onHost(arena).linear(part));
       }
     }
 
@@ -196,47 +197,27 @@ final class CpuKernels {
     private final int branches;
     private final int hiddenSize;
 
-    CpuGate(Tier tier, GateWeights weights) {
+    CpuGate(Tier tier, GateWeights weights, Arena arena) {
       this.tier = tier;
-      this.plan = Plans.onHost(Arena.ofAuto()).gate(weights);
+      this.plan = Plans.onHost(arena).gate(weights);
       this.branches = weights.branches();
       this.hiddenSize = weights.hiddenSize();
     }
 
     @Override
-    public void update(
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates) {
-      run(kv, hidden, mask, tokens, gates, MemorySegment.NULL);
-    }
-
-    @Override
-    public void values(
+    public void run(
         MemorySegment kv,
         HiddenStream hidden,
         MemorySegment mask,
         long tokens,
         MemorySegment gates,
-        MemorySegment gated) {
-      run(kv, hidden, mask, tokens, gates, gated);
-    }
-
-    private void run(
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates,
-        MemorySegment gated) {
+        @Nullable MemorySegment gated) {
       boolean offHeap =
           kv.isNative()
               && hidden.data().isNative()
               && mask.isNative()
               && gates.isNative()
-              && gated.isNative();
+              && (gated == null || gated.isNative());
       long step = offHeap ? Math.max(tokens, 1) : 1; // a token is about 10 us
       for (long from = 0; from < tokens; from += step) {
         CpuCalls.gate(
@@ -250,41 +231,51 @@ final class CpuKernels {
             slice(mask, from),
             step == 1 ? 1 : tokens,
             slice(gates, 4L * from * branches),
-            gated == MemorySegment.NULL ? gated : slice(gated, 4L * from * branches * hiddenSize));
+            gated == null ? MemorySegment.NULL : slice(gated, 4L * from * branches * hiddenSize));
       }
-    }
-
-    private static MemorySegment slice(MemorySegment segment, long from) {
-      return from == 0 ? segment : segment.asSlice(from);
     }
   }
 
   static final class CpuConv implements Backend.Conv {
     private final Tier tier;
     private final MemorySegment plan;
+    private final int channels;
 
-    CpuConv(Tier tier, ConvWeights weights) {
+    CpuConv(Tier tier, ConvWeights weights, Arena arena) {
       this.tier = tier;
-      this.plan = Plans.onHost(Arena.ofAuto()).conv(weights);
+      this.plan = Plans.onHost(arena).conv(weights);
+      this.channels = weights.channels();
     }
 
     @Override
-    public void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta) {
-      if (tokens == 0) {
-        return;
-      }
-      if (gated.isNative() && window.isNative() && delta.isNative()) {
-        CpuCalls.conv(tier, plan, gated, window, tokens, delta);
-        return;
-      }
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment values = arena.allocate(gated.byteSize(), 64).copyFrom(gated);
-        MemorySegment rows = arena.allocate(window.byteSize(), 64).copyFrom(window);
-        MemorySegment out = arena.allocate(delta.byteSize(), 64);
-        CpuCalls.conv(tier, plan, values, rows, tokens, out);
-        window.copyFrom(rows);
-        delta.copyFrom(out);
+    public void run(
+        MemorySegment gated,
+        MemorySegment window,
+        int first,
+        MemorySegment mask,
+        long tokens,
+        HiddenStream hidden) {
+      boolean offHeap =
+          gated.isNative() && window.isNative() && mask.isNative() && hidden.data().isNative();
+      long step = offHeap ? Math.max(tokens, 1) : 1; // a token is about 20 us
+      for (long from = 0; from < tokens; from += step) {
+        CpuCalls.conv(
+            tier,
+            plan,
+            slice(gated, 4L * from * channels),
+            window,
+            first + from,
+            slice(mask, from),
+            step == 1 ? 1 : tokens,
+            slice(hidden.data(), from * hidden.tokenStride()),
+            Plans.type(hidden.dtype()),
+            hidden.tokenStride(),
+            hidden.branchStride());
       }
     }
+  }
+
+  private static MemorySegment slice(MemorySegment segment, long from) {
+    return from == 0 ? segment : segment.asSlice(from);
   }
 }

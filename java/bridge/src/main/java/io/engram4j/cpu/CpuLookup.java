@@ -24,12 +24,16 @@ final class CpuLookup implements Backend.Lookup {
   private final MemorySegment tablePlans;
   private final int[] columns;
 
-  CpuLookup(Tier tier, List<LayerLayout> layouts, List<Table> tables, StagewiseLookup stages) {
+  CpuLookup(
+      Tier tier,
+      List<LayerLayout> layouts,
+      List<Table> tables,
+      StagewiseLookup stages,
+      Arena arena) {
     this.tier = tier;
     this.tables = List.copyOf(tables);
     this.stages = stages;
     this.columns = layouts.stream().mapToInt(LayerLayout::columns).toArray();
-    Arena arena = Arena.ofAuto();
     this.layoutPlans = arena.allocate(ValueLayout.ADDRESS, tables.size());
     this.tablePlans = arena.allocate(ValueLayout.ADDRESS, tables.size());
     for (int layer = 0; layer < tables.size(); layer++) {

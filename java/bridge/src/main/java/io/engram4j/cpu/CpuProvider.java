@@ -48,7 +48,7 @@ public final class CpuProvider implements BackendProvider {
     if (reason.isPresent()) {
       throw new IllegalStateException("the cpu backend cannot run: " + reason.get());
     }
-    return new CpuBackend(tier());
+    return new CpuBackend(tier(), String.valueOf(LIBRARY.get().path()));
   }
 
   @Override
@@ -59,7 +59,7 @@ public final class CpuProvider implements BackendProvider {
     Tier chosen = tier();
     List<Variant> variants = new ArrayList<>();
     for (Tier tier : Tier.values()) {
-      Optional<String> problem = Optional.ofNullable(tier.problem());
+      Optional<String> problem = Optional.ofNullable(CpuCalls.problem(tier));
       variants.add(new Variant("tier " + tier, tier == chosen, problem));
     }
     return List.copyOf(variants);
@@ -68,6 +68,6 @@ public final class CpuProvider implements BackendProvider {
   /** Returns the tier in use: the best that CPU and library have, or the property's if lower. */
   static Tier tier() {
     String cap = System.getProperty(MAX_TIER);
-    return Tier.best(cap == null ? null : Tier.named(cap));
+    return Tier.best(cap == null ? null : Tier.named(cap), tier -> CpuCalls.problem(tier) == null);
   }
 }

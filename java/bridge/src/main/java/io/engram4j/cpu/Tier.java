@@ -3,6 +3,7 @@ package io.engram4j.cpu;
 import io.engram4j.bindings.Engram;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** The instruction-set tiers of the CPU kernels. */
@@ -30,20 +31,15 @@ public enum Tier {
     return code;
   }
 
-  /** Returns why the loaded library cannot run this tier here, or null if it can. */
-  @Nullable String problem() {
-    return CpuCalls.tierProblem(code);
-  }
-
   /**
-   * Returns the best tier that can run here and is no higher than a cap. A cap of another
-   * architecture counts by its level, so that one setting can serve machines of both.
+   * Returns the best tier that can run and is no higher than a cap. A cap of another architecture
+   * counts by its level, so that one setting can serve machines of both.
    */
-  static Tier best(@Nullable Tier cap) {
+  static Tier best(@Nullable Tier cap, Predicate<Tier> runs) {
     Tier best = SCALAR;
     for (Tier tier : values()) {
       boolean allowed = cap == null || tier.level <= cap.level;
-      if (tier.level > best.level && allowed && tier.problem() == null) {
+      if (tier.level > best.level && allowed && runs.test(tier)) {
         best = tier;
       }
     }

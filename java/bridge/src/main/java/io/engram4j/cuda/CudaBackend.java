@@ -7,6 +7,7 @@ import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 
 /**
  * The stages on a device for engines whose hidden states lie in the host's memory: weights stay on
@@ -16,11 +17,9 @@ final class CudaBackend implements Backend {
   static final String NAME = "cuda";
 
   private final CudaDevice device;
-  private final CudaKernels kernels;
 
   CudaBackend(CudaDevice device) {
     this.device = device;
-    this.kernels = new CudaKernels(device.index());
   }
 
   @Override
@@ -44,27 +43,27 @@ final class CudaBackend implements Backend {
   }
 
   @Override
-  public Hash hash(LayerLayout layout) {
-    return kernels.new CudaHash(layout);
+  public Hash hash(LayerLayout layout, Arena arena) {
+    return new CudaKernels(device.index(), arena).new CudaHash(layout);
   }
 
   @Override
-  public Gather gather(Table table) {
-    return kernels.new CudaGather(table);
+  public Gather gather(Table table, Arena arena) {
+    return new CudaKernels(device.index(), arena).new CudaGather(table);
   }
 
   @Override
-  public Project project(Projection projection) {
-    return kernels.new CudaProject(projection);
+  public Project project(Projection projection, Arena arena) {
+    return new CudaKernels(device.index(), arena).new CudaProject(projection);
   }
 
   @Override
-  public Gate gate(GateWeights weights) {
-    return kernels.new CudaGate(weights);
+  public Gate gate(GateWeights weights, Arena arena) {
+    return new CudaKernels(device.index(), arena).new CudaGate(weights);
   }
 
   @Override
-  public Conv conv(ConvWeights weights) {
-    return kernels.new CudaConv(weights);
+  public Conv conv(ConvWeights weights, Arena arena) {
+    return new CudaKernels(device.index(), arena).new CudaConv(weights);
   }
 }

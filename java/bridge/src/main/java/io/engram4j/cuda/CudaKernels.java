@@ -15,8 +15,6 @@ import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.ref.Cleaner;
-import java.lang.ref.Reference;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.Consumer;
@@ -24,23 +22,24 @@ import org.jspecify.annotations.Nullable;
 
 /** The stages of the {@code cuda} backend: weights on the device, data there and back by call. */
 final class CudaKernels {
-  private static final Cleaner CLEANER = Cleaner.create();
-
   private final int device;
-  private final ConcurrentLinkedQueue<RoundTrip> free;
+  private final DeviceMemory memory; // of the weights
+  private final ConcurrentLinkedQueue<RoundTrip> free = new ConcurrentLinkedQueue<>();
 
-  CudaKernels(int device) {
+  /** For kernels whose memory ends with an arena. */
+  CudaKernels(int device, Arena arena) {
     this.device = device;
-    ConcurrentLinkedQueue<RoundTrip> trips = new ConcurrentLinkedQueue<>();
-    this.free = trips;
-    CLEANER.register(this, () -> trips.forEach(RoundTrip::close));
+    this.memory = new DeviceMemory(device);
+    DeviceMemory.atEnd(
+        arena,
+        () -> {
+          free.forEach(RoundTrip::close);
+          memory.close();
+        });
   }
 
-  /**
-   * Runs a kernel's call with memory that no other thread uses meanwhile. The kernel is kept until
-   * then: nothing else may, and with it goes its weights' memory.
-   */
-  private void call(Object kernel, Consumer<RoundTrip> work) {
+  /** Runs a kernel's call with memory that no other thread uses meanwhile. */
+  private void call(Consumer<RoundTrip> work) {
     RoundTrip idle = free.poll();
     RoundTrip trip = idle == null ? new RoundTrip(device) : idle;
     try {
@@ -54,18 +53,8 @@ final class CudaKernels {
         e.addSuppressed(second);
       }
       throw e;
-    } finally {
-      Reference.reachabilityFence(kernel);
-      Reference.reachabilityFence(this);
     }
     free.add(trip);
-  }
-
-  /** Memory of a kernel's weights, which is freed when nobody has the kernel any more. */
-  private DeviceMemory memoryOf(Object kernel) {
-    DeviceMemory memory = new DeviceMemory(device);
-    CLEANER.register(kernel, memory::close);
-    return memory;
   }
 
   /** Stage hash. */
@@ -75,22 +64,20 @@ final class CudaKernels {
     private final int columns;
 
     CudaHash(LayerLayout layout) {
-      this.plan = DeviceWeights.layouts(List.of(layout), memoryOf(this));
+      this.plan = DeviceWeights.layouts(List.of(layout), memory);
       this.window = layout.maxNgram();
       this.columns = layout.columns();
     }
 
     @Override
     public void run(MemorySegment windows, long tokens, MemorySegment rowIds) {
-      call(
-          this,
-          trip -> {
-            MemorySegment in = trip.send(windows, 4L * tokens * window);
-            MemorySegment out = trip.receive(rowIds, 8L * tokens * columns);
-            CudaLibrary.check(
-                "engram_cuda_hash",
-                EngramCuda.engram_cuda_hash(trip.stream().queue(), plan, in, tokens, out));
-          });
+      call(trip -> {
+        MemorySegment in = trip.send(windows, 4L * tokens * window);
+        MemorySegment out = trip.receive(rowIds, 8L * tokens * columns);
+        CudaLibrary.check(
+            "engram_cuda_hash",
+            EngramCuda.engram_cuda_hash(trip.stream().queue(), plan, in, tokens, out));
+      });
     }
   }
 
@@ -117,30 +104,27 @@ final class CudaKernels {
           places.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
         }
         Table read = Table.interleaved(table.name(), table.type(), count, table.headDim(), rows);
-        call(
-            this,
-            trip -> {
-              MemorySegment ids = trip.send(places, 8 * count);
-              MemorySegment sent = trip.send(rows, bytes);
-              Plans plans =
-                  new Plans(
-                      arena,
-                      part ->
-                          MemorySegment.ofAddress(
-                              sent.address() + part.address() - rows.address()));
-              MemorySegment to = trip.receive(out, count * table.headDim() * outType.bytes());
-              CudaLibrary.check(
-                  "engram_cuda_gather",
-                  EngramCuda.engram_cuda_gather(
-                      trip.stream().queue(),
-                      plans.table(read),
-                      MemorySegment.NULL,
-                      ids,
-                      count,
-                      to,
-                      Plans.type(outType),
-                      MemorySegment.NULL));
-            });
+        call(trip -> {
+          MemorySegment ids = trip.send(places, 8 * count);
+          MemorySegment sent = trip.send(rows, bytes);
+          Plans plans =
+              new Plans(
+                  arena,
+                  part ->
+                      MemorySegment.ofAddress(sent.address() + part.address() - rows.address()));
+          MemorySegment to = trip.receive(out, count * table.headDim() * outType.bytes());
+          CudaLibrary.check(
+              "engram_cuda_gather",
+              EngramCuda.engram_cuda_gather(
+                  trip.stream().queue(),
+                  plans.table(read),
+                  MemorySegment.NULL,
+                  ids,
+                  count,
+                  to,
+                  Plans.type(outType),
+                  MemorySegment.NULL));
+        });
       }
     }
   }
@@ -151,7 +135,7 @@ final class CudaKernels {
     private final int inputs;
 
     CudaProject(Projection projection) {
-      this.parts = DeviceWeights.Parts.of(projection, memoryOf(this));
+      this.parts = DeviceWeights.Parts.of(projection, memory);
       this.inputs = projection.inputs();
     }
 
@@ -160,24 +144,21 @@ final class CudaKernels {
       if (tokens == 0 || count == 0) {
         return;
       }
-      call(
-          this,
-          trip -> {
-            MemorySegment in = trip.send(rows, 4L * tokens * inputs);
-            long width = 4L * count;
-            long stride = 4L * parts.width();
-            MemorySegment out =
-                trip.receive(
-                    width * tokens,
-                    host -> {
-                      for (int token = 0; token < tokens; token++) {
-                        MemorySegment.copy(
-                            host, width * token, kv, stride * token + 4L * first, width);
-                      }
-                    });
-            int type = Plans.type(Dtype.F32);
-            parts.project(trip.stream(), in, type, tokens, first, count, out, count);
-          });
+      call(trip -> {
+        MemorySegment in = trip.send(rows, 4L * tokens * inputs);
+        long width = 4L * count;
+        long stride = 4L * parts.width();
+        MemorySegment out =
+            trip.receive(
+                width * tokens,
+                host -> {
+                  for (int token = 0; token < tokens; token++) {
+                    MemorySegment.copy(host, width * token, kv, stride * token + 4L * first, width);
+                  }
+                });
+        int type = Plans.type(Dtype.F32);
+        parts.project(trip.stream(), in, type, tokens, first, count, out, count);
+      });
     }
   }
 
@@ -186,31 +167,11 @@ final class CudaKernels {
     private final DeviceWeights.Gate gate;
 
     CudaGate(GateWeights weights) {
-      this.gate = DeviceWeights.Gate.of(weights, memoryOf(this));
+      this.gate = DeviceWeights.Gate.of(weights, memory);
     }
 
     @Override
-    public void update(
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates) {
-      run(kv, hidden, mask, tokens, gates, null);
-    }
-
-    @Override
-    public void values(
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates,
-        MemorySegment gated) {
-      run(kv, hidden, mask, tokens, gates, gated);
-    }
-
-    private void run(
+    public void run(
         MemorySegment kv,
         HiddenStream hidden,
         MemorySegment mask,
@@ -222,66 +183,96 @@ final class CudaKernels {
       }
       long width = (long) gate.branches() * gate.hiddenSize();
       long row = (long) gate.hiddenSize() * hidden.dtype().bytes();
-      long streamBytes =
-          (tokens - 1) * hidden.tokenStride() + (gate.branches() - 1) * hidden.branchStride() + row;
-      RoundTrip.Pieces pieces =
-          piece -> {
-            for (long token = 0; token < tokens; token++) {
-              for (int branch = 0; branch < gate.branches(); branch++) {
-                piece.take(token * hidden.tokenStride() + branch * hidden.branchStride(), row);
-              }
-            }
-          };
-      call(
-          this,
-          trip -> {
-            MemorySegment in = trip.send(kv, 4 * tokens * (width + gate.hiddenSize()));
-            MemorySegment stream =
-                gated == null
-                    ? trip.exchange(hidden.data(), streamBytes, pieces)
-                    : trip.send(hidden.data(), streamBytes);
-            MemorySegment live = trip.send(mask, tokens);
-            MemorySegment out = trip.receive(gates, 4 * tokens * gate.branches());
-            MemorySegment apart =
-                gated == null ? MemorySegment.NULL : trip.receive(gated, 4 * tokens * width);
-            CudaHidden there =
-                new CudaHidden(stream, hidden.dtype(), hidden.tokenStride(), hidden.branchStride());
-            int type = Plans.type(Dtype.F32);
-            gate.run(trip.stream(), in, type, there, live, tokens, out, apart);
-          });
+      long streamBytes = streamBytes(hidden, tokens, gate.branches(), row);
+      RoundTrip.Pieces pieces = pieces(hidden, tokens, gate.branches(), row);
+      call(trip -> {
+        MemorySegment in = trip.send(kv, 4 * tokens * (width + gate.hiddenSize()));
+        MemorySegment stream =
+            gated == null
+                ? trip.exchange(hidden.data(), streamBytes, pieces)
+                : trip.send(hidden.data(), streamBytes);
+        MemorySegment live = trip.send(mask, tokens);
+        MemorySegment out = trip.receive(gates, 4 * tokens * gate.branches());
+        MemorySegment apart =
+            gated == null ? MemorySegment.NULL : trip.receive(gated, 4 * tokens * width);
+        CudaHidden there =
+            new CudaHidden(stream, hidden.dtype(), hidden.tokenStride(), hidden.branchStride());
+        int type = Plans.type(Dtype.F32);
+        gate.run(trip.stream(), in, type, there, live, tokens, out, apart);
+      });
     }
   }
 
   /** Stage conv. */
   final class CudaConv implements Backend.Conv {
     private final MemorySegment plan;
+    private final int branches;
+    private final int hiddenSize;
     private final int channels;
     private final int reach;
 
     CudaConv(ConvWeights weights) {
-      this.plan = DeviceWeights.plans(memoryOf(this)).conv(weights);
+      this.plan = DeviceWeights.plans(memory).conv(weights);
+      this.branches = weights.branches();
+      this.hiddenSize = weights.hiddenSize();
       this.channels = weights.channels();
       this.reach = weights.reach();
     }
 
     @Override
-    public void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta) {
+    public void run(
+        MemorySegment gated,
+        MemorySegment window,
+        int first,
+        MemorySegment mask,
+        long tokens,
+        HiddenStream hidden) {
       if (tokens == 0) {
         return;
       }
       long bytes = 4L * tokens * channels;
       long before = 4L * reach * channels;
-      call(
-          this,
-          trip -> {
-            MemorySegment in = trip.send(gated, bytes);
-            MemorySegment memory =
-                trip.exchange(window, before + bytes, piece -> piece.take(before, bytes));
-            MemorySegment out = trip.receive(delta, bytes);
-            CudaLibrary.check(
-                "engram_cuda_conv",
-                EngramCuda.engram_cuda_conv(trip.stream().queue(), plan, in, memory, tokens, out));
-          });
+      MemorySegment rows = window.asSlice(4L * (first - reach) * channels, before + bytes);
+      long row = (long) hiddenSize * hidden.dtype().bytes();
+      RoundTrip.Pieces pieces = pieces(hidden, tokens, branches, row);
+      call(trip -> {
+        MemorySegment in = trip.exchange(gated, bytes, piece -> piece.take(0, bytes));
+        MemorySegment memory =
+            trip.exchange(rows, before + bytes, piece -> piece.take(before, bytes));
+        MemorySegment live = trip.send(mask, tokens);
+        MemorySegment stream =
+            trip.exchange(hidden.data(), streamBytes(hidden, tokens, branches, row), pieces);
+        CudaLibrary.check(
+            "engram_cuda_conv",
+            EngramCuda.engram_cuda_conv(
+                trip.stream().queue(),
+                plan,
+                in,
+                memory,
+                reach,
+                live,
+                tokens,
+                stream,
+                Plans.type(hidden.dtype()),
+                hidden.tokenStride(),
+                hidden.branchStride()));
+      });
     }
+  }
+
+  /** The bytes from a stream's first element to its last. */
+  private static long streamBytes(HiddenStream hidden, long tokens, int branches, long row) {
+    return (tokens - 1) * hidden.tokenStride() + (branches - 1) * hidden.branchStride() + row;
+  }
+
+  /** The branches of all tokens, between which something else may lie. */
+  private static RoundTrip.Pieces pieces(HiddenStream hidden, long tokens, int branches, long row) {
+    return piece -> {
+      for (long token = 0; token < tokens; token++) {
+        for (int branch = 0; branch < branches; branch++) {
+          piece.take(token * hidden.tokenStride() + branch * hidden.branchStride(), row);
+        }
+      }
+    };
   }
 }

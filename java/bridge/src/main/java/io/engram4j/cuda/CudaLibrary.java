@@ -88,4 +88,19 @@ final class CudaLibrary {
       throw new CudaException(function, status, text + ": " + detail);
     }
   }
+
+  /** Something of the C library that is made at an address and freed by it. */
+  @FunctionalInterface
+  interface Maker {
+    int make(MemorySegment place);
+  }
+
+  /** Returns the address that a function of the library made. */
+  static MemorySegment make(String function, Maker maker) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment place = arena.allocate(ValueLayout.ADDRESS);
+      check(function, maker.make(place));
+      return place.get(ValueLayout.ADDRESS, 0);
+    }
+  }
 }

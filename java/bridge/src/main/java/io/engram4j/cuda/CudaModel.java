@@ -3,12 +3,14 @@ package io.engram4j.cuda;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.table.Table;
+import io.engram4j.weights.ConvWeights;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An open model's Engram layers on a GPU. Tables stay in the host's memory, which the device reads
@@ -16,8 +18,7 @@ import java.util.concurrent.atomic.LongAdder;
  * to streams of the engine; {@link #newStep} makes what one step of the model needs.
  *
  * <p>Keeps the tables of the {@link EngramModel} until it is closed, even if the model is closed
- * before. Thread-safe; steps have one owner each. Layers with the paper's convolution are refused:
- * they run on the {@code cuda} backend, which copies the stream through the host.
+ * before. Thread-safe; steps have one owner each.
  */
 public final class CudaModel implements AutoCloseable {
   private final EngramModel model;
@@ -36,7 +37,8 @@ public final class CudaModel implements AutoCloseable {
       EngramLayer layer,
       DeviceTable table,
       DeviceWeights.Parts projection,
-      DeviceWeights.Gate gate) {}
+      DeviceWeights.Gate gate,
+      DeviceWeights.@Nullable Conv conv) {}
 
   private CudaModel(
       EngramModel model, CudaOptions options, DeviceMemory memory, EngramModel.Hold hold) {
@@ -52,12 +54,14 @@ public final class CudaModel implements AutoCloseable {
     List<Layer> made = new ArrayList<>();
     for (int i = 0; i < all.size(); i++) {
       EngramLayer layer = all.get(i);
+      ConvWeights conv = layer.weights().conv();
       made.add(
           new Layer(
               layer,
               held.get(i),
               DeviceWeights.Parts.of(layer.weights().projection(), memory),
-              DeviceWeights.Gate.of(layer.weights().gate(), memory)));
+              DeviceWeights.Gate.of(layer.weights().gate(), memory),
+              conv == null ? null : DeviceWeights.Conv.of(conv, memory)));
     }
     this.layers = List.copyOf(made);
   }
@@ -68,18 +72,11 @@ public final class CudaModel implements AutoCloseable {
    *
    * @throws IllegalStateException if there is no library, driver or device, the model is closed or
    *     has no tables, or the host's memory was asked for and cannot be registered; with the reason
-   * @throws IllegalArgumentException if there is no such device, a layer has a convolution, or the
-   *     caches are too small
+   * @throws IllegalArgumentException if there is no such device, or the caches are too small
    * @throws CudaException if CUDA refuses, such as for want of memory; then nothing is left there
    */
   public static CudaModel open(EngramModel model, int device, CudaOptions options) {
     CudaDevice.of(device);
-    for (EngramLayer layer : model.layers()) {
-      if (layer.weights().conv() != null) {
-        throw new IllegalArgumentException(
-            "layer " + layer.id() + " has a convolution, which only the cuda backend runs");
-      }
-    }
     EngramModel.Hold hold = model.hold();
     DeviceMemory memory = new DeviceMemory(device);
     try {

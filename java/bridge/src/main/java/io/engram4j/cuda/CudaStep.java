@@ -2,7 +2,6 @@ package io.engram4j.cuda;
 
 import io.engram4j.EngramBatch;
 import io.engram4j.bindings.cuda.EngramCuda;
-import io.engram4j.bridge.Plans;
 import io.engram4j.model.Dtype;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -17,7 +16,7 @@ import java.util.List;
  * engine with a matrix product of its own projects {@link #rows} itself. For a CUDA graph capture
  * {@code project} and {@code gate}, whose addresses stay the same, and keep {@code await} and
  * {@code release}, which order it with the lookups, outside; the number of tokens is part of what
- * is captured.
+ * is captured. Layers with a convolution cannot be captured: what it remembers is on the host.
  *
  * <p>Layers of a step share memory for key and value: run them one after the other on one stream,
  * or on streams that wait for each other. One owner at a time; another thread may close it.
@@ -26,56 +25,28 @@ public final class CudaStep implements AutoCloseable {
   private final CudaModel model;
   private final DeviceMemory memory;
   private final int maxTokens;
-  private final Dtype rowType;
   private final MemorySegment hostWindows;
   private final MemorySegment hostMask;
-  private final MemorySegment windows;
-  private final MemorySegment mask;
-  private final MemorySegment rowIds; // [layers, tokens, columns]
+  private final CudaPass.Shared shared;
   private final MemorySegment sent; // event: the host's memory may be written again
   private final MemorySegment done; // event: the lookups have read all they read
-  private final MemorySegment kv;
-  private final MemorySegment gates;
-  private final List<LayerRows> rows = new ArrayList<>();
-  private int tokens;
+  private final List<CudaPass> passes = new ArrayList<>();
   private boolean prefetched;
+  private boolean replacing; // the last batch has rows of an overlay
   private boolean closed;
-
-  /**
-   * What a layer's rows need.
-   *
-   * @param ready event: the rows are there
-   * @param released event: nobody reads them any more
-   * @param staging what the host sends, if the table is staged; else it is empty
-   */
-  private record LayerRows(
-      MemorySegment rows, MemorySegment ready, MemorySegment released, List<StagedRows> staging) {}
 
   private CudaStep(CudaModel model, DeviceMemory memory, int maxTokens) {
     this.model = model;
     this.memory = memory;
     this.maxTokens = maxTokens;
-    this.rowType = model.options().rows();
-    var config = model.model().config();
-    int layers = model.layers().size();
-    this.hostWindows = memory.pinned(4L * maxTokens * config.maxNgram());
+    int maxNgram = model.model().config().maxNgram();
+    this.hostWindows = memory.pinned(4L * maxTokens * maxNgram);
     this.hostMask = memory.pinned(maxTokens);
-    this.windows = memory.allocate(4L * maxTokens * config.maxNgram());
-    this.mask = memory.allocate(maxTokens);
-    this.rowIds = memory.allocate(8L * layers * maxTokens * columns());
+    this.shared = new CudaPass.Shared(model, maxTokens, memory);
     this.sent = memory.event();
     this.done = memory.event();
-    this.kv = memory.allocate(4L * maxTokens * config.kvWidth());
-    this.gates = memory.allocate(4L * maxTokens * config.branches());
-    for (CudaModel.Layer layer : model.layers()) {
-      long bytes = (long) maxTokens * config.rowWidth() * rowType.bytes();
-      boolean staged = layer.table().isStaged();
-      rows.add(
-          new LayerRows(
-              memory.allocate(bytes),
-              memory.event(),
-              memory.event(),
-              staged ? List.of(new StagedRows(layer, maxTokens, memory)) : List.of()));
+    for (int layer = 0; layer < model.layers().size(); layer++) {
+      passes.add(new CudaPass(model, layer, shared, maxTokens, memory));
     }
   }
 
@@ -104,8 +75,7 @@ public final class CudaStep implements AutoCloseable {
    *
    * @throws IllegalArgumentException if the batch has more tokens than the step or is another
    *     model's
-   * @throws IllegalStateException if something is closed, or the model has rows replaced by an
-   *     overlay, which a device does not see
+   * @throws IllegalStateException if something is closed
    */
   public synchronized void prefetch(EngramBatch batch) {
     CudaPrefetchEvent event = new CudaPrefetchEvent();
@@ -115,50 +85,46 @@ public final class CudaStep implements AutoCloseable {
       throw new IllegalArgumentException(
           "the batch has " + batch.tokens() + " tokens, but the step at most " + maxTokens);
     }
-    if (!model.model().overlay().sets().isEmpty()) {
-      throw new IllegalStateException(
-          "the model has " + model.model().overlay().sets().size() + " sets of replaced rows");
-    }
     model.model().requireOwn(batch);
     MemorySegment from = batch.windows();
     awaitOnHost(sent);
+    if (replacing) { // rows of an overlay are read last
+      awaitOnHost(done);
+    }
     prefetched = false; // until all is queued
     int count = batch.tokens();
     MemorySegment.copy(from, 0, hostWindows, 0, from.byteSize());
     MemorySegment.copy(batch.mask(), 0, hostMask, 0, count);
-    rows.forEach(each -> each.staging().forEach(staged -> staged.read(batch)));
+    replacing = false;
+    for (CudaPass pass : passes) {
+      replacing |= pass.read(batch);
+    }
+    shared.tokens = count;
     CudaStream side = model.side();
     synchronized (side) { // so that lookups of several steps do not mix
       try {
-        for (int layer = 0; layer < rows.size(); layer++) {
-          side.await(rows.get(layer).released());
-        }
-        side.copy(windows, hostWindows, from.byteSize());
-        side.copy(mask, hostMask, count);
-        rows.forEach(each -> each.staging().forEach(staged -> staged.send(count, side)));
+        passes.forEach(pass -> side.await(pass.released()));
+        side.copy(shared.windows, hostWindows, from.byteSize());
+        side.copy(shared.mask, hostMask, count);
+        passes.forEach(CudaPass::fetchRows);
       } finally {
         side.record(sent); // what was queued reads the host's memory, whatever happened after it
       }
-      CudaLibrary.check(
-          "engram_cuda_hash",
-          EngramCuda.engram_cuda_hash(side.queue(), model.layouts(), windows, count, rowIds));
       try {
-        for (int layer = 0; layer < rows.size(); layer++) {
-          lookup(layer, count, side);
+        for (CudaPass pass : passes) {
+          pass.gatherRows();
+          side.record(pass.ready());
         }
-        for (int layer = 0; layer < rows.size(); layer++) {
-          keep(layer, count, side); // when the rows of all layers are on their way
-        }
+        passes.forEach(CudaPass::keep); // when the rows of all layers are on their way
       } finally {
         side.record(done);
       }
     }
-    tokens = count;
     prefetched = true;
     model.countTokens(count);
     event.device = model.device();
     event.tokens = count;
-    event.stagedLayers = (int) rows.stream().filter(each -> !each.staging().isEmpty()).count();
+    event.stagedLayers = (int) passes.stream().filter(CudaPass::isStaged).count();
     event.commit();
   }
 
@@ -166,31 +132,6 @@ public final class CudaStep implements AutoCloseable {
     CudaLibrary.check(
         "engram_cuda_event_synchronize",
         EngramCuda.engram_cuda_event_synchronize(model.device(), event));
-  }
-
-  private void lookup(int layer, int count, CudaStream side) {
-    LayerRows to = rows.get(layer);
-    int type = Plans.type(rowType);
-    if (to.staging().isEmpty()) {
-      DeviceTable table = model.layers().get(layer).table();
-      table.gather(side, idsOf(layer, count), count * columns(), to.rows(), type);
-    } else {
-      to.staging().getFirst().gather(count, side, to.rows(), type);
-    }
-    side.record(to.ready());
-  }
-
-  private void keep(int layer, int count, CudaStream side) {
-    model.layers().get(layer).table().keep(side, idsOf(layer, count), count * columns());
-  }
-
-  private long columns() {
-    return model.model().config().columns();
-  }
-
-  /** The row ids of a layer among those of the batch. */
-  private MemorySegment idsOf(int layer, int count) {
-    return MemorySegment.ofAddress(rowIds.address() + 8L * layer * count * columns());
   }
 
   /**
@@ -210,34 +151,29 @@ public final class CudaStep implements AutoCloseable {
   /** Lets what is queued on a stream from now on wait for a layer's rows. */
   public synchronized void await(int layer, CudaStream stream) {
     requireReady(stream);
-    stream.await(rowsOf(layer).ready());
+    stream.await(passOf(layer).ready());
   }
 
   /** Queues the projection of a layer's rows; made for few tokens. */
   public synchronized void project(int layer, CudaStream stream) {
     requireReady(stream);
-    DeviceWeights.Parts parts = model.layers().get(indexOf(layer)).projection();
-    parts.project(
-        stream,
-        rowsOf(layer).rows(),
-        Plans.type(rowType),
-        tokens,
-        0,
-        parts.width(),
-        kv,
-        parts.width());
+    CudaPass pass = passOf(layer);
+    pass.begin(stream, null, shared.kv, Dtype.F32);
+    pass.projectRows();
   }
 
-  /** Queues the gate of a layer behind {@link #project}. */
+  /** Queues gate and convolution of a layer behind {@link #project}. */
   public synchronized void gate(int layer, CudaStream stream, CudaHidden hidden) {
-    gate(layer, stream, kv, Dtype.F32, hidden);
+    gate(layer, stream, shared.kv, Dtype.F32, hidden);
   }
 
   /**
-   * Queues the gate of a layer on key and value that the engine projected.
+   * Queues gate and convolution of a layer on key and value that the engine projected.
    *
    * @param kvData device pointer to [tokens, (branches + 1) * hiddenSize]
    * @param kvType F32 or BF16
+   * @throws IllegalStateException if nothing was prefetched or something is closed; or if the layer
+   *     has a convolution, and a sequence was truncated since or has not seen the tokens before
    */
   public synchronized void gate(
       int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
@@ -245,8 +181,9 @@ public final class CudaStep implements AutoCloseable {
     if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
       throw new IllegalArgumentException("key and value are F32 or BF16, not " + kvType);
     }
-    DeviceWeights.Gate gate = model.layers().get(indexOf(layer)).gate();
-    gate.run(stream, kvData, Plans.type(kvType), hidden, mask, tokens, gates, MemorySegment.NULL);
+    CudaPass pass = passOf(layer);
+    pass.begin(stream, hidden, kvData, kvType);
+    pass.updateStream();
   }
 
   /**
@@ -255,7 +192,7 @@ public final class CudaStep implements AutoCloseable {
    */
   public synchronized void release(int layer, CudaStream stream) {
     requireReady(stream);
-    stream.record(rowsOf(layer).released());
+    stream.record(passOf(layer).released());
   }
 
   /**
@@ -263,24 +200,24 @@ public final class CudaStep implements AutoCloseable {
    * for an engine that projects them itself between {@link #await} and {@link #release}.
    */
   public synchronized MemorySegment rows(int layer) {
-    return rowsOf(layer).rows();
+    return passOf(layer).rows();
   }
 
   /** Returns the device pointer to key and value of the last layer projected, float32. */
   public MemorySegment keyValue() {
     requireOpen();
-    return kv;
+    return shared.kv;
   }
 
   /** Returns the device pointer to the last layer's gates, float32 [tokens, branches]. */
   public MemorySegment gates() {
     requireOpen();
-    return gates;
+    return shared.gates;
   }
 
   /** Returns the number of tokens of the last batch. */
   public int tokens() {
-    return tokens;
+    return shared.tokens;
   }
 
   private void requireReady(CudaStream stream) {
@@ -307,9 +244,9 @@ public final class CudaStep implements AutoCloseable {
             + model.model().config().layerIds());
   }
 
-  private LayerRows rowsOf(int layer) {
+  private CudaPass passOf(int layer) {
     requireOpen();
-    return rows.get(indexOf(layer));
+    return passes.get(indexOf(layer));
   }
 
   private void requireOpen() {
@@ -330,9 +267,10 @@ public final class CudaStep implements AutoCloseable {
     List<Runnable> ends = new ArrayList<>();
     ends.add(() -> awaitOnHost(sent));
     ends.add(() -> awaitOnHost(done));
-    for (LayerRows each : rows) {
-      ends.add(() -> awaitOnHost(each.ready()));
-      ends.add(() -> awaitOnHost(each.released()));
+    for (CudaPass pass : passes) {
+      ends.add(pass::settle);
+      ends.add(() -> awaitOnHost(pass.ready()));
+      ends.add(() -> awaitOnHost(pass.released()));
     }
     ends.add(memory::close);
     DeviceMemory.each(ends);

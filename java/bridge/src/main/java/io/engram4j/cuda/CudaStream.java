@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 public final class CudaStream implements AutoCloseable {
   private final int device;
   private final MemorySegment handle;
+  private final Arena arena = Arena.ofShared(); // of the struct that every call takes
   private final MemorySegment queue;
   private final boolean owned;
   private volatile boolean closed;
@@ -21,7 +22,7 @@ public final class CudaStream implements AutoCloseable {
     this.device = device;
     this.handle = handle;
     this.owned = owned;
-    this.queue = engram_cuda_queue.allocate(Arena.ofAuto());
+    this.queue = engram_cuda_queue.allocate(arena);
     engram_cuda_queue.struct_size(queue, (int) engram_cuda_queue.sizeof());
     engram_cuda_queue.device(queue, device);
     engram_cuda_queue.stream(queue, handle);
@@ -111,11 +112,15 @@ public final class CudaStream implements AutoCloseable {
     CudaLibrary.check("engram_cuda_event_wait", EngramCuda.engram_cuda_event_wait(queue(), event));
   }
 
-  /** Frees a stream that was made here, when its work is done. */
+  /** Frees a stream that was made here, when its work is done; an engine's goes on without this. */
   @Override
   public void close() {
-    if (owned && !closed) {
-      closed = true;
+    if (closed) {
+      return;
+    }
+    closed = true;
+    arena.close();
+    if (owned) {
       CudaLibrary.check(
           "engram_cuda_stream_destroy", EngramCuda.engram_cuda_stream_destroy(device, handle));
     }

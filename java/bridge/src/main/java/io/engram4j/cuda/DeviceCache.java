@@ -3,7 +3,6 @@ package io.engram4j.cuda;
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bindings.cuda.engram_cuda_cache;
 import io.engram4j.table.Table;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -41,7 +40,7 @@ final class DeviceCache {
     MemorySegment tags = memory.allocate(8 * slots);
     this.counts = memory.allocate(16);
     this.hostCounts = memory.pinned(16);
-    this.plan = engram_cuda_cache.allocate(Arena.ofAuto());
+    this.plan = engram_cuda_cache.allocate(memory.structs());
     engram_cuda_cache.struct_size(plan, (int) engram_cuda_cache.sizeof());
     engram_cuda_cache.ways(plan, WAYS);
     engram_cuda_cache.sets(plan, sets);

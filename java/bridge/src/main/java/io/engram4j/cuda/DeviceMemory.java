@@ -3,7 +3,6 @@ package io.engram4j.cuda;
 import io.engram4j.bindings.cuda.EngramCuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
@@ -18,6 +17,7 @@ final class DeviceMemory implements AutoCloseable {
   private final int device;
   private final Deque<Runnable> held = new ArrayDeque<>();
   private final Map<Long, Runnable> registered = new HashMap<>(); // by the host's address
+  private final Arena structs = Arena.ofShared();
   private long bytes;
 
   DeviceMemory(int device) {
@@ -28,24 +28,23 @@ final class DeviceMemory implements AutoCloseable {
     return device;
   }
 
+  /** Returns memory of the host for structs of calls; it ends with this. */
+  Arena structs() {
+    return structs;
+  }
+
+  /** Runs something when an arena is closed. */
+  @SuppressWarnings("restricted")
+  static void atEnd(Arena arena, Runnable end) {
+    MemorySegment unused = MemorySegment.ofAddress(1).reinterpret(1, arena, segment -> end.run());
+    if (unused.byteSize() != 1) {
+      throw new AssertionError();
+    }
+  }
+
   /** Returns how many bytes of the device's memory are held. */
   synchronized long bytes() {
     return bytes;
-  }
-
-  /** Something of the C library that is made at an address and freed by it. */
-  @FunctionalInterface
-  interface Maker {
-    int make(MemorySegment place);
-  }
-
-  /** Returns the address that a function of the library made. */
-  static MemorySegment make(String function, Maker maker) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment place = arena.allocate(ValueLayout.ADDRESS);
-      CudaLibrary.check(function, maker.make(place));
-      return place.get(ValueLayout.ADDRESS, 0);
-    }
   }
 
   private synchronized void hold(Runnable free) {
@@ -56,7 +55,7 @@ final class DeviceMemory implements AutoCloseable {
   synchronized MemorySegment allocate(long size) {
     long wanted = Math.max(1, size);
     MemorySegment made =
-        make(
+        CudaLibrary.make(
             "engram_cuda_allocate",
             place -> EngramCuda.engram_cuda_allocate(device, wanted, place));
     bytes += wanted;
@@ -68,7 +67,7 @@ final class DeviceMemory implements AutoCloseable {
   MemorySegment pinned(long size) {
     long wanted = Math.max(1, size);
     MemorySegment made =
-        make(
+        CudaLibrary.make(
             "engram_cuda_allocate_host",
             place -> EngramCuda.engram_cuda_allocate_host(device, wanted, place));
     hold(() ->
@@ -98,7 +97,7 @@ final class DeviceMemory implements AutoCloseable {
   /** Makes an event. */
   MemorySegment event() {
     MemorySegment made =
-        make(
+        CudaLibrary.make(
             "engram_cuda_event_create",
             place -> EngramCuda.engram_cuda_event_create(device, place));
     hold(() ->
@@ -170,6 +169,9 @@ final class DeviceMemory implements AutoCloseable {
     }
     held.addAll(left);
     bytes = held.isEmpty() ? 0 : bytes;
+    if (structs.scope().isAlive()) {
+      structs.close();
+    }
     if (first != null) {
       throw first;
     }

@@ -3,7 +3,6 @@ package io.engram4j.cuda;
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bridge.Plans;
 import io.engram4j.table.Table;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -123,7 +122,7 @@ final class DeviceTable {
     MemorySegment whole = place.apply(memoryOf(table).getFirst());
     Plans plans =
         new Plans(
-            Arena.ofAuto(),
+            memory.structs(),
             segment -> {
               long from = segment.address() - copy.weight().address();
               boolean within = from >= 0 && from < copy.weight().byteSize();

@@ -4,9 +4,9 @@ import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bindings.cuda.engram_cuda_layouts;
 import io.engram4j.bridge.Plans;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
@@ -32,7 +32,7 @@ final class DeviceWeights {
         offsets[layer * columns + column] = layout.offset(column);
       }
     }
-    MemorySegment plan = engram_cuda_layouts.allocate(Arena.ofAuto());
+    MemorySegment plan = engram_cuda_layouts.allocate(memory.structs());
     engram_cuda_layouts.struct_size(plan, (int) engram_cuda_layouts.sizeof());
     engram_cuda_layouts.layers(plan, layouts.size());
     engram_cuda_layouts.max_ngram(plan, orders);
@@ -45,7 +45,7 @@ final class DeviceWeights {
 
   /** Writes weights of a gate or convolution. */
   static Plans plans(DeviceMemory memory) {
-    return new Plans(Arena.ofAuto(), memory::upload);
+    return new Plans(memory.structs(), memory::upload);
   }
 
   /** A projection's parts, side by side. */
@@ -128,6 +128,38 @@ final class DeviceWeights {
               tokens,
               gates,
               gated));
+    }
+  }
+
+  /** A convolution. */
+  record Conv(MemorySegment plan, int channels, int reach) {
+    static Conv of(ConvWeights weights, DeviceMemory memory) {
+      return new Conv(plans(memory).conv(weights), weights.channels(), weights.reach());
+    }
+
+    /** Queues the convolution of tokens that begin at a row of the window. */
+    void run(
+        CudaStream stream,
+        MemorySegment gated,
+        MemorySegment window,
+        long first,
+        MemorySegment mask,
+        long tokens,
+        CudaHidden hidden) {
+      CudaLibrary.check(
+          "engram_cuda_conv",
+          EngramCuda.engram_cuda_conv(
+              stream.queue(),
+              plan,
+              gated,
+              window,
+              first,
+              mask,
+              tokens,
+              hidden.data(),
+              Plans.type(hidden.dtype()),
+              hidden.tokenStride(),
+              hidden.branchStride()));
     }
   }
 }

@@ -23,10 +23,10 @@ final class Registrations {
     Pages pages = new Pages(address, size);
     MemorySegment seen =
         USERS.containsKey(pages)
-            ? DeviceMemory.make(
+            ? CudaLibrary.make(
                 "engram_cuda_registered",
                 place -> EngramCuda.engram_cuda_registered(device, host, place))
-            : DeviceMemory.make(
+            : CudaLibrary.make(
                 "engram_cuda_register",
                 place ->
                     EngramCuda.engram_cuda_register(device, host, size, readOnly ? 1 : 0, place));

@@ -9,7 +9,6 @@ import io.engram4j.bridge.Plans;
 import io.engram4j.table.Table;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -37,7 +36,7 @@ final class StagedRows {
     Table staged = Table.interleaved(table.name(), table.type(), count, table.headDim(), hostRows);
     Plans plans =
         new Plans(
-            Arena.ofAuto(),
+            memory.structs(),
             part -> MemorySegment.ofAddress(rows.address() + part.address() - hostRows.address()));
     this.plan = plans.table(staged);
   }

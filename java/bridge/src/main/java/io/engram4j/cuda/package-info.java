@@ -1,9 +1,8 @@
 /**
- * The stages on an NVIDIA GPU: rows come straight out of tables in the host's memory, or out of the
- * device's, while the model computes something else, and the layer runs on the engine's own device
- * pointers and streams. Begin with {@link io.engram4j.cuda.CudaModel}.
+ * The stages on an NVIDIA GPU, on the engine's own streams; begin with {@link CudaModel}.
+ *
+ * <p>Uses {@code bridge}, the bindings and the core's {@code run}, which has the order of stages.
+ *
+ * <p>Knows nothing of {@code cpu}; waits for the device only where its Javadoc says so.
  */
-@NullMarked
 package io.engram4j.cuda;
-
-import org.jspecify.annotations.NullMarked;

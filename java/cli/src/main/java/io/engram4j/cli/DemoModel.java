@@ -2,6 +2,7 @@ package io.engram4j.cli;
 
 import io.engram4j.hf.Check;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.host.CacheDirectory;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.TokenMap;
 import io.engram4j.model.TokenMapFile;
@@ -33,15 +34,7 @@ final class DemoModel {
   /** Returns where this command keeps what it makes: $ENGRAM_CACHE, else the user's cache. */
   static Path cacheDirectory() {
     String own = System.getenv("ENGRAM_CACHE");
-    if (own != null && !own.isBlank()) {
-      return Path.of(own);
-    }
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    Path base =
-        xdg != null && !xdg.isBlank()
-            ? Path.of(xdg)
-            : Path.of(System.getProperty("user.home"), ".cache");
-    return base.resolve("engram4j");
+    return own != null && !own.isBlank() ? Path.of(own) : CacheDirectory.ofUser();
   }
 
   /**

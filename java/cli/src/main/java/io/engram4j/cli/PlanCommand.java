@@ -87,7 +87,7 @@ final class PlanCommand implements Callable<Integer> {
               Double.isNaN(millis) ? "" : String.format(Locale.ROOT, "%.3f", millis)));
     }
     output.table(List.of("placement", "memory it needs", "fits", "ms to fetch a token"), table);
-    Placement auto = all <= available / 10 * 9 ? Placement.MAPPED : Placement.STREAMED;
+    Placement auto = TableOpener.automatic(all, available);
     output.line("");
     output.line("auto would take %s", auto);
     Map<String, Object> json = new LinkedHashMap<>();

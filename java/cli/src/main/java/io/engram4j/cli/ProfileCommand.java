@@ -1,12 +1,12 @@
 package io.engram4j.cli;
 
 import io.engram4j.EngramBatch;
-import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.NgramCounter;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TextTokenizer;
+import io.engram4j.memo.KeyCounter;
+import io.engram4j.memo.NgramCounter;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.RowType;
 import io.engram4j.table.io.TableFile;
@@ -39,6 +39,8 @@ import picocli.CommandLine.Option;
     })
 final class ProfileCommand implements Callable<Integer> {
   private static final int CHUNK = 4096;
+  private static final int ROW_INTS = 2; // a row id, low half first
+  private static final int MOST_ROWS = 1 << 27; // places of a counter: 2 GB
 
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
@@ -89,15 +91,15 @@ final class ProfileCommand implements Callable<Integer> {
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson());
         EngramModel hashing = directory.openForHashing(ModelOptions.backend(null))) {
       List<Path> files = files();
-      RowCounter[] counters = new RowCounter[hashing.layers().size()];
-      Arrays.setAll(counters, i -> new RowCounter());
-      NgramCounter ngramCounter = new NgramCounter(hashing);
+      KeyCounter[] counters = new KeyCounter[hashing.layers().size()];
+      Arrays.setAll(counters, i -> new KeyCounter(ROW_INTS, MOST_ROWS));
+      NgramCounter ngramCounter =
+          new NgramCounter(hashing.config().maxNgram(), hashing.map().distinct());
       long tokens = 0;
       try (Progress progress = new Progress("profile", files.size(), " files", 1)) {
         for (Path file : files) {
           int[] ids = tokenizer.encode(RunCommand.readText(file));
-          count(hashing, ids, counters);
-          ngramCounter.add(ids);
+          count(hashing, ids, counters, ngramCounter);
           tokens += ids.length;
           progress.step(1);
         }
@@ -140,35 +142,57 @@ final class ProfileCommand implements Callable<Integer> {
   }
 
   /** Each text is a sequence of its own. */
-  private static void count(EngramModel hashing, int[] ids, RowCounter[] counters) {
+  private static void count(
+      EngramModel hashing, int[] ids, KeyCounter[] rows, NgramCounter ngrams) {
     EngramSequence sequence = hashing.newSequence();
-    EngramBatch batch = hashing.newBatch();
     long columns = hashing.config().columns();
-    MemorySegment rowIds = Arena.ofAuto().allocate(8 * columns * CHUNK, 64);
-    for (int from = 0; from < ids.length; from += CHUNK) {
-      int some = Math.min(CHUNK, ids.length - from);
-      sequence.append(ids, from, some);
-      batch.clear().add(sequence, from, some);
-      for (int i = 0; i < counters.length; i++) {
-        EngramLayer layer = hashing.layers().get(i);
-        layer.hash(batch, rowIds);
-        for (long k = 0; k < some * columns; k++) {
-          counters[i].add(rowIds.getAtIndex(ValueLayout.JAVA_LONG, k));
+    int[] row = new int[ROW_INTS];
+    try (Arena arena = Arena.ofConfined();
+        EngramBatch batch = hashing.newBatch()) {
+      MemorySegment rowIds = arena.allocate(8 * columns * CHUNK, 64);
+      for (int from = 0; from < ids.length; from += CHUNK) {
+        int some = Math.min(CHUNK, ids.length - from);
+        sequence.append(ids, from, some);
+        batch.clear().add(sequence, from, some);
+        ngrams.add(batch.windows(), batch.mask(), some);
+        for (int i = 0; i < rows.length; i++) {
+          hashing.layers().get(i).hash(batch, rowIds);
+          for (long k = 0; k < some * columns; k++) {
+            long id = rowIds.getAtIndex(ValueLayout.JAVA_LONG, k);
+            row[0] = (int) id;
+            row[1] = (int) (id >>> 32);
+            rows[i].add(row);
+          }
         }
       }
     }
   }
 
-  private void show(EngramModel hashing, RowCounter[] counters, Map<String, Object> json) {
+  /** The share of all lookups that the most wanted rows serve. */
+  private static double share(KeyCounter.Ranked ranked, int rows, KeyCounter counter) {
+    return counter.total() == 0 ? 0 : (double) ranked.served(rows) / counter.total();
+  }
+
+  private static long[] ids(KeyCounter.Ranked ranked) {
+    long[] ids = new long[ranked.counts().length];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] =
+          (ranked.keys()[ROW_INTS * i] & 0xffffffffL)
+              | ((long) ranked.keys()[ROW_INTS * i + 1] << 32);
+    }
+    return ids;
+  }
+
+  private void show(EngramModel hashing, KeyCounter[] counters, Map<String, Object> json) {
     long rowBytes = RowType.F8_E4M3.rowBytes(hashing.config().headDim());
     List<List<String>> table = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int i = 0; i < counters.length; i++) {
-      RowCounter.Ranked ranked = counters[i].ranked();
+      KeyCounter.Ranked ranked = counters[i].ranked(Integer.MAX_VALUE);
       int id = hashing.layers().get(i).id();
       for (int size = 1000; size < 10 * counters[i].distinct(); size *= 10) {
         int held = Math.min(size, counters[i].distinct());
-        double share = ranked.share(held, counters[i].total());
+        double share = share(ranked, held, counters[i]);
         Map<String, Object> object = new LinkedHashMap<>();
         object.put("layer", id);
         object.put("rows", held);
@@ -206,15 +230,15 @@ final class ProfileCommand implements Callable<Integer> {
     json.put("ngrams", objects);
   }
 
-  private void draw(EngramModel hashing, RowCounter[] counters, long tokens, Path file)
+  private void draw(EngramModel hashing, KeyCounter[] counters, long tokens, Path file)
       throws IOException {
     List<SharePlot.Line> lines = new ArrayList<>();
     for (int i = 0; i < counters.length; i++) {
-      RowCounter.Ranked ranked = counters[i].ranked();
-      int powers = 33 - Integer.numberOfLeadingZeros(Math.max(1, ranked.rows().length));
+      KeyCounter.Ranked ranked = counters[i].ranked(Integer.MAX_VALUE);
+      int powers = 33 - Integer.numberOfLeadingZeros(Math.max(1, ranked.counts().length));
       double[] shares = new double[powers];
       for (int power = 0; power < powers; power++) {
-        shares[power] = ranked.share(1 << power, counters[i].total());
+        shares[power] = share(ranked, 1 << power, counters[i]);
       }
       lines.add(new SharePlot.Line("layer " + hashing.layers().get(i).id(), shares));
     }
@@ -224,13 +248,12 @@ final class ProfileCommand implements Callable<Integer> {
   }
 
   private void write(
-      EngramDirectory directory, EngramModel hashing, RowCounter[] counters, Path file)
+      EngramDirectory directory, EngramModel hashing, KeyCounter[] counters, Path file)
       throws IOException {
     Map<String, long[]> wanted = new LinkedHashMap<>();
     for (int i = 0; i < counters.length; i++) {
       TableFile table = directory.tableFile(hashing.layers().get(i).id());
-      long[] ranked = counters[i].ranked().rows();
-      wanted.put(table.name(), Arrays.copyOf(ranked, Math.min(rows, ranked.length)));
+      wanted.put(table.name(), ids(counters[i].ranked(rows)));
     }
     new RowSeed(wanted).save(file);
     output.line("seed written to %s", file);

@@ -1,6 +1,6 @@
 package io.engram4j.cli;
 
-import io.engram4j.Stage;
+import io.engram4j.model.Stage;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;

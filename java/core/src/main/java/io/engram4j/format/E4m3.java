@@ -1,7 +1,7 @@
 package io.engram4j.format;
 
 /**
- * The 8-bit float e4m3fn (specification, section 6): sign, 4 exponent bits with bias 7, 3 fraction
+ * The 8-bit float e4m3fn (docs/spec.md, section 6): sign, 4 exponent bits with bias 7, 3 fraction
  * bits. No infinities; 0x7F and 0xFF are NaN; the largest value is 448.
  */
 public final class E4m3 {

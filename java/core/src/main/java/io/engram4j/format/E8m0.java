@@ -1,7 +1,7 @@
 package io.engram4j.format;
 
 /**
- * The scale format e8m0 (specification, section 6): the byte b stands for 2^(b-127). As in the
+ * The scale format e8m0 (docs/spec.md, section 6): the byte b stands for 2^(b-127). As in the
  * reference, 0 is the subnormal 2^-127 and 255 is NaN; other engines read those two differently.
  */
 public final class E8m0 {

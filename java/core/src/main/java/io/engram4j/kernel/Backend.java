@@ -7,8 +7,10 @@ import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The kernels of one implementation, one kind per stage. A kernel is made once for the weights of a
@@ -20,6 +22,9 @@ import java.util.List;
  * checks before it reads. Segments are little-endian, row-major, on or off the heap, at any
  * alignment; outputs do not overlap inputs. Integers must equal the Java backend's, floats lie
  * within the bounds of the conformance suite. A kernel does not keep the weights' memory open.
+ *
+ * <p>What a kernel needs of its own, such as weights in another form, it takes from the arena that
+ * it is made with, and may be run until that is closed.
  */
 public interface Backend {
   /** Returns the name by which it is selected, such as {@code java}. */
@@ -29,30 +34,30 @@ public interface Backend {
   String description();
 
   /** Makes the hash kernel of a layer. */
-  Hash hash(LayerLayout layout);
+  Hash hash(LayerLayout layout, Arena arena);
 
   /** Makes the gather kernel of a table. */
-  Gather gather(Table table);
+  Gather gather(Table table, Arena arena);
 
   /**
-   * Makes the kernel that hashes and gathers for all layers of a model in one call. The default
-   * runs the stages one by one; a backend whose calls cost something does better.
+   * Makes the kernel that hashes and gathers for all layers of a model in one call, or returns null
+   * if it would do no better than the stages one by one.
    *
    * @param layouts one per layer
    * @param tables one per layer, in memory
    */
-  default Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
-    return new StagewiseLookup(this, layouts, tables);
+  default @Nullable Lookup lookup(List<LayerLayout> layouts, List<Table> tables, Arena arena) {
+    return null;
   }
 
   /** Makes the projection kernel of a layer. */
-  Project project(Projection projection);
+  Project project(Projection projection, Arena arena);
 
   /** Makes the gate kernel of a layer. */
-  Gate gate(GateWeights weights);
+  Gate gate(GateWeights weights, Arena arena);
 
   /** Makes the convolution kernel of a layer. */
-  Conv conv(ConvWeights weights);
+  Conv conv(ConvWeights weights, Arena arena);
 
   /** Stage hash: row ids from windows of compressed ids. */
   @FunctionalInterface
@@ -115,46 +120,47 @@ public interface Backend {
   }
 
   /** Stage gate: gates from keys and streams, and what they let through. */
+  @FunctionalInterface
   interface Gate {
     /**
-     * As V4.1 has it: adds gate * value to the stream.
+     * Writes gates, and gate * value: added to the stream as V4.1 has it, or apart for the paper's
+     * convolution.
      *
      * @param kv float32 [tokens, (branches + 1) * hiddenSize]
      * @param mask int8 [tokens]; where 0 the stream keeps its bits and the gate is 0
      * @param gates float32 [tokens, branches], written
+     * @param gated float32 [tokens, branches * hiddenSize], written, zeros where the mask is 0; the
+     *     stream then stays. Or null, and the stream is updated
      */
-    void update(
-        MemorySegment kv,
-        HiddenStream hidden,
-        MemorySegment mask,
-        long tokens,
-        MemorySegment gates);
-
-    /**
-     * As the paper has it: leaves the stream alone and writes gate * value.
-     *
-     * @param gated float32 [tokens, branches * hiddenSize], written; zeros where the mask is 0
-     */
-    void values(
+    void run(
         MemorySegment kv,
         HiddenStream hidden,
         MemorySegment mask,
         long tokens,
         MemorySegment gates,
-        MemorySegment gated);
+        @Nullable MemorySegment gated);
   }
 
   /** Stage conv: what the paper's layer adds to the stream. */
   @FunctionalInterface
   interface Conv {
     /**
-     * Convolves consecutive tokens of one sequence.
+     * Convolves consecutive tokens of one sequence and adds the result to the stream.
      *
-     * @param gated float32 [tokens, channels]
-     * @param window float32 [reach + tokens, channels]: normalised values of the tokens before,
-     *     then room for those of these tokens, which are written
-     * @param delta float32 [tokens, channels], written
+     * @param gated float32 [tokens, channels]: gate * value; then what was added to the stream,
+     *     gated value plus SiLU of its convolution, and zeros where the mask is 0
+     * @param window float32 [rows, channels], on or off the heap: the {@code reach} rows before
+     *     {@code first} are the normalised values of the tokens before, those from it on are
+     *     written
+     * @param first the row of the first token
+     * @param mask int8 [tokens]; where 0 the stream keeps its bits
      */
-    void run(MemorySegment gated, MemorySegment window, long tokens, MemorySegment delta);
+    void run(
+        MemorySegment gated,
+        MemorySegment window,
+        int first,
+        MemorySegment mask,
+        long tokens,
+        HiddenStream hidden);
   }
 }

@@ -59,7 +59,7 @@ public final class StageChecks {
     writable("key and value", kv, 4, tokens, projection.outputs());
   }
 
-  /** Checks the arguments of {@link Backend.Gate#update}. */
+  /** Checks the arguments of {@link Backend.Gate#run}. */
   public static void gate(
       GateWeights weights,
       MemorySegment kv,
@@ -78,16 +78,19 @@ public final class StageChecks {
       ConvWeights weights,
       MemorySegment gated,
       MemorySegment window,
+      int first,
+      MemorySegment mask,
       long tokens,
-      MemorySegment delta) {
-    holds("gated values", gated, 4, tokens, weights.channels());
-    writable(
-        "convolution window",
-        window,
-        4,
-        Math.addExact(tokens, weights.reach()),
-        weights.channels());
-    writable("delta", delta, 4, tokens, weights.channels());
+      HiddenStream hidden) {
+    if (first < weights.reach()) {
+      throw new IllegalArgumentException(
+          "row " + first + " of the convolution window has no " + weights.reach() + " before it");
+    }
+    writable("gated values", gated, 4, tokens, weights.channels());
+    long rows = Math.addExact(tokens, first);
+    writable("convolution window", window, 4, rows, weights.channels());
+    holds("mask", mask, 1, tokens, 1);
+    hidden.check(tokens, weights.branches(), weights.hiddenSize());
   }
 
   private static void writable(

@@ -3,6 +3,7 @@ package io.engram4j.kernel;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
@@ -14,11 +15,19 @@ public final class StagewiseLookup implements Backend.Lookup {
   private final int[] headDims;
 
   /** Makes the kernels of all layers. */
-  public StagewiseLookup(Backend backend, List<LayerLayout> layouts, List<Table> tables) {
-    this.hashes = layouts.stream().map(backend::hash).toList();
-    this.gathers = tables.stream().map(backend::gather).toList();
+  public StagewiseLookup(
+      Backend backend, List<LayerLayout> layouts, List<Table> tables, Arena arena) {
+    this.hashes = layouts.stream().map(layout -> backend.hash(layout, arena)).toList();
+    this.gathers = tables.stream().map(table -> backend.gather(table, arena)).toList();
     this.columns = layouts.stream().mapToInt(LayerLayout::columns).toArray();
     this.headDims = tables.stream().mapToInt(Table::headDim).toArray();
+  }
+
+  /** Makes a backend's own lookup, or this one if it has none. */
+  public static Backend.Lookup orOwn(
+      Backend backend, List<LayerLayout> layouts, List<Table> tables, Arena arena) {
+    Backend.Lookup own = backend.lookup(layouts, tables, arena);
+    return own == null ? new StagewiseLookup(backend, layouts, tables, arena) : own;
   }
 
   @Override

@@ -2,7 +2,7 @@ package io.engram4j.model;
 
 /**
  * Where the rows of one Engram layer lie and how ids become row ids: a prime and an offset per
- * column, a multiplier per look-back step (specification, sections 3 to 5). Columns are ordered by
+ * column, a multiplier per look-back step (docs/spec.md, sections 3 to 5). Columns are ordered by
  * n-gram order, then head. Immutable and thread-safe.
  */
 public final class LayerLayout {

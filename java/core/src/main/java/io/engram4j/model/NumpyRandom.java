@@ -2,10 +2,10 @@ package io.engram4j.model;
 
 /**
  * The 64-bit draws of NumPy's {@code default_rng(seed)}: SeedSequence feeding PCG64 (XSL-RR
- * 128/64), and Lemire's bounded draw as {@code Generator.integers} does it (specification, section
+ * 128/64), and Lemire's bounded draw as {@code Generator.integers} does it (docs/spec.md, section
  * 3). Bit for bit NumPy's, since every row id depends on it. Not thread-safe.
  */
-public final class NumpyRandom {
+final class NumpyRandom {
   private static final int POOL = 4;
   private static final long PCG_MULTIPLIER_HIGH = 0x2360ed051fc65da4L;
   private static final long PCG_MULTIPLIER_LOW = 0x4385df649fccf645L;

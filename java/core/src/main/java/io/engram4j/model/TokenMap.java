@@ -11,7 +11,7 @@ import java.util.Map;
 
 /**
  * The compressed token map: raw token id to compressed id, where tokens that differ only in case,
- * accents or surrounding space share one (specification, section 2). Immutable and thread-safe.
+ * accents or surrounding space share one (docs/spec.md, section 2). Immutable and thread-safe.
  *
  * <p>The number of compressed ids feeds every multiplier, so a wrong map silently rehashes the
  * whole table; hence the digest, and the check against the published size when a model is opened.

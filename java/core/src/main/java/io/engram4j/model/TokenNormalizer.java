@@ -3,11 +3,11 @@ package io.engram4j.model;
 import java.text.Normalizer;
 
 /**
- * The normalisation under which tokens collapse (specification, section 2): NFKC, NFD, accents off,
+ * The normalisation under which tokens collapse (docs/spec.md, section 2): NFKC, NFD, accents off,
  * lower case, white space. Each step follows the Rust code of the reference where Java's ready-made
  * methods differ.
  */
-public final class TokenNormalizer {
+final class TokenNormalizer {
   private static final int LONE_SPACE = 0xE000;
 
   private TokenNormalizer() {}

@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
 
 /**
  * Rows that are replaced while a model serves: named sets, put on and taken off at any time,
@@ -20,7 +21,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * in part. Thread-safe. Looking up costs nothing while there are no sets.
  */
 public final class RowOverlay {
-  private final Map<Integer, Table> tables;
+  private final Map<Integer, Shape> tables;
   private final AtomicLong version = new AtomicLong();
   private volatile State state = new State(List.of(), Map.of());
 
@@ -42,6 +43,26 @@ public final class RowOverlay {
       return !values.isEmpty() && values.containsKey(rowId);
     }
 
+    /** Returns whether no row is replaced. */
+    public boolean isEmpty() {
+      return values.isEmpty();
+    }
+
+    /**
+     * Writes the row that stands in for another.
+     *
+     * @param element where its first element goes in {@code out}
+     * @return whether there is one
+     */
+    public boolean write(long rowId, MemorySegment out, long element, Dtype outType) {
+      float[] row = values.get(rowId);
+      if (row == null) {
+        return false;
+      }
+      RowOverlay.write(row, out, element, outType);
+      return true;
+    }
+
     /**
      * Puts rows that are on over gathered ones.
      *
@@ -55,7 +76,7 @@ public final class RowOverlay {
       for (long i = 0; i < count; i++) {
         float[] row = values.get(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
         if (row != null) {
-          write(row, out, i * row.length, outType);
+          RowOverlay.write(row, out, i * row.length, outType);
         }
       }
     }
@@ -69,9 +90,19 @@ public final class RowOverlay {
    */
   public record Applied(RowSet set, long version) {}
 
-  /** An overlay over the tables of these layers, with no sets. */
-  public RowOverlay(Map<Integer, Table> tables) {
-    this.tables = Map.copyOf(tables);
+  /**
+   * A layer's table, as far as rows must fit it.
+   *
+   * @param layerId the model layer
+   * @param name what messages call the table
+   * @param rows number of rows
+   * @param headDim elements of a row
+   */
+  public record Shape(int layerId, String name, long rows, int headDim) {}
+
+  /** An overlay over tables, with no sets. */
+  public RowOverlay(List<Shape> tables) {
+    this.tables = tables.stream().collect(Collectors.toMap(Shape::layerId, shape -> shape));
   }
 
   /**
@@ -82,7 +113,7 @@ public final class RowOverlay {
    */
   public synchronized long put(RowSet set) {
     for (RowSet.Row row : set.rows()) {
-      Table table = tables.get(row.layerId());
+      Shape table = tables.get(row.layerId());
       if (table == null) {
         throw new IllegalArgumentException(
             "row set " + set.name() + ": layer " + row.layerId() + " has no table");

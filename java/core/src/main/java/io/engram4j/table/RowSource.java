@@ -32,6 +32,7 @@ public interface RowSource {
    * @param evictions rows that it gave up for others
    * @param cachedBytes bytes of rows that it holds
    * @param cacheBytes bytes of rows that it can hold; 0 without a cache
+   * @param bufferBytes bytes of memory that reads pass through
    */
   record Statistics(
       long rows,
@@ -41,8 +42,9 @@ public interface RowSource {
       long misses,
       long evictions,
       long cachedBytes,
-      long cacheBytes) {
+      long cacheBytes,
+      long bufferBytes) {
     /** Nothing yet. */
-    public static final Statistics NONE = new Statistics(0, 0, 0, 0, 0, 0, 0, 0);
+    public static final Statistics NONE = new Statistics(0, 0, 0, 0, 0, 0, 0, 0, 0);
   }
 }

@@ -34,6 +34,8 @@ public enum RowType {
     ONE_FOR_ALL
   }
 
+  private static final RowType[] ALL = values(); // values() makes a copy for each caller
+
   private final int code;
   private final Dtype dtype;
   private final int blockElements;
@@ -68,18 +70,18 @@ public enum RowType {
    * @throws IllegalArgumentException if no rows have it; the message names the rows
    */
   public static RowType of(String name, Dtype dtype) {
-    for (RowType type : values()) {
+    for (RowType type : ALL) {
       if (type.dtype == dtype) {
         return type;
       }
     }
     throw new IllegalArgumentException(
-        name + " has type " + dtype + ", but rows are " + Arrays.toString(values()));
+        name + " has type " + dtype + ", but rows are " + Arrays.toString(ALL));
   }
 
   /** Returns the type of a number that {@link #code} gave, or null if there is none. */
   public static @Nullable RowType ofCode(int code) {
-    for (RowType type : values()) {
+    for (RowType type : ALL) {
       if (type.code == code) {
         return type;
       }

@@ -1,7 +1,7 @@
 package io.engram4j.weights;
 
 /**
- * The paper's short convolution (specification, section 7.1): RMSNorm per branch, then a depthwise
+ * The paper's short convolution (docs/spec.md, section 7.1): RMSNorm per branch, then a depthwise
  * causal convolution over time with gaps of {@code dilation}, then SiLU. Immutable and thread-safe.
  */
 public final class ConvWeights {

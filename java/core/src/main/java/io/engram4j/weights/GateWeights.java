@@ -1,7 +1,7 @@
 package io.engram4j.weights;
 
 /**
- * What the gate of one layer needs (specification, section 7): per branch the element-wise product
+ * What the gate of one layer needs (docs/spec.md, section 7): per branch the element-wise product
  * of the two weights that only ever occur as a product (V4.1's query and key weight, the paper's
  * two norm weights), the epsilon of the norms, and what a dot product of exactly zero means.
  * Immutable and thread-safe.

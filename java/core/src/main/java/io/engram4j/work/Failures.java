@@ -7,6 +7,12 @@ import org.jspecify.annotations.Nullable;
 public final class Failures {
   private Failures() {}
 
+  /** Returns what to throw for anything thrown: itself, or wrapped if it is checked. */
+  public static RuntimeException unchecked(Throwable failure) {
+    rethrow(failure);
+    throw new AssertionError("rethrow has thrown");
+  }
+
   /** Throws a failure as it is, or wrapped if it is checked; does nothing with null. */
   public static void rethrow(@Nullable Throwable failure) {
     switch (failure) {

@@ -1,5 +1,8 @@
 /**
- * Work that several threads share. Uses the JDK alone; knows nothing of tables, kernels or models.
+ * Work that several threads share, and what becomes of failures.
+ *
+ * <p>Uses the JDK alone.
+ *
+ * <p>Knows nothing of tables, kernels or models.
  */
-@org.jspecify.annotations.NullMarked
 package io.engram4j.work;

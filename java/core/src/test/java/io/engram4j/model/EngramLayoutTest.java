@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The published layouts (specification, sections 3 and 4). */
+/** The published layouts (docs/spec.md, sections 3 and 4). */
 class EngramLayoutTest {
   @Test
   void primesAndOffsetsOfV41() {

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 
-/** NumPy's own outputs (specification, section 3.2). */
+/** NumPy's own outputs (docs/spec.md, section 3). */
 class NumpyRandomTest {
   @Test
   void firstOutputsOfTheSeedOfLayer1() {

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The token map's rule, with the traps of the specification's section 2, and its file. */
+/** The token map's rule, with the traps of docs/spec.md, section 2, and its file. */
 class TokenMapTest {
   @TempDir Path directory;
 

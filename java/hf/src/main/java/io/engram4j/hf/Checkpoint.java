@@ -6,7 +6,6 @@ import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A family of checkpoints: how it says that it is there, which fields and tensors it has, and what
@@ -33,7 +32,7 @@ interface Checkpoint {
   }
 
   /** Returns the tensor that has a layer's rows, [rows, headDim], and that of their scales. */
-  Scaled table();
+  ScaledName table();
 
   /** Returns the other tensors of a layer, as the configuration has them. */
   List<WantedTensor> tensors(EngramConfig config);
@@ -45,11 +44,4 @@ interface Checkpoint {
    */
   LayerWeights weights(EngramConfig config, FoundTensors found, Table table, Arena arena)
       throws IOException;
-
-  /**
-   * A tensor whose type may have scales beside, and the tensor with those.
-   *
-   * @param scale the name, or null if the family has none: then such types are refused
-   */
-  record Scaled(String weight, @Nullable String scale) {}
 }

@@ -16,7 +16,7 @@ import java.util.List;
 /** DeepSeek-V4.1: fp8 rows, one fused projection, no convolution (docs/spec.md, section 1.2). */
 final class DeepSeekV41 implements Checkpoint {
   private static final double DEFAULT_EPS = 1e-20;
-  private static final Scaled WKV = new Scaled("wkv.weight", "wkv.scale");
+  private static final ScaledName WKV = new ScaledName("wkv.weight", "wkv.scale");
 
   @Override
   public String family() {
@@ -50,8 +50,8 @@ final class DeepSeekV41 implements Checkpoint {
   }
 
   @Override
-  public Scaled table() {
-    return new Scaled("embed.weight", "embed.scale");
+  public ScaledName table() {
+    return new ScaledName("embed.weight", "embed.scale");
   }
 
   @Override

@@ -93,7 +93,7 @@ final class FoundTensors {
    *
    * @param bias the name of its bias, or null
    */
-  Linear linear(Checkpoint.Scaled names, @Nullable String bias, Arena arena) throws IOException {
+  Linear linear(ScaledName names, @Nullable String bias, Arena arena) throws IOException {
     TensorInfo info = get(names.weight());
     RowType type = rowType(info);
     String scale = names.scale();

@@ -60,12 +60,12 @@ final class PaperDemo implements Checkpoint {
   }
 
   @Override
-  public Scaled table() {
-    return new Scaled("multi_head_embedding.embedding.weight", null);
+  public ScaledName table() {
+    return new ScaledName("multi_head_embedding.embedding.weight", null);
   }
 
-  private static Scaled weight(String part) {
-    return new Scaled(part + ".weight", null);
+  private static ScaledName weight(String part) {
+    return new ScaledName(part + ".weight", null);
   }
 
   @Override

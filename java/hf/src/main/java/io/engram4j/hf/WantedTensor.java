@@ -30,7 +30,7 @@ record WantedTensor(String name, Set<Dtype> types, List<Long> shape, @Nullable S
   }
 
   /** The rows of a table, of any type, with scales beside if the family has them. */
-  static WantedTensor rows(Checkpoint.Scaled names, long rows, int headDim) {
+  static WantedTensor rows(ScaledName names, long rows, int headDim) {
     String scale = names.scale();
     long blocks = (headDim + 31L) / 32;
     return new WantedTensor(
@@ -41,7 +41,7 @@ record WantedTensor(String name, Set<Dtype> types, List<Long> shape, @Nullable S
   }
 
   /** The weight of a linear map, with scales per tile if the family has them. */
-  static WantedTensor weight(Checkpoint.Scaled names, long outputs, long inputs) {
+  static WantedTensor weight(ScaledName names, long outputs, long inputs) {
     String scale = names.scale();
     return new WantedTensor(
         names.weight(),

@@ -74,7 +74,7 @@ public final class OnnxRuntime implements Rival {
   }
 
   private static MemorySegment allocate(long bytes) {
-    return java.lang.foreign.Arena.ofAuto().allocate(bytes, 64);
+    return java.lang.foreign.Arena.global().allocate(bytes, 64);
   }
 
   private static byte[] rowsModel(int tokens, long[] primes) {

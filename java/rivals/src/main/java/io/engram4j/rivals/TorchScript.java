@@ -19,11 +19,11 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
 /**
- * As TorchScript modules: once with the gate as the specification writes it, once with as few
+ * As TorchScript modules: once with the gate as docs/spec.md writes it, once with as few
  * temporaries as somebody finds who knows PyTorch well.
  */
 public abstract class TorchScript extends PyTorch {
-  /** As the specification writes it. */
+  /** As docs/spec.md writes it. */
   public static final class Plain extends TorchScript {
     /** Made by the service loader. */
     public Plain() {

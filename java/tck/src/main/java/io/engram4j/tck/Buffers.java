@@ -49,6 +49,11 @@ final class Buffers implements AutoCloseable {
     return data;
   }
 
+  /** Returns the arena of the case, for the kernels that it makes. */
+  Arena arena() {
+    return arena;
+  }
+
   /** Returns a buffer with the same content as another, placed anew. */
   MemorySegment copy(MemorySegment source) {
     return allocate(source.byteSize()).copyFrom(source);

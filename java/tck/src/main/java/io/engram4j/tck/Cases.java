@@ -142,4 +142,69 @@ abstract class Cases {
       throw new Mismatch("bytes beside a buffer were written");
     }
   }
+
+  /** Returns random streams, with gaps between branches and tokens. */
+  static HiddenStream stream(
+      Buffers buffers, Dtype type, int tokens, int branches, int size, SplittableRandom random) {
+    long branchStride = (long) size * type.bytes() + random.nextInt(3) * 8L;
+    long tokenStride = branchStride * branches + random.nextInt(3) * 16L;
+    MemorySegment data = buffers.allocate(tokenStride * tokens);
+    HiddenStream hidden = new HiddenStream(data, type, tokenStride, branchStride);
+    fill(hidden, tokens, branches, size, random);
+    return hidden;
+  }
+
+  /** Returns the same streams, elsewhere. */
+  static HiddenStream twin(Buffers buffers, HiddenStream hidden) {
+    return new HiddenStream(
+        buffers.copy(hidden.data()), hidden.dtype(), hidden.tokenStride(), hidden.branchStride());
+  }
+
+  private static void fill(
+      HiddenStream hidden, int tokens, int branches, int size, SplittableRandom random) {
+    for (int token = 0; token < tokens; token++) {
+      for (int branch = 0; branch < branches; branch++) {
+        // streams of zeros, and streams far larger and smaller than usual
+        double scale = new double[] {0, 1, 1, 1, 1e4, 1e-4}[random.nextInt(6)];
+        long at = hidden.at(token, branch);
+        for (int i = 0; i < size; i++) {
+          hidden.set(at, i, (float) (scale * random.nextGaussian()));
+        }
+      }
+    }
+  }
+
+  static void requireStreams(
+      HiddenStream actual,
+      HiddenStream expected,
+      HiddenStream before,
+      MemorySegment mask,
+      int tokens,
+      int branches,
+      int size,
+      double sizeOfValues)
+      throws Mismatch {
+    float[] a = new float[size];
+    float[] e = new float[size];
+    float[] was = new float[size];
+    for (int token = 0; token < tokens; token++) {
+      for (int branch = 0; branch < branches; branch++) {
+        long at = actual.at(token, branch);
+        for (int i = 0; i < size; i++) {
+          a[i] = actual.get(at, i);
+          e[i] = expected.get(at, i);
+          was[i] = before.get(at, i);
+        }
+        TensorResult result =
+            mask.get(JAVA_BYTE, token) == 0
+                ? Compare.exact("masked stream", a, e)
+                : actual.dtype() == Dtype.BF16
+                    ? Compare.ulps("stream", a, e, was)
+                    : Compare.norm("stream", a, Compare.widen(e), sizeOfValues);
+        if (!result.passed()) {
+          throw new Mismatch("token " + token + " branch " + branch + ": " + result);
+        }
+      }
+    }
+  }
 }

@@ -1,10 +1,10 @@
 package io.engram4j.tck;
 
 import io.engram4j.EngramModel;
-import io.engram4j.Stage;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Stage;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SegmentAllocator;

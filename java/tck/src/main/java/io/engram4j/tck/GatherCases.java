@@ -60,14 +60,15 @@ final class GatherCases extends Cases implements Cases.Exact {
       }
       MemorySegment actual = buffers.allocate((long) count * headDim * outType.bytes());
       MemorySegment expected = buffers.allocate((long) count * headDim * outType.bytes());
-      backend.gather(table).run(ids, count, actual, outType);
-      truth.gather(table).run(ids, count, expected, outType);
+      backend.gather(table, buffers.arena()).run(ids, count, actual, outType);
+      truth.gather(table, buffers.arena()).run(ids, count, expected, outType);
       requireSameFloats("rows", actual, expected, outType);
       requireIntact(buffers);
       if (count > 0) {
         long bad = random.nextBoolean() ? rows + random.nextLong(1L << 40) : -2 - random.nextInt(9);
         ids.setAtIndex(JAVA_LONG_UNALIGNED, random.nextInt(count), bad);
-        requireRefused(() -> backend.gather(table).run(ids, count, actual, outType), bad);
+        requireRefused(
+            () -> backend.gather(table, buffers.arena()).run(ids, count, actual, outType), bad);
         requireIntact(buffers);
       }
     }

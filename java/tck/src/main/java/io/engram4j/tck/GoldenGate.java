@@ -14,6 +14,7 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.GateWeights.ZeroRule;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
@@ -27,9 +28,12 @@ final class GoldenGate {
   private final Backend backend;
   private final Map<String, TensorInfo> tensors;
   private final List<String> failures;
+  private final Arena arena;
   private int count;
 
-  private GoldenGate(Backend backend, Path file, List<String> failures) throws IOException {
+  private GoldenGate(Backend backend, Path file, List<String> failures, Arena arena)
+      throws IOException {
+    this.arena = arena;
     this.backend = backend;
     this.tensors = SafetensorsFile.open(file).tensors();
     this.failures = failures;
@@ -37,15 +41,20 @@ final class GoldenGate {
 
   /** Checks every set in the file; returns how many tensors were compared. */
   static int check(Backend backend, Path file, List<String> failures) throws IOException {
-    GoldenGate golden = new GoldenGate(backend, file, failures);
+    try (Arena arena = Arena.ofConfined()) {
+      return new GoldenGate(backend, file, failures, arena).checkAll();
+    }
+  }
+
+  private int checkAll() throws IOException {
     Set<String> sets = new TreeSet<>();
-    for (String name : golden.tensors.keySet()) {
+    for (String name : tensors.keySet()) {
       sets.add(name.substring(0, name.indexOf('.')));
     }
     for (String set : sets) {
-      golden.check(set);
+      check(set);
     }
-    return golden.count;
+    return count;
   }
 
   private void check(String set) throws IOException {
@@ -71,9 +80,14 @@ final class GoldenGate {
     float[] wide = before.clone();
     float[] gates = new float[tokens * branches];
     backend
-        .gate(weights)
-        .update(
-            kv, HiddenStream.of(wide, branches, size), mask, tokens, MemorySegment.ofArray(gates));
+        .gate(weights, arena)
+        .run(
+            kv,
+            HiddenStream.of(wide, branches, size),
+            mask,
+            tokens,
+            MemorySegment.ofArray(gates),
+            null);
     add(set, Compare.absolute("gate", gates, TensorData.doubles(get(set, "gate"))));
     add(set, Compare.norm("out", wide, TensorData.doubles(get(set, "out"))));
     MemorySegment narrow = MemorySegment.ofArray(new byte[2 * before.length]);
@@ -82,7 +96,7 @@ final class GoldenGate {
     }
     HiddenStream stream = HiddenStream.of(narrow, Dtype.BF16, branches, size);
     MemorySegment again = MemorySegment.ofArray(new byte[4 * gates.length]);
-    backend.gate(weights).update(kv, stream, mask, tokens, again);
+    backend.gate(weights, arena).run(kv, stream, mask, tokens, again, null);
     float[] rounded = new float[before.length];
     for (int i = 0; i < rounded.length; i++) {
       rounded[i] = stream.get(0, i);

@@ -83,8 +83,8 @@ final class HashCases extends Cases implements Cases.Exact {
       }
       MemorySegment actual = buffers.allocate(8L * tokens * layout.columns());
       MemorySegment expected = buffers.allocate(8L * tokens * layout.columns());
-      backend.hash(layout).run(windows, tokens, actual);
-      truth.hash(layout).run(windows, tokens, expected);
+      backend.hash(layout, buffers.arena()).run(windows, tokens, actual);
+      truth.hash(layout, buffers.arena()).run(windows, tokens, expected);
       requireSame("row ids", actual, expected);
       requireIntact(buffers);
     }

@@ -3,6 +3,7 @@ package io.engram4j.tck;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.StagewiseLookup;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.RowType;
@@ -17,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Row ids and rows of all layers of random small models at once. */
 final class LookupCases extends Cases {
+  private static final List<RowType> TYPES = List.of(RowType.values());
+
   LookupCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
     super(backend, memory);
   }
@@ -45,8 +48,11 @@ final class LookupCases extends Cases {
       MemorySegment expectedIds = buffers.allocate(8 * count);
       MemorySegment actual = buffers.allocate(count * headDim * outType.bytes());
       MemorySegment expected = buffers.allocate(count * headDim * outType.bytes());
-      backend.lookup(layouts, tables).run(windows, tokens, actualIds, actual, outType);
-      truth.lookup(layouts, tables).run(windows, tokens, expectedIds, expected, outType);
+      Arena arena = buffers.arena();
+      StagewiseLookup.orOwn(backend, layouts, tables, arena)
+          .run(windows, tokens, actualIds, actual, outType);
+      new StagewiseLookup(truth, layouts, tables, arena)
+          .run(windows, tokens, expectedIds, expected, outType);
       requireSame("row ids", actualIds, expectedIds);
       requireSameFloats("rows", actual, expected, outType);
       requireIntact(buffers);
@@ -54,7 +60,8 @@ final class LookupCases extends Cases {
   }
 
   private static Table table(Buffers buffers, long rows, int headDim, SplittableRandom random) {
-    MemorySegment data = buffers.allocate(rows * RowType.F8_E4M3.rowBytes(headDim));
-    return Table.interleaved("table", RowType.F8_E4M3, rows, headDim, junk(data, random));
+    RowType type = TYPES.get(random.nextInt(TYPES.size()));
+    MemorySegment data = buffers.allocate(rows * type.rowBytes(headDim));
+    return Table.interleaved("table", type, rows, headDim, junk(data, random));
   }
 }

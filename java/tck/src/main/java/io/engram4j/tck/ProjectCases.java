@@ -45,10 +45,10 @@ final class ProjectCases extends Cases {
       MemorySegment expected = buffers.allocate(4L * tokens * projection.outputs());
       int outputs = projection.outputs();
       int first = random.nextInt(outputs); // in two parts, in whatever order
-      Backend.Project kernel = backend.project(projection);
+      Backend.Project kernel = backend.project(projection, buffers.arena());
       kernel.run(rows, tokens, first, outputs - first, actual);
       kernel.run(rows, tokens, 0, first, actual);
-      truth.project(projection).run(rows, tokens, 0, outputs, expected);
+      truth.project(projection, buffers.arena()).run(rows, tokens, 0, outputs, expected);
       double size = 0;
       for (Linear part : parts) {
         size += Terms.squares(part, toArray(rows), tokens);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.engram4j.Backends;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.BackendProvider;
+import io.engram4j.kernel.StagewiseLookup;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
@@ -16,6 +17,7 @@ import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
@@ -58,6 +60,8 @@ class ConformanceTest {
     GATE_IGNORES_MASK,
     GATE_ZERO_RULE,
     CONV_SHIFTED,
+    CONV_IGNORES_MASK,
+    CONV_LEAVES_STREAM,
     LOOKUP_SWAPS_LAYERS
   }
 
@@ -93,12 +97,14 @@ class ConformanceTest {
     }
 
     @Override
-    public Hash hash(LayerLayout layout) {
-      return (windows, tokens, out) -> hash(layout, windows, tokens, out);
+    public Hash hash(LayerLayout layout, Arena arena) {
+      Hash kernel = right.hash(layout, arena);
+      return (windows, tokens, out) -> hash(kernel, layout, windows, tokens, out);
     }
 
-    private void hash(LayerLayout layout, MemorySegment windows, long tokens, MemorySegment out) {
-      right.hash(layout).run(windows, tokens, out);
+    private void hash(
+        Hash kernel, LayerLayout layout, MemorySegment windows, long tokens, MemorySegment out) {
+      kernel.run(windows, tokens, out);
       if (fault == Fault.HASH_OFF_BY_ONE && tokens > 0) {
         long last = tokens * layout.columns() - 1;
         long id = out.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, last);
@@ -113,23 +119,30 @@ class ConformanceTest {
     }
 
     @Override
-    public Gather gather(Table table) {
-      return (rowIds, count, out, outType) -> gather(table, rowIds, count, out, outType);
+    public Gather gather(Table table, Arena arena) {
+      Gather kernel = right.gather(table, arena);
+      return (rowIds, count, out, outType) -> gather(kernel, table, rowIds, count, out, outType);
     }
 
     @Override
-    public Lookup lookup(List<LayerLayout> layouts, List<Table> tables) {
-      Lookup all = right.lookup(layouts, tables);
-      if (fault != Fault.LOOKUP_SWAPS_LAYERS) {
-        return all;
-      }
-      return right.lookup(layouts.reversed(), tables.reversed());
+    public Lookup lookup(List<LayerLayout> layouts, List<Table> tables, Arena arena) {
+      boolean swapped = fault == Fault.LOOKUP_SWAPS_LAYERS;
+      return new StagewiseLookup(
+          right,
+          swapped ? layouts.reversed() : layouts,
+          swapped ? tables.reversed() : tables,
+          arena);
     }
 
     private void gather(
-        Table table, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+        Gather kernel,
+        Table table,
+        MemorySegment rowIds,
+        long count,
+        MemorySegment out,
+        Dtype outType) {
       try {
-        right.gather(table).run(rowIds, count, out, outType);
+        kernel.run(rowIds, count, out, outType);
       } catch (IndexOutOfBoundsException e) {
         if (fault != Fault.GATHER_ACCEPTS_ANY_ID) {
           throw e;
@@ -147,9 +160,10 @@ class ConformanceTest {
     }
 
     @Override
-    public Project project(Projection projection) {
+    public Project project(Projection projection, Arena arena) {
+      Project kernel = right.project(projection, arena);
       return (rows, tokens, first, count, kv) -> {
-        right.project(projection).run(rows, tokens, first, count, kv);
+        kernel.run(rows, tokens, first, count, kv);
         spoil(projection, tokens, first, count, kv);
       };
     }
@@ -170,30 +184,10 @@ class ConformanceTest {
     }
 
     @Override
-    public Gate gate(GateWeights weights) {
-      Gate kernel = right.gate(rule(weights));
-      return new Gate() {
-        @Override
-        public void update(
-            MemorySegment kv,
-            HiddenStream hidden,
-            MemorySegment mask,
-            long tokens,
-            MemorySegment gates) {
-          kernel.update(kv, hidden, masked(mask), tokens, gates);
-        }
-
-        @Override
-        public void values(
-            MemorySegment kv,
-            HiddenStream hidden,
-            MemorySegment mask,
-            long tokens,
-            MemorySegment gates,
-            MemorySegment gated) {
-          kernel.values(kv, hidden, masked(mask), tokens, gates, gated);
-        }
-      };
+    public Gate gate(GateWeights weights, Arena arena) {
+      Gate kernel = right.gate(rule(weights), arena);
+      return (kv, hidden, mask, tokens, gates, gated) ->
+          kernel.run(kv, hidden, masked(mask), tokens, gates, gated);
     }
 
     private MemorySegment masked(MemorySegment mask) {
@@ -227,21 +221,19 @@ class ConformanceTest {
     }
 
     @Override
-    public Conv conv(ConvWeights weights) {
-      return (gated, window, tokens, delta) -> conv(weights, gated, window, tokens, delta);
-    }
-
-    private void conv(
-        ConvWeights weights,
-        MemorySegment gated,
-        MemorySegment window,
-        long tokens,
-        MemorySegment delta) {
-      right.conv(weights).run(gated, window, tokens, delta);
-      if (fault == Fault.CONV_SHIFTED && tokens > 1) {
-        long row = 4L * weights.channels();
-        MemorySegment.copy(delta, 0, delta, row, row);
-      }
+    public Conv conv(ConvWeights weights, Arena arena) {
+      Conv kernel = right.conv(weights, arena);
+      return (gated, window, first, mask, tokens, hidden) -> {
+        boolean ignores = fault == Fault.CONV_IGNORES_MASK;
+        kernel.run(gated, window, first, ignores ? all(mask) : mask, tokens, hidden);
+        if (fault == Fault.CONV_SHIFTED && tokens > 1) {
+          long row = 4L * weights.channels();
+          MemorySegment.copy(gated, 0, gated, row, row);
+        }
+        if (fault == Fault.CONV_LEAVES_STREAM && tokens > 0) {
+          hidden.set(0, 0, hidden.get(0, 0) + 1);
+        }
+      };
     }
   }
 

@@ -7,6 +7,7 @@ import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 
 /** Gather, project and gate on the Vector API; hash and convolution are plain Java's. */
 final class VectorBackend implements Backend {
@@ -26,27 +27,28 @@ final class VectorBackend implements Backend {
   }
 
   @Override
-  public Hash hash(LayerLayout layout) {
-    return plain.hash(layout);
+  public Hash hash(LayerLayout layout, Arena arena) {
+    return plain.hash(layout, arena);
   }
 
   @Override
-  public Gather gather(Table table) {
-    return VectorGather.fits(table) ? new VectorGather(table, plain) : plain.gather(table);
+  public Gather gather(Table table, Arena arena) {
+    Gather own = plain.gather(table, arena);
+    return VectorGather.fits(table) ? new VectorGather(table, own) : own;
   }
 
   @Override
-  public Project project(Projection projection) {
-    return new VectorProject(projection, plain);
+  public Project project(Projection projection, Arena arena) {
+    return new VectorProject(projection, plain.project(projection, arena));
   }
 
   @Override
-  public Gate gate(GateWeights weights) {
-    return new VectorGate(weights, plain);
+  public Gate gate(GateWeights weights, Arena arena) {
+    return new VectorGate(weights, plain.gate(weights, arena), arena);
   }
 
   @Override
-  public Conv conv(ConvWeights weights) {
-    return plain.conv(weights);
+  public Conv conv(ConvWeights weights, Arena arena) {
+    return plain.conv(weights, arena);
   }
 }

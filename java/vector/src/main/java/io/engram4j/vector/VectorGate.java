@@ -38,22 +38,27 @@ final class VectorGate implements Backend.Gate {
   private final Backend.Gate plain;
   private final MemorySegment product;
 
-  VectorGate(GateWeights weights, Backend plain) {
+  VectorGate(GateWeights weights, Backend.Gate plain, Arena arena) {
     this.weights = weights;
-    this.plain = plain.gate(weights);
+    this.plain = plain;
     int size = weights.hiddenSize();
-    this.product = Arena.ofAuto().allocate(4L * weights.branches() * size, 64);
+    this.product = arena.allocate(4L * weights.branches() * size, 64);
     for (int i = 0; i < weights.branches() * size; i++) {
       product.setAtIndex(JAVA_FLOAT_UNALIGNED, i, weights.product(i / size, i % size));
     }
   }
 
   @Override
-  public void update(
-      MemorySegment kv, HiddenStream hidden, MemorySegment mask, long tokens, MemorySegment gates) {
-    boolean fits = weights.hiddenSize() % Vectors.LANES == 0 && kv.isNative();
+  public void run(
+      MemorySegment kv,
+      HiddenStream hidden,
+      MemorySegment mask,
+      long tokens,
+      MemorySegment gates,
+      @Nullable MemorySegment gated) {
+    boolean fits = gated == null && weights.hiddenSize() % Vectors.LANES == 0 && kv.isNative();
     if (!fits) {
-      plain.update(kv, hidden, mask, tokens, gates);
+      plain.run(kv, hidden, mask, tokens, gates, gated);
     } else if (hidden.data().isNative() && hidden.dtype() == Dtype.F32) {
       each(kv, hidden, mask, tokens, gates, null);
     } else {
@@ -61,17 +66,6 @@ final class VectorGate implements Backend.Gate {
         each(kv, hidden, mask, tokens, gates, new Scratch(arena, weights.hiddenSize()));
       }
     }
-  }
-
-  @Override
-  public void values(
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates,
-      MemorySegment gated) {
-    plain.values(kv, hidden, mask, tokens, gates, gated);
   }
 
   /**

@@ -28,9 +28,9 @@ final class VectorGather implements Backend.Gather {
   private final Table table;
   private final Backend.Gather plain;
 
-  VectorGather(Table table, Backend plain) {
+  VectorGather(Table table, Backend.Gather plain) {
     this.table = table;
-    this.plain = plain.gather(table);
+    this.plain = plain;
   }
 
   static boolean fits(Table table) {

@@ -42,9 +42,9 @@ final class VectorProject implements Backend.Project {
   private final Backend.Project plain;
   private volatile int fits; // 0 until it is known, then 1 or -1
 
-  VectorProject(Projection projection, Backend plain) {
+  VectorProject(Projection projection, Backend.Project plain) {
     this.projection = projection;
-    this.plain = plain.project(projection);
+    this.plain = plain;
   }
 
   @Override

@@ -54,7 +54,7 @@ class VectorMemoryTest {
   }
 
   private void gate(Backend which, HiddenStream hidden) {
-    which.gate(weights()).update(kv, hidden, mask, 2, gates);
+    which.gate(weights(), Arena.global()).run(kv, hidden, mask, 2, gates, null);
   }
 
   @Test
@@ -66,7 +66,7 @@ class VectorMemoryTest {
     arena.close();
     assertThrows(IllegalStateException.class, () -> gate(backend, hidden));
     MemorySegment rows = floats(32);
-    Backend.Gather gather = backend.gather(table);
+    Backend.Gather gather = backend.gather(table, Arena.global());
     assertThrows(IllegalStateException.class, () -> gather.run(ids, 1, rows, Dtype.F32));
     MemorySegment open = Arena.ofAuto().allocate(8);
     assertThrows(IllegalStateException.class, () -> gather.run(open, 1, data, Dtype.F32));

@@ -6,6 +6,7 @@ import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.GateWeights;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 
@@ -60,8 +61,8 @@ final class GateRaces {
     race.add("memcpy", tokens, () -> Limits.copy(to, from, moved / 2));
     backends.forEach((name, backend) -> {
       if (!name.equals("java") || tokens <= 8) {
-        Backend.Gate gate = backend.gate(weights);
-        race.add(name, tokens, () -> gate.update(kv, stream, mask, tokens, gates));
+        Backend.Gate gate = backend.gate(weights, Arena.global());
+        race.add(name, tokens, () -> gate.run(kv, stream, mask, tokens, gates, null));
       }
     });
     Race.Times times = race.run();

@@ -7,11 +7,13 @@ import static io.engram4j.bench.ratio.Shapes.INPUTS;
 import static io.engram4j.bench.ratio.Shapes.OUTPUTS;
 
 import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.StagewiseLookup;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
 import io.engram4j.weights.GateWeights;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -77,19 +79,21 @@ final class LayerRaces {
     }
 
     Runnable on(Backend backend) {
-      Backend.Lookup lookup = backend.lookup(List.of(layout), List.of(table));
-      Backend.Gate gate = backend.gate(weights);
+      Backend.Lookup lookup =
+          StagewiseLookup.orOwn(backend, List.of(layout), List.of(table), Arena.global());
+      Backend.Gate gate = backend.gate(weights, Arena.global());
       HiddenStream hidden = HiddenStream.of(stream, Dtype.F32, BRANCHES, HIDDEN);
       return () -> {
         for (int first = 0; first < tokens; first += BLOCK) {
           int some = Math.min(BLOCK, tokens - first);
           lookup.run(windows.asSlice(4L * Shapes.WINDOW * first), some, ids, rows, Dtype.F32);
-          gate.update(
+          gate.run(
               kv.asSlice(4L * OUTPUTS * first),
               hidden.from(first),
               mask.asSlice(first),
               some,
-              gates);
+              gates,
+              null);
         }
       };
     }
@@ -209,7 +213,9 @@ final class LayerRaces {
    */
   void callShare(LayerLayout other) {
     int calls = 4096;
-    Backend.Lookup lookup = Shapes.cpu(best).lookup(List.of(layout, other), List.of(table, table));
+    Backend.Lookup lookup =
+        StagewiseLookup.orOwn(
+            Shapes.cpu(best), List.of(layout, other), List.of(table, table), Arena.global());
     MemorySegment windows = Shapes.windows(calls);
     MemorySegment ids = Shapes.allocate(8L * 2 * COLUMNS);
     MemorySegment rows = Shapes.allocate(4L * 2 * INPUTS);

@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import io.engram4j.work.Failures;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -58,7 +59,7 @@ final class Limits {
       }
       return memory.reinterpret(bytes);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -66,7 +67,7 @@ final class Limits {
     try {
       FREE.invokeExact(memory, memory.byteSize());
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -74,7 +75,7 @@ final class Limits {
     try {
       FILL.invokeExact(data, rows, headDim, seed);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -82,7 +83,7 @@ final class Limits {
     try {
       sink = (long) TOUCH.invokeExact(table, rowBytes, ids, count);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -90,7 +91,7 @@ final class Limits {
     try {
       DIVIDE.invokeExact(windows, of.multipliers(), of.primes(), of.offsets(), tokens, ids);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -98,7 +99,7 @@ final class Limits {
     try {
       sink = (long) READ.invokeExact(data, data.byteSize());
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -106,7 +107,7 @@ final class Limits {
     try {
       COPY.invokeExact(to, from, bytes);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
   }
 
@@ -114,14 +115,7 @@ final class Limits {
     try {
       return (int) NOTHING.invokeExact(a, a, c, b, b, 0);
     } catch (Throwable e) {
-      throw failed(e);
+      throw Failures.unchecked(e);
     }
-  }
-
-  private static RuntimeException failed(Throwable e) {
-    if (e instanceof Error error) {
-      throw error;
-    }
-    return e instanceof RuntimeException known ? known : new IllegalStateException(e);
   }
 }

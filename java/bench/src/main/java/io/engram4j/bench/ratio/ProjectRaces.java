@@ -7,6 +7,7 @@ import io.engram4j.format.E4m3;
 import io.engram4j.kernel.Backend;
 import io.engram4j.weights.Linear;
 import io.engram4j.weights.Projection;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -83,7 +84,7 @@ final class ProjectRaces {
     limit.accept(race);
     backends.forEach((name, backend) -> {
       if (!name.equals("java")) {
-        Backend.Project kernel = backend.project(projection);
+        Backend.Project kernel = backend.project(projection, Arena.global());
         race.add(name, 1, () -> body.accept(kernel, race));
       }
     });
@@ -109,12 +110,12 @@ final class ProjectRaces {
       int tokens = (int) row[0];
       Race race = new Race(tokens == 1 ? rounds : Math.min(rounds, 9));
       Objects.requireNonNull(backends.get(best))
-          .project(projection)
+          .project(projection, Arena.global())
           .run(in, tokens, 0, OUTPUTS, out); // for comparing
       for (String name : List.of("avx2", "avx512", "avx512_bf16")) {
         Backend backend = backends.get(name);
         if (backend != null) {
-          Backend.Project kernel = backend.project(projection);
+          Backend.Project kernel = backend.project(projection, Arena.global());
           race.add(name, tokens, () -> kernel.run(in, tokens, 0, OUTPUTS, out));
         }
       }

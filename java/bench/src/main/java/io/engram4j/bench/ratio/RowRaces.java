@@ -8,6 +8,7 @@ import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 
@@ -41,7 +42,7 @@ final class RowRaces {
       double columns = (double) COLUMNS * tokens;
       race.add("C divisions", columns, fresh, () -> Limits.divide(windows, numbers, tokens, ids));
       backends.forEach((name, backend) -> {
-        Backend.Hash hash = backend.hash(layout);
+        Backend.Hash hash = backend.hash(layout, Arena.global());
         race.add(name, columns, fresh, () -> hash.run(windows, tokens, ids));
       });
       Race.Times times = race.run();
@@ -66,7 +67,7 @@ final class RowRaces {
       race.add("touching", (double) count, fresh, () -> Limits.touch(data, ROW_BYTES, ids, count));
       backends.forEach((name, backend) -> {
         if (!name.equals("java")) {
-          Backend.Gather gather = backend.gather(table);
+          Backend.Gather gather = backend.gather(table, Arena.global());
           race.add(name, (double) count, fresh, () -> inCalls(gather, tokens, ids, out));
         }
       });
@@ -105,7 +106,7 @@ final class RowRaces {
     Race race = new Race(rounds);
     race.add("touching", (double) count, fresh, () -> Limits.touch(data, width + 2, ids, count));
     backends.forEach((name, backend) -> {
-      Backend.Gather gather = backend.gather(table);
+      Backend.Gather gather = backend.gather(table, Arena.global());
       race.add(name, (double) count, fresh, () -> gather.run(ids, count, out, Dtype.F32));
     });
     report.times("gather, demo width, table in cache, 8 tokens a call", "row", race.run());

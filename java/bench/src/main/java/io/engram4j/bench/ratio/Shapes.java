@@ -153,7 +153,7 @@ final class Shapes {
   }
 
   static MemorySegment mask(int tokens) {
-    return Arena.ofAuto().allocate(tokens).fill((byte) 1);
+    return Arena.global().allocate(tokens).fill((byte) 1);
   }
 
   /** V4.1's projection in fp8, without NaN codes. */

@@ -1,5 +1,8 @@
-/** Every kernel beside its physical limit and beside what a user would otherwise take. */
-@NullMarked
+/**
+ * Every kernel beside its physical limit and beside what a user would otherwise take.
+ *
+ * <p>May use everything; rivals come by service.
+ *
+ * <p>Nothing depends on it.
+ */
 package io.engram4j.bench.ratio;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,13 +1,12 @@
 package io.engram4j.kernel.java;
 
 import io.engram4j.kernel.Backend;
-import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
-import java.lang.foreign.MemorySegment;
+import java.lang.foreign.Arena;
 
 /** Plain Java: runs everywhere, and is the truth that every other backend is held to. */
 public final class JavaBackend implements Backend {
@@ -28,49 +27,30 @@ public final class JavaBackend implements Backend {
   }
 
   @Override
-  public Hash hash(LayerLayout layout) {
+  public Hash hash(LayerLayout layout, Arena arena) {
     return (windows, tokens, rowIds) -> JavaHash.hash(layout, windows, tokens, rowIds);
   }
 
   @Override
-  public Gather gather(Table table) {
+  public Gather gather(Table table, Arena arena) {
     return (rowIds, count, out, outType) -> JavaGather.gather(table, rowIds, count, out, outType);
   }
 
   @Override
-  public Project project(Projection projection) {
+  public Project project(Projection projection, Arena arena) {
     return (rows, tokens, first, count, kv) ->
         JavaProject.project(projection, rows, tokens, first, count, kv);
   }
 
   @Override
-  public Gate gate(GateWeights weights) {
-    return new Gate() {
-      @Override
-      public void update(
-          MemorySegment kv,
-          HiddenStream hidden,
-          MemorySegment mask,
-          long tokens,
-          MemorySegment gates) {
-        JavaGate.gate(weights, kv, hidden, mask, tokens, gates);
-      }
-
-      @Override
-      public void values(
-          MemorySegment kv,
-          HiddenStream hidden,
-          MemorySegment mask,
-          long tokens,
-          MemorySegment gates,
-          MemorySegment gated) {
-        JavaGate.gateValues(weights, kv, hidden, mask, tokens, gates, gated);
-      }
-    };
+  public Gate gate(GateWeights weights, Arena arena) {
+    return (kv, hidden, mask, tokens, gates, gated) ->
+        JavaGate.gate(weights, kv, hidden, mask, tokens, gates, gated);
   }
 
   @Override
-  public Conv conv(ConvWeights weights) {
-    return (gated, window, tokens, delta) -> JavaConv.conv(weights, gated, window, tokens, delta);
+  public Conv conv(ConvWeights weights, Arena arena) {
+    return (gated, window, first, mask, tokens, hidden) ->
+        JavaConv.conv(weights, gated, window, first, mask, tokens, hidden);
   }
 }

@@ -7,9 +7,10 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.GateWeights.ZeroRule;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The gate in plain Java (specification, section 7): RMSNorm of stream and key, their dot product,
+ * The gate in plain Java (docs/spec.md, section 7): RMSNorm of stream and key, their dot product,
  * signed root, sigmoid. Sums run in double, in ascending order, so that this path can serve as the
  * truth that float32 kernels are measured against; what enters the stream is float32 arithmetic.
  */
@@ -19,12 +20,13 @@ public final class JavaGate {
   private JavaGate() {}
 
   /**
-   * Computes the gates and adds the gated value to the stream: x + gate * value. Tokens whose mask
+   * Computes the gates, and adds gate * value to the stream or writes it apart. Tokens whose mask
    * is zero keep their stream bit for bit and get gate 0.
    *
    * @param kv float32 [tokens, (branches + 1) * hiddenSize]: a key per branch, then the value
    * @param mask int8 [tokens]
    * @param gates float32 [tokens, branches], written
+   * @param gated float32 [tokens, branches * hiddenSize], written; or null to update the stream
    */
   public static void gate(
       GateWeights weights,
@@ -32,79 +34,53 @@ public final class JavaGate {
       HiddenStream hidden,
       MemorySegment mask,
       long tokens,
-      MemorySegment gates) {
-    int size = weights.hiddenSize();
-    computeAll(weights, kv, hidden, mask, tokens, gates);
-    for (long token = 0; token < tokens; token++) {
-      if (mask.get(JAVA_BYTE, token) == 0) {
-        continue;
-      }
-      long value = valueAt(weights, token);
-      for (int branch = 0; branch < weights.branches(); branch++) {
-        float gate = read(weights, gates, token, branch);
-        long at = hidden.at(token, branch);
-        for (int i = 0; i < size; i++) {
-          float x = hidden.get(at, i);
-          hidden.set(at, i, x + gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i));
-        }
-      }
-    }
-  }
-
-  /**
-   * Computes the gates and writes the gated values, which the paper's convolution takes: gate *
-   * value, zeros where the mask is zero.
-   *
-   * @param gated float32 [tokens, branches * hiddenSize], written; other parameters as above
-   */
-  public static void gateValues(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
       MemorySegment gates,
-      MemorySegment gated) {
-    int size = weights.hiddenSize();
-    computeAll(weights, kv, hidden, mask, tokens, gates);
-    for (long token = 0; token < tokens; token++) {
-      boolean live = mask.get(JAVA_BYTE, token) != 0;
-      long value = valueAt(weights, token);
-      for (int branch = 0; branch < weights.branches(); branch++) {
-        float gate = read(weights, gates, token, branch);
-        long at = 4L * size * (token * weights.branches() + branch);
-        for (int i = 0; i < size; i++) {
-          float v = live ? gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i) : 0;
-          gated.set(JAVA_FLOAT_UNALIGNED, at + 4L * i, v);
-        }
-      }
-    }
-  }
-
-  private static long valueAt(GateWeights weights, long token) {
-    return 4L * weights.hiddenSize() * (token * (weights.branches() + 1) + weights.branches());
-  }
-
-  private static float read(GateWeights weights, MemorySegment gates, long token, int branch) {
-    return gates.getAtIndex(JAVA_FLOAT_UNALIGNED, token * weights.branches() + branch);
-  }
-
-  private static void computeAll(
-      GateWeights weights,
-      MemorySegment kv,
-      HiddenStream hidden,
-      MemorySegment mask,
-      long tokens,
-      MemorySegment gates) {
+      @Nullable MemorySegment gated) {
     int branches = weights.branches();
     for (long token = 0; token < tokens; token++) {
       boolean live = mask.get(JAVA_BYTE, token) != 0;
       for (int branch = 0; branch < branches; branch++) {
         long key = 4L * weights.hiddenSize() * (token * (branches + 1) + branch);
-        float gate = live ? compute(weights, branch, kv, key, hidden, hidden.at(token, branch)) : 0;
+        long at = hidden.at(token, branch);
+        float gate = live ? compute(weights, branch, kv, key, hidden, at) : 0;
         gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
+        if (gated != null) {
+          write(weights, kv, token, branch, gate, live, gated);
+        } else if (live) {
+          add(weights, kv, token, gate, hidden, at);
+        }
       }
     }
+  }
+
+  private static void add(
+      GateWeights weights, MemorySegment kv, long token, float gate, HiddenStream hidden, long at) {
+    long value = valueAt(weights, token);
+    for (int i = 0; i < weights.hiddenSize(); i++) {
+      float x = hidden.get(at, i);
+      hidden.set(at, i, x + gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i));
+    }
+  }
+
+  private static void write(
+      GateWeights weights,
+      MemorySegment kv,
+      long token,
+      int branch,
+      float gate,
+      boolean live,
+      MemorySegment gated) {
+    int size = weights.hiddenSize();
+    long value = valueAt(weights, token);
+    long at = 4L * size * (token * weights.branches() + branch);
+    for (int i = 0; i < size; i++) {
+      float v = live ? gate * kv.get(JAVA_FLOAT_UNALIGNED, value + 4L * i) : 0;
+      gated.set(JAVA_FLOAT_UNALIGNED, at + 4L * i, v);
+    }
+  }
+
+  private static long valueAt(GateWeights weights, long token) {
+    return 4L * weights.hiddenSize() * (token * (weights.branches() + 1) + weights.branches());
   }
 
   /**

@@ -6,7 +6,7 @@ import io.engram4j.model.Dtype;
 import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 
-/** Gather in plain Java: fetches rows by id and widens them (specification, section 6). */
+/** Gather in plain Java: fetches rows by id and widens them (docs/spec.md, section 6). */
 public final class JavaGather {
   private JavaGather() {}
 

@@ -6,7 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import io.engram4j.model.LayerLayout;
 import java.lang.foreign.MemorySegment;
 
-/** The hash in plain Java (specification, section 5). */
+/** The hash in plain Java (docs/spec.md, section 5). */
 public final class JavaHash {
   private JavaHash() {}
 

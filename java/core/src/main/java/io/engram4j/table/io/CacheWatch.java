@@ -6,13 +6,15 @@ import java.io.IOException;
 import jdk.jfr.FlightRecorder;
 import org.jspecify.annotations.Nullable;
 
-/** Tells the flight recorder of a row cache until the table is closed. */
+/** A row cache until its table is closed: tells the flight recorder of it, and closes it. */
 final class CacheWatch implements Closeable {
   private final Runnable hook;
+  private final RowCache cache;
   private final @Nullable Closeable files;
 
   /** Begins; {@code files} are closed with it. */
   CacheWatch(String table, RowCache cache, @Nullable Closeable files) {
+    this.cache = cache;
     this.files = files;
     this.hook = () -> tell(table, cache);
     FlightRecorder.addPeriodicEvent(RowCacheEvent.class, hook);
@@ -32,8 +34,8 @@ final class CacheWatch implements Closeable {
   @Override
   public void close() throws IOException {
     FlightRecorder.removePeriodicEvent(hook);
-    if (files != null) {
-      files.close();
+    try (files) {
+      cache.close();
     }
   }
 }

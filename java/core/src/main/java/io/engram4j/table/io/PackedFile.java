@@ -18,7 +18,7 @@ import java.util.function.LongConsumer;
 /**
  * A file of interleaved rows: one read or one page for a row instead of two. A page of header, the
  * rows from byte {@value #DATA} on without gaps, then on a page of its own a CRC-32C per chunk of
- * rows. Little-endian; docs/packed.md has the layout. Immutable.
+ * rows. Little-endian; docs/tables.md has the layout. Immutable.
  */
 public final class PackedFile {
   /** First byte of the rows: a page, so that chunks begin at pages. */

@@ -72,7 +72,7 @@ final class PooledReads implements RowReads {
   /** Opens a file, past the page cache if its file system can. */
   private FileChannel open(Path file) throws IOException {
     try {
-      if (Files.getFileStore(file).getBlockSize() > StreamedRows.LARGEST_BLOCK) {
+      if (Files.getFileStore(file).getBlockSize() > RowReads.LARGEST_BLOCK) {
         throw new IOException("the blocks of " + file + " are too large to read them whole");
       }
       FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, pastCache());

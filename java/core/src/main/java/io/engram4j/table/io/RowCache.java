@@ -2,73 +2,50 @@ package io.engram4j.table.io;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
+import io.engram4j.cache.SetCache;
+import io.engram4j.host.Buffer;
 import io.engram4j.table.RowSource;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * Rows that were read lately, in a bounded part of memory off the heap: sets of eight places. Rows
- * count their uses; a hand goes round each set and takes one use from every row it passes, and the
- * first that has none left goes. Rows of a seed can be held for good.
- *
- * <p>Why this and no general cache: docs/decisions/0009. Thread-safe; a lookup takes the lock of
- * one of 64 groups of sets.
+ * Rows that were read lately, in a bounded part of memory off the heap; rows of a seed can be held
+ * for good. Why this and no general cache: docs/decisions/0009. Thread-safe; must not be closed
+ * while somebody reads.
  */
-final class RowCache implements RowSource {
-  private static final int WAYS = 8;
-  private static final int STRIPES = 64;
-  private static final int MOST_HELD = 6; // of a set's places, so that others still pass through
-  private static final byte HELD = 16;
-  private static final int COUNT = 15; // the bits of a mark that count uses
-
+final class RowCache implements RowSource, AutoCloseable {
   private final RowSource source;
   private final int rowBytes;
-  private final int sets;
+  private final SetCache cache;
+  private final Arena arena = Arena.ofShared();
   private final MemorySegment rows;
-  private final long[] keys; // row id + 1; 0 is an empty place
-  private final byte[] marks; // uses left, up to COUNT; HELD
-  private final byte[] hands;
-  private final Object[] locks = new Object[STRIPES];
-  private final ConcurrentLinkedQueue<Misses> idle = new ConcurrentLinkedQueue<>();
+  private final Queue<Misses> idle = new ConcurrentLinkedQueue<>();
+  private final LongAdder buffers = new LongAdder(); // bytes
   private final LongAdder hits = new LongAdder();
   private final LongAdder misses = new LongAdder();
-  private final LongAdder evictions = new LongAdder();
 
   /** What one caller must read from below. */
   private static final class Misses {
-    private MemorySegment ids = MemorySegment.NULL;
-    private MemorySegment rows = MemorySegment.NULL;
+    private final long[] key = new long[1];
+    private final Buffer ids = new Buffer();
+    private final Buffer rows = new Buffer();
     private int[] places = {};
-
-    void reserve(int count, int rowBytes) {
-      if (places.length < count) {
-        places = new int[Math.max(64, 2 * count)];
-        ids = Arena.ofAuto().allocate(8L * places.length, 64);
-        rows = Arena.ofAuto().allocate((long) places.length * rowBytes, 64);
-      }
-    }
   }
 
-  /** A cache of so many bytes over a reader that somebody else closes. */
+  /** A cache of so many bytes over a source that somebody else closes. */
   RowCache(RowSource source, int rowBytes, long bytes) {
     this.source = source;
     this.rowBytes = rowBytes;
-    long wanted = bytes / ((long) WAYS * (rowBytes + 9));
-    this.sets = (int) Math.max(1, Math.min(wanted, Integer.MAX_VALUE / WAYS - 1));
-    this.rows = Arena.ofAuto().allocate((long) sets * WAYS * rowBytes, 64);
-    this.keys = new long[sets * WAYS];
-    this.marks = new byte[sets * WAYS];
-    this.hands = new byte[sets];
-    for (int i = 0; i < STRIPES; i++) {
-      locks[i] = new Object();
+    this.cache = new SetCache(bytes / (SetCache.WAYS * (rowBytes + 9L)), 1);
+    try {
+      this.rows = arena.allocate((long) cache.places() * rowBytes, 64);
+    } catch (Throwable e) {
+      arena.close();
+      throw e;
     }
-  }
-
-  private int set(long row) {
-    long hash = row * 0x9e3779b97f4a7c15L;
-    return (int) Math.floorMod(hash ^ hash >>> 32, (long) sets);
   }
 
   @Override
@@ -84,7 +61,25 @@ final class RowCache implements RowSource {
     if (missing == null) {
       missing = new Misses();
     }
-    missing.reserve((int) count, rowBytes);
+    reserve(missing, (int) count);
+    readSome(rowIds, (int) count, to, missing);
+    idle.add(missing);
+  }
+
+  private void reserve(Misses missing, int count) {
+    long before = missing.ids.bytes() + missing.rows.bytes();
+    if (missing.places.length < count) {
+      int larger = Math.max(64, 2 * count);
+      missing.ids.reserve(8L * larger);
+      missing.rows.reserve((long) larger * rowBytes);
+      missing.places = new int[larger];
+    }
+    buffers.add(missing.ids.bytes() + missing.rows.bytes() - before);
+  }
+
+  private void readSome(MemorySegment rowIds, int count, MemorySegment to, Misses missing) {
+    MemorySegment ids = missing.ids.get();
+    MemorySegment read = missing.rows.get();
     int left = 0;
     int wanted = 0;
     for (int i = 0; i < count; i++) {
@@ -93,89 +88,53 @@ final class RowCache implements RowSource {
         continue;
       }
       wanted++;
-      if (!hit(row, to, (long) i * rowBytes)) {
-        missing.ids.setAtIndex(JAVA_LONG_UNALIGNED, left, row);
+      if (!hit(row, to, (long) i * rowBytes, missing.key)) {
+        ids.setAtIndex(JAVA_LONG_UNALIGNED, left, row);
         missing.places[left++] = i;
       }
     }
     hits.add(wanted - left);
     misses.add(left);
     if (left > 0) {
-      source.read(missing.ids, left, missing.rows);
+      source.read(ids, left, read);
       for (int i = 0; i < left; i++) {
         long from = (long) i * rowBytes;
-        MemorySegment.copy(missing.rows, from, to, (long) missing.places[i] * rowBytes, rowBytes);
-        put(missing.ids.getAtIndex(JAVA_LONG_UNALIGNED, i), missing.rows, from, false);
+        MemorySegment.copy(read, from, to, (long) missing.places[i] * rowBytes, rowBytes);
+        put(ids.getAtIndex(JAVA_LONG_UNALIGNED, i), read, from, false, missing.key);
       }
     }
-    idle.add(missing);
   }
 
-  private boolean hit(long row, MemorySegment to, long at) {
-    int set = set(row);
-    synchronized (locks[set % STRIPES]) {
-      int place = find(set, row);
+  private int set(long row, long[] key) {
+    key[0] = row + 1; // a key is not 0
+    return cache.set(SetCache.hash(key, 1));
+  }
+
+  private boolean hit(long row, MemorySegment to, long at, long[] key) {
+    int set = set(row, key);
+    synchronized (cache.lock(set)) {
+      int place = cache.find(set, key);
       if (place < 0) {
         return false;
       }
-      if ((marks[place] & COUNT) < COUNT) {
-        marks[place]++;
-      }
+      cache.use(place);
       MemorySegment.copy(rows, (long) place * rowBytes, to, at, rowBytes);
       return true;
     }
   }
 
-  private int find(int set, long row) {
-    for (int place = set * WAYS; place < (set + 1) * WAYS; place++) {
-      if (keys[place] == row + 1) {
-        return place;
-      }
-    }
-    return -1;
-  }
-
-  private void put(long row, MemorySegment from, long at, boolean hold) {
-    int set = set(row);
-    synchronized (locks[set % STRIPES]) {
-      int place = find(set, row);
+  private void put(long row, MemorySegment from, long at, boolean hold, long[] key) {
+    int set = set(row, key);
+    synchronized (cache.lock(set)) {
+      int place = cache.find(set, key);
       if (place < 0) {
-        place = victim(set);
-        if (keys[place] != 0) {
-          evictions.increment();
-        }
-        keys[place] = row + 1;
-        marks[place] = 0; // a row seen once goes before those seen again
+        place = cache.empty(set);
+        place = place < 0 ? cache.victim(set) : place;
+        cache.put(place, key);
         MemorySegment.copy(from, at, rows, (long) place * rowBytes, rowBytes);
       }
-      if (hold && held(set) < MOST_HELD) {
-        marks[place] |= HELD;
-      }
-    }
-  }
-
-  private int held(int set) {
-    int held = 0;
-    for (int place = set * WAYS; place < (set + 1) * WAYS; place++) {
-      held += (marks[place] & HELD) / HELD;
-    }
-    return held;
-  }
-
-  private int victim(int set) {
-    for (int place = set * WAYS; place < (set + 1) * WAYS; place++) {
-      if (keys[place] == 0) {
-        return place;
-      }
-    }
-    for (; ; ) {
-      int place = set * WAYS + hands[set];
-      hands[set] = (byte) ((hands[set] + 1) % WAYS);
-      if (marks[place] == 0) {
-        return place;
-      }
-      if ((marks[place] & COUNT) > 0) {
-        marks[place]--;
+      if (hold) {
+        cache.hold(place);
       }
     }
   }
@@ -183,14 +142,15 @@ final class RowCache implements RowSource {
   /** Reads rows before anyone asks for them, and holds them as far as their sets allow. */
   void seed(long[] ids) {
     int step = 4096;
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment buffer = arena.allocate((long) step * rowBytes, 64);
+    long[] key = new long[1];
+    try (Arena scratch = Arena.ofShared()) {
+      MemorySegment buffer = scratch.allocate((long) step * rowBytes, 64);
       for (int from = 0; from < ids.length; from += step) {
         int count = Math.min(step, ids.length - from);
         MemorySegment some = MemorySegment.ofArray(ids).asSlice(8L * from, 8L * count);
         source.read(some, count, buffer);
         for (int i = 0; i < count; i++) {
-          put(ids[from + i], buffer, (long) i * rowBytes, true);
+          put(ids[from + i], buffer, (long) i * rowBytes, true, key);
         }
       }
     }
@@ -198,19 +158,11 @@ final class RowCache implements RowSource {
 
   /** Returns the rows there is room for. */
   long capacity() {
-    return (long) sets * WAYS;
+    return cache.places();
   }
 
   @Override
   public Statistics statistics() {
-    long used = 0;
-    for (int set = 0; set < sets; set++) {
-      synchronized (locks[set % STRIPES]) {
-        for (int place = set * WAYS; place < (set + 1) * WAYS; place++) {
-          used += keys[place] == 0 ? 0 : 1;
-        }
-      }
-    }
     Statistics below = source.statistics();
     return new Statistics(
         below.rows(),
@@ -218,8 +170,18 @@ final class RowCache implements RowSource {
         below.bytes(),
         hits.sum(),
         misses.sum(),
-        evictions.sum(),
-        used * rowBytes,
-        rows.byteSize());
+        cache.evictions(),
+        cache.used() * rowBytes,
+        rows.byteSize(),
+        below.bufferBytes() + buffers.sum());
+  }
+
+  @Override
+  public void close() {
+    for (Misses misses = idle.poll(); misses != null; misses = idle.poll()) {
+      misses.ids.close();
+      misses.rows.close();
+    }
+    arena.close();
   }
 }

@@ -4,7 +4,9 @@ import java.io.Closeable;
 import java.io.IOException;
 
 /** Carries out the reads that callers have planned, many at once. Thread-safe. */
-sealed interface RowReads extends Closeable permits PooledReads, QueuedReads {
+interface RowReads extends Closeable {
+  int LARGEST_BLOCK = 65536;
+
   /** Does all reads of a plan; returns when they are done, or one has failed and none goes on. */
   void run(ReadPlan plan) throws IOException;
 

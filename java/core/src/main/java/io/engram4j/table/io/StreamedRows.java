@@ -27,8 +27,6 @@ import org.slf4j.LoggerFactory;
 final class StreamedRows implements RowSource, Closeable {
   private static final Logger LOG = LoggerFactory.getLogger(StreamedRows.class);
 
-  static final int LARGEST_BLOCK = 65536;
-
   private final TableFile table;
   private final List<Source> sources;
   private final RowReads files;
@@ -62,7 +60,8 @@ final class StreamedRows implements RowSource, Closeable {
   }
 
   private static int block(Path file) throws IOException {
-    return (int) Math.max(512, Math.min(LARGEST_BLOCK, Files.getFileStore(file).getBlockSize()));
+    return (int)
+        Math.max(512, Math.min(RowReads.LARGEST_BLOCK, Files.getFileStore(file).getBlockSize()));
   }
 
   private RowReads open(HostFiles system, int depth) throws IOException {
@@ -91,7 +90,7 @@ final class StreamedRows implements RowSource, Closeable {
 
   @Override
   public Statistics statistics() {
-    return new Statistics(rowsRead.sum(), reads.sum(), bytes.sum(), 0, 0, 0, 0, 0);
+    return new Statistics(rowsRead.sum(), reads.sum(), bytes.sum(), 0, 0, 0, 0, 0, 0);
   }
 
   @Override

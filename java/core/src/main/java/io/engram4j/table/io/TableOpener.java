@@ -43,6 +43,11 @@ public final class TableOpener {
     return Limits.availableMemory();
   }
 
+  /** Returns what {@link Placement#AUTO} chooses for tables of so many bytes together. */
+  public static Placement automatic(long bytesOfAll, long freeMemory) {
+    return bytesOfAll <= freeMemory / 10 * 9 ? Placement.MAPPED : Placement.STREAMED;
+  }
+
   /**
    * Opens a table.
    *
@@ -55,7 +60,7 @@ public final class TableOpener {
     Placement placement = options.placement();
     if (placement == Placement.AUTO) {
       long free = Limits.availableMemory();
-      placement = bytesOfAll <= free / 10 * 9 ? Placement.MAPPED : Placement.STREAMED;
+      placement = automatic(bytesOfAll, free);
       why =
           String.format(
               Locale.ROOT,
@@ -116,10 +121,15 @@ public final class TableOpener {
   private RowCache cache(TableFile file, RowSource reader) {
     RowCache cache = new RowCache(reader, file.rowBytes(), options.cacheBytes());
     RowSeed seed = options.seed();
-    if (seed != null) {
-      cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+    try {
+      if (seed != null) {
+        cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+      }
+      return cache;
+    } catch (Throwable e) {
+      cache.close();
+      throw e;
     }
-    return cache;
   }
 
   private HeldTable streamed(TableFile file, String why) throws IOException {

@@ -12,6 +12,7 @@ import io.engram4j.bindings.engram_conv_weights;
 import io.engram4j.bindings.engram_gate_weights;
 import io.engram4j.bindings.engram_layout;
 import io.engram4j.bindings.engram_linear;
+import io.engram4j.bindings.engram_row_type;
 import io.engram4j.bindings.engram_table;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -81,9 +82,11 @@ class BindingsTest {
     }
   }
 
-  /** The same numbers as the static assertions of engram.c and runtime.cu. */
+  /** The same numbers as the static assertions of abi.c and runtime.cu. */
   @Test
   void structsHaveTheSizesOfC() {
+    assertEquals(40, engram_row_type.sizeof());
+    assertEquals(32, engram_row_type.name$offset());
     assertEquals(48, engram_layout.sizeof());
     assertEquals(40, engram_layout.inverses$offset());
     assertEquals(56, engram_table.sizeof());

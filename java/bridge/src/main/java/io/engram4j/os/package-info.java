@@ -1,0 +1,8 @@
+/**
+ * System calls of Linux behind {@code Host}: memory, files, NUMA, io_uring.
+ *
+ * <p>Links to the C library; uses nothing of this module but the core.
+ *
+ * <p>Knows no rows, kernels or models.
+ */
+package io.engram4j.os;

@@ -1,0 +1,8 @@
+/**
+ * The command {@code engram}: one file for each subcommand.
+ *
+ * <p>Uses the core, {@code hf}, {@code tck} and picocli.
+ *
+ * <p>Has nothing that a library's user would need.
+ */
+package io.engram4j.cli;

@@ -1,0 +1,8 @@
+/**
+ * The index of a set-associative cache, under the row cache and the memo.
+ *
+ * <p>Uses the JDK alone.
+ *
+ * <p>Knows nothing of rows or projections.
+ */
+package io.engram4j.cache;

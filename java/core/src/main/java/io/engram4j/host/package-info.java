@@ -1,0 +1,8 @@
+/**
+ * What the operating system gives: memory, files, NUMA, limits, and files that check themselves.
+ *
+ * <p>Uses the JDK and {@code work}.
+ *
+ * <p>Knows no rows, kernels or models; system calls are in another module, behind {@code Host}.
+ */
+package io.engram4j.host;

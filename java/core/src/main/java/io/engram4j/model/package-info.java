@@ -1,0 +1,8 @@
+/**
+ * A model as data: configuration, token map, hashing, layout of rows, hidden states.
+ *
+ * <p>Uses {@code host} to read and write files, else the JDK alone.
+ *
+ * <p>Holds no tensors and runs nothing.
+ */
+package io.engram4j.model;

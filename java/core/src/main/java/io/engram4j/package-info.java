@@ -1,0 +1,8 @@
+/**
+ * Models, their Engram layers, sequences and batches: what an engine calls.
+ *
+ * <p>May use every package of this module; none may use this one.
+ *
+ * <p>Computes nothing itself: a stage is a kernel's work, their order is in {@code run}.
+ */
+package io.engram4j;

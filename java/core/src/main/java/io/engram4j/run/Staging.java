@@ -1,0 +1,105 @@
+package io.engram4j.run;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.host.Buffer;
+import io.engram4j.kernel.Backend;
+import io.engram4j.model.Dtype;
+import io.engram4j.table.Table;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Rows of one table on their way to the stage gather: fetched as they are, scales behind each, then
+ * widened by the backend's kernel from here. For tables that are not in memory, and for rows that
+ * are fetched ahead. Grows to the largest count and then allocates nothing. For one thread at a
+ * time.
+ */
+final class Staging implements AutoCloseable {
+  private final Table table;
+  private final Buffer rows = new Buffer();
+  private final Buffer places = new Buffer(); // of wanted rows in rows, or -1
+  private long capacity;
+  private @Nullable Backend backend;
+  private Backend.@Nullable Gather kernel; // on the rows as they lie now
+  private @Nullable Arena arena; // the kernel's
+
+  Staging(Table table) {
+    this.table = table;
+  }
+
+  private void reserve(long count) {
+    if (count <= capacity) {
+      return;
+    }
+    forgetKernel();
+    long more = Math.max(count, 2 * capacity);
+    rows.reserve(more * table.rowBytes());
+    places.reserve(8 * more);
+    capacity = more;
+  }
+
+  private void forgetKernel() {
+    kernel = null;
+    Arena old = arena;
+    arena = null;
+    if (old != null) {
+      old.close();
+    }
+  }
+
+  /** Fetches the rows of ids, in their order. */
+  void fetch(MemorySegment rowIds, long count) {
+    reserve(count);
+    table.read(rowIds, count, rows.get());
+    MemorySegment to = places.get();
+    for (long i = 0; i < count; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      to.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
+    }
+  }
+
+  /** Widens {@code count} of the fetched rows, from the {@code first} on. */
+  void gather(Backend on, long first, long count, MemorySegment out, Dtype outType) {
+    if (capacity == 0) {
+      return; // nothing was ever wanted
+    }
+    MemorySegment from = places.get();
+    kernel(on).run(first == 0 ? from : from.asSlice(8 * first), count, out, outType);
+  }
+
+  private Backend.Gather kernel(Backend on) {
+    Backend.Gather known = kernel;
+    if (known != null && backend == on) {
+      return known;
+    }
+    forgetKernel();
+    Arena own = Arena.ofShared();
+    arena = own;
+    Table staged =
+        Table.interleaved(
+            table.name(),
+            table.type(),
+            capacity,
+            table.headDim(),
+            rows.get().asSlice(0, capacity * table.rowBytes()));
+    Backend.Gather made = on.gather(staged, own);
+    backend = on;
+    kernel = made;
+    return made;
+  }
+
+  long bytes() {
+    return rows.bytes() + places.bytes();
+  }
+
+  @Override
+  public void close() {
+    forgetKernel();
+    capacity = 0;
+    rows.close();
+    places.close();
+  }
+}

@@ -1,0 +1,224 @@
+package io.engram4j.run;
+
+import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.HiddenStream;
+import io.engram4j.model.StageListener;
+import io.engram4j.table.RowOverlay;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One step of a model on the host: its tokens' windows, the memory between stages, and rows that
+ * are fetched ahead. Made by a {@link StepPool} and used again, so that decoding allocates nothing.
+ * One owner at a time.
+ */
+public final class Step implements AutoCloseable {
+  /** Tokens that go through the stages together. */
+  public static final int BLOCK = Workspace.BLOCK;
+
+  private final List<LayerRuntime> layers;
+  private final Windows windows;
+  private final Workspace space;
+  private final Projector projector;
+  private final @Nullable HostPass[] passes; // per layer, from its first use on
+  private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
+  private volatile boolean closed;
+
+  Step(
+      EngramConfig config,
+      int padId,
+      List<LayerRuntime> layers,
+      @Nullable Executor executor,
+      int threads) {
+    this.layers = layers;
+    this.windows = new Windows(config.maxNgram(), padId);
+    this.space = new Workspace(config);
+    this.projector = new Projector(executor, threads);
+    this.passes = new HostPass[layers.size()];
+  }
+
+  /** Returns whether the memory was freed, with the model. */
+  public boolean isClosed() {
+    return closed;
+  }
+
+  /** Returns the tokens. Adding some, or clearing, must be told to {@link #cancel} before. */
+  public Windows windows() {
+    return windows;
+  }
+
+  /** Gives up what is being fetched ahead. */
+  public void cancel() {
+    for (Prefetch prefetch : prefetches) {
+      prefetch.cancel();
+    }
+  }
+
+  /** Begins to fetch the rows of all tokens for all layers. */
+  public void prefetch(Executor executor) {
+    if (prefetches.length == 0) {
+      prefetches =
+          layers.stream().map(layer -> new Prefetch(windows, layer)).toArray(Prefetch[]::new);
+    }
+    for (Prefetch prefetch : prefetches) {
+      prefetch.start(executor);
+    }
+  }
+
+  /** Returns whether rows are fetched ahead. */
+  public boolean isPrefetched() {
+    return prefetches.length > 0 && prefetches[0].isStarted();
+  }
+
+  private @Nullable Prefetch prefetched(int layer) {
+    return prefetches.length > 0 && prefetches[layer].isStarted() ? prefetches[layer] : null;
+  }
+
+  /** Returns what runs a layer on these tokens; views of a model have layers of their own. */
+  private HostPass pass(LayerRuntime layer) {
+    HostPass pass = passes[layer.index()];
+    if (pass == null || !pass.isOf(layer)) {
+      if (pass != null) {
+        pass.close();
+      }
+      pass = new HostPass(layer, windows, space, projector);
+      passes[layer.index()] = pass;
+    }
+    return pass;
+  }
+
+  /**
+   * Runs a layer on all tokens, in place.
+   *
+   * @param hidden checked for so many tokens
+   */
+  public void apply(LayerRuntime layer, HiddenStream hidden, @Nullable StageListener listener) {
+    HostPass pass = pass(layer);
+    if (layer.conv() != null) {
+      windows.requireConvolvable(layer.index());
+    }
+    int tokens = windows.tokens();
+    space.reserve(Math.min(tokens, BLOCK));
+    Prefetch ahead = prefetched(layer.index());
+    layer.lifetime().enter();
+    try {
+      if (ahead != null) {
+        ahead.await();
+      }
+      for (int first = 0; first < tokens; first += BLOCK) {
+        pass.begin(first, Math.min(BLOCK, tokens - first), ahead);
+        pass.run(hidden.from(first), listener);
+      }
+    } catch (InternalError e) {
+      throw layer.shrunk(e);
+    } finally {
+      pass.end();
+      layer.lifetime().exit();
+    }
+  }
+
+  /** Gathers rows of a layer by their ids, which somebody has checked. */
+  public void gather(
+      LayerRuntime layer, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
+    HostPass pass = pass(layer);
+    layer.lifetime().enter();
+    try {
+      pass.begin(rowIds, count, out, outType);
+      pass.gatherByIds();
+    } catch (InternalError e) {
+      throw layer.shrunk(e);
+    } finally {
+      pass.end();
+      layer.lifetime().exit();
+    }
+  }
+
+  /** Projects all tokens, a block at most, and lets the result go: a memo keeps it. */
+  public void remember(LayerRuntime layer) {
+    remember(layer, HostPass::remember);
+  }
+
+  /** What a memo does with the tokens of one block. */
+  @FunctionalInterface
+  public interface Seeding {
+    /**
+     * Seeds the memo.
+     *
+     * @param windows int32 [tokens, maxNgram]
+     * @param rowIds int64 [tokens, columns], which may be changed
+     * @param rows float32 [tokens, inputs], written by {@code gather}
+     * @param gather fetches the rows of the ids
+     */
+    void run(
+        Projector projector,
+        MemorySegment windows,
+        MemorySegment rowIds,
+        MemorySegment rows,
+        RowOverlay.Rows replaced,
+        int tokens,
+        Runnable gather);
+  }
+
+  /** Hashes all tokens, a block at most, and lets a memo choose which rows it wants. */
+  public void remember(LayerRuntime layer, Seeding seeding) {
+    remember(
+        layer,
+        pass -> {
+          pass.hashOnly();
+          seeding.run(
+              projector,
+              windows.windowsFrom(0),
+              space.rowIds(),
+              space.rows(),
+              pass.replaced(),
+              windows.tokens(),
+              pass::gatherByIds);
+        });
+  }
+
+  private void remember(LayerRuntime layer, Consumer<HostPass> work) {
+    HostPass pass = pass(layer);
+    space.reserve(windows.tokens());
+    layer.lifetime().enter();
+    try {
+      pass.begin(0, windows.tokens(), null);
+      work.accept(pass);
+    } catch (InternalError e) {
+      throw layer.shrunk(e);
+    } finally {
+      pass.end();
+      layer.lifetime().exit();
+    }
+  }
+
+  long bytes() {
+    return windows.bytes()
+        + space.bytes()
+        + projector.bytes()
+        + Arrays.stream(passes).filter(Objects::nonNull).mapToLong(HostPass::bytes).sum()
+        + Arrays.stream(prefetches).mapToLong(Prefetch::bytes).sum();
+  }
+
+  /** Gives up what is under way and frees the memory. */
+  @Override
+  public void close() {
+    closed = true;
+    for (Prefetch prefetch : prefetches) {
+      prefetch.close();
+    }
+    for (HostPass pass : passes) {
+      if (pass != null) {
+        pass.close();
+      }
+    }
+    projector.close();
+    space.close();
+    windows.close();
+  }
+}

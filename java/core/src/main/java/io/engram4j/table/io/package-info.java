@@ -1,0 +1,8 @@
+/**
+ * Opening tables: packed files, mapping, loading, sharing, reading row by row, the row cache.
+ *
+ * <p>Uses {@code table}, {@code host}, {@code cache} and {@code work}.
+ *
+ * <p>Knows no model and no kernel.
+ */
+package io.engram4j.table.io;

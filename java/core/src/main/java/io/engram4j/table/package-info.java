@@ -1,0 +1,8 @@
+/**
+ * Tables of rows: their types, where they lie, what replaces or seeds them.
+ *
+ * <p>Uses {@code model} and {@code host}.
+ *
+ * <p>Does not open files of rows: that is {@code table.io}.
+ */
+package io.engram4j.table;

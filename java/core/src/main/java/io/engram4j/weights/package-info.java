@@ -1,0 +1,8 @@
+/**
+ * The tensors of a layer beside its table: projection, gate, convolution.
+ *
+ * <p>Uses {@code table} for row types, and {@code model}.
+ *
+ * <p>Multiplies nothing.
+ */
+package io.engram4j.weights;

@@ -1,0 +1,8 @@
+/**
+ * Model directories in Hugging Face's form: one file for each family that is known.
+ *
+ * <p>Uses the core, Jackson and the tokenizers.
+ *
+ * <p>Runs nothing; what it reads it refuses unless it is whole.
+ */
+package io.engram4j.hf;

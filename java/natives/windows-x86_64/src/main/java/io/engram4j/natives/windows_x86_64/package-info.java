@@ -1,0 +1,8 @@
+/**
+ * Carries the C library for windows on x86_64.
+ *
+ * <p>Uses {@code bridge}, which loads it.
+ *
+ * <p>Has no code but the name of its resource.
+ */
+package io.engram4j.natives.windows_x86_64;

@@ -1,0 +1,8 @@
+/**
+ * The conformance suite and the golden files, which any backend can be held to.
+ *
+ * <p>Uses the core and {@code hf}.
+ *
+ * <p>Knows no backend but plain Java.
+ */
+package io.engram4j.tck;

@@ -1,0 +1,28 @@
+#include "../kernels.h"
+
+/* Output of one call that leaves the second cache is stored past it: read for writing it would take
+   a fifth more time. */
+#define STREAM_BYTES (4 << 20)
+
+/*
+ * In bursts. Ids are read once, into memory that nobody else writes: what was checked is what is
+ * used, even if another thread writes them, or they lie in the output.
+ */
+int engram_gather_rows(const struct engram_kernels *k, const struct engram_table *table,
+                       const long long *row_ids, int64_t count, uint8_t *out, int out_type) {
+  int64_t row_bytes = (int64_t)table->head_dim * engram_out_bytes(out_type);
+  int stream = count > STREAM_BYTES / row_bytes;
+  const struct engram_kernels *own = engram_with_gather(k);
+  for (int64_t first = 0; first < count; first += ENGRAM_BURST) {
+    int64_t burst = count - first < ENGRAM_BURST ? count - first : ENGRAM_BURST;
+    int64_t rows[ENGRAM_BURST];
+    for (int64_t i = 0; i < burst; i++) {
+      rows[i] = engram_load64(row_ids + first + i);
+      if (rows[i] < -1 || rows[i] >= table->rows) {
+        return ENGRAM_ERROR_ROW;
+      }
+    }
+    own->gather(table, rows, burst, out + first * row_bytes, out_type, stream);
+  }
+  return ENGRAM_OK;
+}
