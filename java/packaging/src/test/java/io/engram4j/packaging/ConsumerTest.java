@@ -62,10 +62,30 @@ final class ConsumerTest {
     }
   }
 
+  /** The README's lines in a class that has what an engine gives them. */
+  private static String example() {
+    return """
+    import io.engram4j.*;
+    import io.engram4j.hf.EngramDirectory;
+    import java.nio.file.Path;
+
+    public class Example {
+      public static void main(String[] args) throws Exception {
+        Path directory = Path.of(args[0]);
+        int[] prompt = {79, 110, 309, 505};
+        float[] hidden = new float[1 << 16];
+    %s
+        System.out.println(hidden[0]);
+      }
+    }
+    """
+        .formatted(block("java"));
+  }
+
   /** Compiles the README's lines and runs them, as one does without any build tool. */
   private static void runOnClassPath(Path project, String classPath, String... logged)
       throws IOException, InterruptedException {
-    Path source = Files.writeString(project.resolve("Example.java"), block("java"));
+    Path source = Files.writeString(project.resolve("Example.java"), example());
     String classes = project.resolve("classes").toString();
     requireGood(
         Artifacts.run(
@@ -141,7 +161,7 @@ final class ConsumerTest {
   private static void onTheModulePath(Path project, String path)
       throws IOException, InterruptedException {
     Path sources = Files.createDirectories(project.resolve("module/example"));
-    Files.writeString(sources.resolve("Example.java"), "package example;\n" + block("java"));
+    Files.writeString(sources.resolve("Example.java"), "package example;\n" + example());
     Path declaration = Objects.requireNonNull(sources.getParent()).resolve("module-info.java");
     Files.writeString(declaration, "module example { requires io.engram4j.hf; }\n");
     String classes = project.resolve("modules").toString();

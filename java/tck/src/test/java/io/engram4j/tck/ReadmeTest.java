@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The README's Java is compiled and run as it stands there. */
+/** The README's lines of Java are compiled and run as they stand there. */
 class ReadmeTest {
   @TempDir Path directory;
 
@@ -22,7 +22,7 @@ class ReadmeTest {
     String readme = Files.readString(Path.of("..", "..", "README.md"));
     Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL).matcher(readme);
     assertTrue(block.find(), "README.md has no Java");
-    Files.writeString(directory.resolve("Example.java"), block.group(1));
+    Files.writeString(directory.resolve("Example.java"), example(block.group(1)));
     Golden.extract(directory.resolve("golden"));
     Path java = Path.of(System.getProperty("java.home"), "bin", "java");
     Path out = directory.resolve("out");
@@ -41,5 +41,25 @@ class ReadmeTest {
     assertEquals(0, process.exitValue());
     float first = Float.parseFloat(Files.readString(out).strip());
     assertTrue(first != 0 && Float.isFinite(first), "nothing entered the stream: " + first);
+  }
+
+  /** The README's lines in a class that has what an engine gives them. */
+  private static String example(String lines) {
+    return """
+    import io.engram4j.*;
+    import io.engram4j.hf.EngramDirectory;
+    import java.nio.file.Path;
+
+    public class Example {
+      public static void main(String[] args) throws Exception {
+        Path directory = Path.of(args[0]);
+        int[] prompt = {79, 110, 309, 505};
+        float[] hidden = new float[1 << 16];
+    %s
+        System.out.println(hidden[0]);
+      }
+    }
+    """
+        .formatted(lines);
   }
 }
