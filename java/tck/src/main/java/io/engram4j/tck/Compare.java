@@ -11,7 +11,7 @@ final class Compare {
   static final double GATE_BOUND = 5e-5;
 
   /** Two steps of float32, relative. */
-  static final double FLOAT_STEPS = 2 * 0x1p-23;
+  private static final double FLOAT_STEPS = 2 * 0x1p-23;
 
   private Compare() {}
 
