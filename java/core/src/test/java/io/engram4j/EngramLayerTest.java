@@ -132,4 +132,32 @@ class EngramLayerTest {
       before = buffers;
     }
   }
+
+  @Test
+  void aClosedBatchIsRefused() {
+    EngramSequence sequence = model.newSequence();
+    sequence.append(new int[] {1, 2});
+    EngramBatch batch = model.newBatch().add(sequence, 0, 2);
+    batch.close();
+    batch.close();
+    assertThrows(IllegalStateException.class, () -> batch.add(sequence, 0, 1));
+    assertThrows(IllegalStateException.class, () -> layer.apply(batch, new float[2 * width]));
+  }
+
+  /** Closing a view frees what it has of its own and leaves the model open. */
+  @Test
+  void aClosedViewGivesItsMemoBack() {
+    EngramSequence sequence = model.newSequence();
+    sequence.append(new int[] {1, 2, 3, 4});
+    float[] expected = new float[4 * width];
+    EngramModel view = model.withMemo(1 << 20);
+    assertTrue(view.memory().memoBytes() > 0, "a memo is counted");
+    assertEquals(0, model.memory().memoBytes());
+    view.layers().getFirst().apply(sequence, 4, expected);
+    view.close();
+    assertThrows(
+        IllegalStateException.class, () -> view.layers().getFirst().apply(sequence, 4, expected));
+    assertTrue(model.isOpen());
+    assertEquals(4, sequence.fork().length());
+  }
 }

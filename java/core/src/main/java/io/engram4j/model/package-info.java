@@ -1,7 +1,7 @@
 /**
  * A model as data: configuration, token map, hashing, layout of rows, hidden states.
  *
- * <p>Uses {@code host} to read and write files, else the JDK alone.
+ * <p>Uses {@code host} to read and write files, and {@code format}.
  *
  * <p>Holds no tensors and runs nothing.
  */

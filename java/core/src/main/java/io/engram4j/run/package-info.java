@@ -1,7 +1,8 @@
 /**
  * A step: its windows, buffers, prefetch and threads, and the one order of stages.
  *
- * <p>Uses {@code kernel}, {@code table}, {@code weights}, {@code host} and {@code work}.
+ * <p>Uses {@code kernel}, {@code model}, {@code table}, {@code weights}, {@code host} and {@code
+ * work}.
  *
  * <p>Has no arithmetic of a stage, and does not know how rows come into memory.
  */

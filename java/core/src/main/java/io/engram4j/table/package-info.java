@@ -1,7 +1,7 @@
 /**
  * Tables of rows: their types, where they lie, what replaces or seeds them.
  *
- * <p>Uses {@code model} and {@code host}.
+ * <p>Uses {@code model}, {@code format} and {@code host}.
  *
  * <p>Does not open files of rows: that is {@code table.io}.
  */
