@@ -73,6 +73,13 @@ void engram_scalar_row(const struct engram_table *table, int64_t row, uint8_t *o
 void engram_scalar_project(const struct engram_linear *linear, const float *in, int64_t tokens,
                            int first, int count, float *out, int64_t out_stride);
 int engram_scalar_nan_free(const uint8_t *codes, int64_t count);
+/* What a branch's stream is still to receive. */
+struct engram_gate_update {
+  float gate;
+  const float *value;
+  uint8_t *stream;
+};
+
 void engram_scalar_gate_sums(const float *product, const float *key, const uint8_t *stream,
                              int type, int64_t hidden, double sums[3]);
 void engram_scalar_gate_apply(float gate, const float *value, uint8_t *stream, int type,

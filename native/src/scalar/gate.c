@@ -29,11 +29,18 @@ void engram_scalar_gate_apply(float gate, const float *value, uint8_t *stream, i
   }
 }
 
-#define GATE_SUMS(product, key, stream, type, hidden, end, sums) \
-  engram_scalar_gate_sums(product, key, stream, type, hidden, sums)
-#define GATE_APPLY(gate, value, stream, type, hidden, gated, next_key, end) \
-  ((void)(next_key), (void)(end),                                           \
-   engram_scalar_gate_apply(gate, value, stream, type, hidden, gated))
+static void sums_after_update(const float *product, const float *key, const uint8_t *stream,
+                              int type, int64_t hidden, const void *end,
+                              const struct engram_gate_update *before, double sums[3]) {
+  (void)end;
+  if (before) {
+    engram_scalar_gate_apply(before->gate, before->value, before->stream, type, hidden, NULL);
+  }
+  engram_scalar_gate_sums(product, key, stream, type, hidden, sums);
+}
+
+#define GATE_SUMS sums_after_update
+#define GATE_APPLY engram_scalar_gate_apply
 #include "../stages/gate.h"
 
 void engram_scalar_gate(const struct engram_gate_weights *gate, const float *kv, uint8_t *stream,

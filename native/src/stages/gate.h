@@ -1,9 +1,10 @@
 /*
  * The loop of stage gate, which every tier compiles with its own
- *   GATE_SUMS(product, key, stream, type, hidden, end, sums)   sums of squares of stream and key,
- * and of their products GATE_APPLY(gate, value, stream, type, hidden, gated, next_key, end) stream
- * += gate * value, or gated = No stream lies at or behind end, and next_key is what the next sums
- * take: tiers may ask for them.
+ *   GATE_SUMS(product, key, stream, type, hidden, end, before, sums)
+ *     sums of squares of stream and key, and of their products; and does the update `before` of
+ *     another branch, unless that is null. No stream lies at or behind end: tiers may ask ahead.
+ *   GATE_APPLY(gate, value, stream, type, hidden, gated)
+ *     stream += gate * value, or gated = gate * value
  */
 #ifndef ENGRAM_STAGES_GATE_H
 #define ENGRAM_STAGES_GATE_H
@@ -21,6 +22,8 @@ static void gate_tokens(const struct engram_gate_weights *gate, const float *kv,
     end += (tokens - 1) * token_stride + (branches - 1) * branch_stride;
     end += hidden * engram_out_bytes(type);
   }
+  struct engram_gate_update last;
+  const struct engram_gate_update *before = NULL;
   for (int64_t token = 0; token < tokens; token++) {
     const float *keys = kv + token * (branches + 1) * hidden;
     const float *value = keys + branches * hidden;
@@ -29,18 +32,24 @@ static void gate_tokens(const struct engram_gate_weights *gate, const float *kv,
       float result = 0;
       if (mask[token]) {
         uint8_t *at = stream + token * token_stride + branch * branch_stride;
-        const float *key = keys + branch * hidden;
-        int last = branch + 1 == branches; /* the value lies before the next token's keys */
-        const float *next = !last ? key + hidden : token + 1 < tokens ? value + hidden : key;
         double sums[3];
-        GATE_SUMS(gate->product + branch * hidden, key, at, type, hidden, end, sums);
+        GATE_SUMS(gate->product + branch * hidden, keys + branch * hidden, at, type, hidden, end,
+                  before, sums);
         result = engram_gate_of(gate->hidden, gate->eps, gate->zero_is_half, sums);
-        GATE_APPLY(result, value, at, type, hidden, branch_gated, next, end);
+        if (branch_gated) {
+          GATE_APPLY(result, value, at, type, hidden, branch_gated);
+        } else {
+          last = (struct engram_gate_update){result, value, at};
+          before = &last;
+        }
       } else if (branch_gated) {
         __builtin_memset(branch_gated, 0, (size_t)hidden * sizeof(float));
       }
       engram_store_float(gates + token * branches + branch, result);
     }
+  }
+  if (before) {
+    GATE_APPLY(last.gate, last.value, last.stream, type, hidden, NULL);
   }
 }
 
