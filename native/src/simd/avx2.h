@@ -50,28 +50,15 @@ INLINE void f_store_bf16(void *to, floats x) {
   _mm_storeu_si128(to, _mm_packus_epi32(low, _mm256_extracti128_si256(words, 1)));
 }
 
-/* A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ
-   by 8. */
+/*
+ * A code moved into a half's sign, lower four exponent bits and upper fraction bits: biases differ
+ * by 8. Halves below the normal ones convert as fast as others. Moved into a float such codes would
+ * be subnormal, each vector of which costs Intel's cores 150 cycles when it is used; a table or
+ * integer arithmetic takes longer (docs/decisions/0020).
+ */
 INLINE floats f_e4m3_over_256(const void *codes) {
   __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(codes));
   return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16((short)0xBF80)));
-}
-/*
- * 32 codes as floats 2^-120 of their value: sign, exponent and fraction moved into a bfloat16, the
- * upper half of a float. Converting from half takes fewer moves, but AMD's cores two cycles a
- * vector: 10.5 ms a token of V4.1's projection, and 8.5 this way. The order is that of f_load_part.
- */
-#define CODE_MISSING 120
-INLINE void f_e4m3_block(const void *codes, floats w[4]) {
-  const __m256i zero = _mm256_setzero_si256();
-  const __m256i mask = _mm256_set1_epi16((short)0x87F0);
-  __m256i all = _mm256_loadu_si256(codes);
-  __m256i low = _mm256_and_si256(_mm256_srai_epi16(_mm256_unpacklo_epi8(zero, all), 4), mask);
-  __m256i high = _mm256_and_si256(_mm256_srai_epi16(_mm256_unpackhi_epi8(zero, all), 4), mask);
-  w[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, low));
-  w[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, low));
-  w[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, high));
-  w[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, high));
 }
 typedef __m256i marks;
 INLINE marks n_zero(void) {

@@ -1,7 +1,8 @@
 /* AVX-512 F, BW, DQ and VL: 16 floats, two halves of 8 doubles. */
 #if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || \
     !defined(__AVX512VL__) || defined(__AVX512VNNI__) ||                         \
-    defined(__AVX512VBMI__) != defined(ENGRAM_SIMD_AVX512_BF16)
+    (defined(__AVX512VBMI__) && !defined(ENGRAM_SIMD_AVX512_BF16) &&             \
+     !defined(ENGRAM_SIMD_AMX_BF16))
 #error "this tier is built for AVX-512 F, BW, DQ and VL, and for nothing above"
 #endif
 #include <immintrin.h>
@@ -54,14 +55,6 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(codes));
   __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xBF80));
   return _mm512_cvtph_ps(half);
-}
-/* As in the AVX2 tier. */
-#define CODE_MISSING 120
-INLINE void f_e4m3_block(const void *codes, floats w[2]) {
-  __m512i wide = _mm512_slli_epi16(_mm512_cvtepi8_epi16(_mm256_loadu_si256(codes)), 4);
-  __m512i words = _mm512_and_si512(wide, _mm512_set1_epi16((short)0x87F0));
-  w[0] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(_mm512_setzero_si512(), words));
-  w[1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(_mm512_setzero_si512(), words));
 }
 typedef __m256i marks;
 INLINE marks n_zero(void) {

@@ -4,7 +4,6 @@
  * Words of this stage alone:
  *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
  *   f_load_half     halves as floats
- *   f_e4m3_ordered  32 codes as floats that lack 2^CODE_MISSING, in the order of the codes
  */
 #if defined(ENGRAM_SIMD_AVX512)
 INLINE void f_stream(void *to, floats x) {
@@ -16,15 +15,6 @@ INLINE void f_stream_end(void) {
 INLINE floats f_load_half(const void *from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
-/* Widening to 32 bits at once costs the projection more, but here it saves putting into order. */
-INLINE void f_e4m3_ordered(const void *codes, floats w[2]) {
-  for (int i = 0; i < 2; i++) {
-    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)codes + i));
-    __m512i bits =
-        _mm512_and_si512(_mm512_slli_epi32(wide, 20), _mm512_set1_epi32((int)0x87F00000));
-    w[i] = _mm512_castsi512_ps(bits);
-  }
-}
 #elif defined(ENGRAM_SIMD_AVX2)
 INLINE void f_stream(void *to, floats x) {
   _mm256_stream_ps(to, x);
@@ -35,15 +25,6 @@ INLINE void f_stream_end(void) {
 INLINE floats f_load_half(const void *from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(from));
 }
-INLINE void f_e4m3_ordered(const void *codes, floats w[4]) {
-  f_e4m3_block(codes, w);
-  floats first = _mm256_permute2f128_ps(w[0], w[1], 0x20);
-  floats third = _mm256_permute2f128_ps(w[0], w[1], 0x31);
-  w[1] = _mm256_permute2f128_ps(w[2], w[3], 0x20);
-  w[3] = _mm256_permute2f128_ps(w[2], w[3], 0x31);
-  w[0] = first;
-  w[2] = third;
-}
 #else /* NEON */
 INLINE void f_stream(void *to, floats x) {
   f_store(to, x); /* stores past the caches are a hint only, and not worth one here */
@@ -52,9 +33,6 @@ INLINE void f_stream_end(void) {
 }
 INLINE floats f_load_half(const void *from) {
   return from_halves(load_words(from));
-}
-INLINE void f_e4m3_ordered(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
-  f_e4m3_block(codes, w);
 }
 #endif
 
@@ -131,29 +109,30 @@ INLINE void store(uint8_t *out, const int how, int k, floats values) {
 
 #define VECTORS (ENGRAM_BLOCK / LANES)
 #define SCALES 8
+#define DIVIDED 8 /* codes come divided by 2^8 */
 
 /*
- * Up to SCALES whole blocks of 32. Returns whether a NaN code or a scale above 2^7 was seen, where
- * elements are then wrong: looking for them once costs a third of what it takes in every element.
+ * Up to SCALES whole blocks of 32. Returns whether a NaN code or a scale above 2^119 was seen,
+ * where elements are then wrong: looking for them once costs a third of what it takes in every
+ * element.
  */
 INLINE int fp8_blocks(const uint8_t *codes, const uint8_t *scales, const int blocks, uint8_t *out,
                       const int how) {
-  uint32_t factors[SCALES]; /* what the codes lack, in one number with the scale */
+  uint32_t factors[SCALES]; /* the scale, and what codes are divided by */
   uint32_t strange = 0;
   for (int block = 0; block < blocks; block++) {
-    factors[block] = (uint32_t)(scales[block] + CODE_MISSING) << 23;
-    strange |= scales[block] > 254 - CODE_MISSING;
+    factors[block] = (uint32_t)(scales[block] + DIVIDED) << 23;
+    strange |= scales[block] > 254 - DIVIDED;
   }
   marks nan = n_zero();
   for (int block = 0; block < blocks; block++) {
     const uint8_t *own = codes + ENGRAM_BLOCK * block;
     floats factor =
         f_set(engram_bits_to_float(factors[block])); /* one rounding, as the reference */
-    floats w[VECTORS];
-    f_e4m3_ordered(own, w);
     nan = n_or_nan(nan, own);
     for (int i = 0; i < VECTORS; i++) {
-      store(out, how, ENGRAM_BLOCK * block + LANES * i, f_mul(w[i], factor));
+      floats w = f_e4m3_over_256(own + LANES * i);
+      store(out, how, ENGRAM_BLOCK * block + LANES * i, f_mul(w, factor));
     }
   }
   return n_any(nan) || strange;

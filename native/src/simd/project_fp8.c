@@ -2,16 +2,22 @@
 
 /*
  * Words of this way alone:
- *   f_load_part  the i-th LANES of 32 floats, in the order of f_e4m3_block
+ *   f_e4m3_tile  32 codes as floats divided by 256
  *   d_store4     the sums of four, added as d_sum does, and a bias each, as floats
  */
+/*
+ * Halves go through memory: converting them from there takes no port that shuffles do, which are
+ * what decoding waits for on Intel's cores.
+ */
+#define THROUGH_MEMORY(halves) __asm__ volatile("" : "+m"(halves))
 #if defined(ENGRAM_SIMD_AVX512)
-INLINE floats f_load_part(const float *block, int i) {
-  const __m512i order = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-  __m512d first = _mm512_castps_pd(_mm512_loadu_ps(block));
-  __m512d second = _mm512_castps_pd(_mm512_loadu_ps(block + 16));
-  __m512i own = _mm512_add_epi64(order, _mm512_set1_epi64(2 * i));
-  return _mm512_castpd_ps(_mm512_permutex2var_pd(first, own, second));
+INLINE void f_e4m3_tile(const uint8_t *codes, floats w[2]) {
+  __m512i halves;
+  __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)codes));
+  halves = _mm512_and_si512(_mm512_slli_epi16(wide, 7), _mm512_set1_epi16((short)0xBF80));
+  THROUGH_MEMORY(halves);
+  w[0] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)&halves));
+  w[1] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)&halves + 1));
 }
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   __m256d first = _mm256_hadd_pd(fold256(x[0]), fold256(x[1]));
@@ -21,9 +27,17 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 #elif defined(ENGRAM_SIMD_AVX2)
-INLINE floats f_load_part(const float *block, int i) {
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(block + 4 * i)),
-                              _mm_loadu_ps(block + 4 * i + 16), 1);
+INLINE void f_e4m3_tile(const uint8_t *codes, floats w[4]) {
+  const __m256i mask = _mm256_set1_epi16((short)0xBF80);
+  __m256i halves[2];
+  for (int i = 0; i < 2; i++) {
+    __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes + i));
+    halves[i] = _mm256_and_si256(_mm256_slli_epi16(wide, 7), mask);
+  }
+  THROUGH_MEMORY(halves);
+  for (int i = 0; i < 4; i++) {
+    w[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves + i));
+  }
 }
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   __m256d first = _mm256_hadd_pd(x[0], x[1]);
@@ -33,8 +47,10 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 #else /* NEON */
-INLINE floats f_load_part(const float *block, int i) {
-  return f_load(block + LANES * i);
+INLINE void f_e4m3_tile(const uint8_t *codes, floats w[ENGRAM_BLOCK / LANES]) {
+  for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
+    w[i] = f_e4m3_over_256(codes + LANES * i);
+  }
 }
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   for (int i = 0; i < 4; i++) {
@@ -46,9 +62,8 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
 /*
  * The projection of fp8 weights where numbers are ordinary, as in every real model: inputs and
  * scales so far from the ends of float that nothing overflows or loses digits. Powers of two are
- * then exact wherever they are multiplied in, and the codes need no conversion: moved into place
- * they are floats 2^-120 of their value. The inputs take the tile's scale and half of what is
- * missing, which keeps sums in range, and the sums in double take the rest.
+ * then exact wherever they are multiplied in: the inputs take the tile's scale, and what codes are
+ * divided by.
  *
  * Weights have no NaN codes here; looking for them would take 1 cycle of 6.
  *
@@ -56,8 +71,7 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
  * the same order, however many tokens and rows go together.
  */
 #define VECTORS (ENGRAM_BLOCK / LANES)
-/* What the codes lack: half of it in the scales, and the rest later. */
-#define CODE_SHIFT (CODE_MISSING / 2)
+#define DIVIDED 8 /* codes come divided by 2^8 */
 #define GROUP (8 * ENGRAM_BLOCK)
 
 /* Rows at a time with several tokens, whose sums would not find registers otherwise. */
@@ -93,7 +107,6 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
   const uint8_t *scales = (const uint8_t *)linear->scale;
   scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
-  const doubles rest = d_set((double)(1LL << (CODE_MISSING - CODE_SHIFT)));
   doubles sums[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
@@ -109,19 +122,19 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
       }
     }
     for (int64_t k = from; k < end; k += ENGRAM_BLOCK) {
-      floats scale = f_set(engram_bits_to_float((uint32_t)(*scales++ + CODE_SHIFT) << 23));
+      floats scale = f_set(engram_bits_to_float((uint32_t)(*scales++ + DIVIDED) << 23));
       floats x[ENGRAM_PROJECT_TOKENS][VECTORS];
       for (int token = 0; token < tokens; token++) {
         for (int i = 0; i < VECTORS; i++) {
-          x[token][i] = f_mul(f_load_part(in + token * inputs + k, i), scale);
+          x[token][i] = f_mul(f_load(in + token * inputs + k + LANES * i), scale);
         }
       }
       for (int row = 0; row < rows; row++) {
         const uint8_t *codes = weights + row * stride + k;
-        floats w[VECTORS];
         /* the same place in the next rows: hardware prefetchers stop at every page */
         __builtin_prefetch(codes + rows * stride, 0, 2);
-        f_e4m3_block(codes, w);
+        floats w[VECTORS];
+        f_e4m3_tile(codes, w);
         for (int token = 0; token < tokens; token++) {
           for (int i = 0; i < VECTORS; i++) {
             sum[row][token] = f_fma(w[i], x[token][i], sum[row][token]);
@@ -131,7 +144,7 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
     }
     for (int row = 0; row < rows; row++) {
       for (int token = 0; token < tokens; token++) {
-        sums[row][token] = d_fma(d_fold(sum[row][token]), rest, sums[row][token]);
+        sums[row][token] = d_add(d_fold(sum[row][token]), sums[row][token]);
       }
     }
   }

@@ -12,13 +12,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
  * Gather of fp8 rows. As in C, the misses of a token's rows are issued together before any row is
- * decoded; one multiplication by scale and missing exponent gives each element. Rows with a NaN
- * code or a scale above 2^7, and rows as bf16 or on the heap, are plain Java's.
+ * decoded; one multiplication by its scale gives each element. Rows with a NaN code or a scale
+ * above 2^119, and rows as bf16 or on the heap, are plain Java's.
  */
 final class VectorGather implements Backend.Gather {
   private static final int BURST = 24;
@@ -111,18 +110,13 @@ final class VectorGather implements Backend.Gather {
     int strange = 0;
     ByteVector seen = ByteVector.zero(Vectors.B);
     for (int block = 0; block < headDim / BLOCK; block++) {
-      int exponent = (ALL.get(JAVA_BYTE, scales + block) & 0xff) + Vectors.CODE_MISSING;
+      int exponent = (ALL.get(JAVA_BYTE, scales + block) & 0xff) + Vectors.CODES_DIVIDED;
       strange |= 254 - exponent;
       FloatVector factor = FloatVector.broadcast(Vectors.F, Float.intBitsToFloat(exponent << 23));
       for (int i = BLOCK * block; i < BLOCK * (block + 1); i += Vectors.LANES) {
         ByteVector code = ByteVector.fromMemorySegment(Vectors.B, ALL, codes + i, Vectors.LITTLE);
         seen = seen.max(code.and((byte) 0x7f));
-        IntVector wide = (IntVector) code.convertShape(VectorOperators.B2I, Vectors.I, 0);
-        wide.lanewise(VectorOperators.LSHL, Vectors.CODE_SHIFT)
-            .and(Vectors.CODE_BITS)
-            .reinterpretAsFloats()
-            .mul(factor)
-            .intoMemorySegment(ALL, out + 4L * i, Vectors.LITTLE);
+        Vectors.codes(code).mul(factor).intoMemorySegment(ALL, out + 4L * i, Vectors.LITTLE);
       }
     }
     return strange >= 0 && seen.reduceLanes(VectorOperators.MAX) != 0x7f;

@@ -14,7 +14,6 @@ import java.util.Objects;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -29,9 +28,6 @@ final class VectorProject implements Backend.Project {
 
   /** Outputs at a time, all of one row of scales. */
   private static final int ROWS = 4;
-
-  /** What codes lack after half of it has gone into the scales. */
-  private static final double REST = 0x1p60;
 
   private static final float LEAST_INPUT = 0x1p-30f;
   private static final float MOST_INPUT = 0x1p50f;
@@ -164,7 +160,7 @@ final class VectorProject implements Backend.Project {
       int end = Math.min(inputs, from + GROUP);
       for (int k = from; k < end; k += Vectors.LANES) {
         int scale = ALL.get(JAVA_BYTE, scales + k / Linear.TILE) & 0xff;
-        float factor = Float.intBitsToFloat((scale + Vectors.CODE_MISSING / 2) << 23);
+        float factor = Float.intBitsToFloat((scale + Vectors.CODES_DIVIDED) << 23);
         FloatVector x =
             FloatVector.fromMemorySegment(Vectors.F, ALL, in + 4L * k, Vectors.LITTLE).mul(factor);
         long at = row + k;
@@ -181,18 +177,12 @@ final class VectorProject implements Backend.Project {
     DoubleVector[] sums = {sum0, sum1, sum2, sum3};
     double[] lanes = new double[Vectors.D.length()];
     for (int i = 0; i < count; i++) {
-      double sum = Vectors.sum(sums[i], lanes) * REST;
-      out.setAtIndex(JAVA_FLOAT_UNALIGNED, output + i, (float) sum);
+      out.setAtIndex(JAVA_FLOAT_UNALIGNED, output + i, (float) Vectors.sum(sums[i], lanes));
     }
   }
 
-  /** Codes as floats 2^-120 of their value; small, so that it is compiled into the loop. */
   private static FloatVector weights(long codes) {
-    ByteVector code = ByteVector.fromMemorySegment(Vectors.B, ALL, codes, Vectors.LITTLE);
-    IntVector wide = (IntVector) code.convertShape(VectorOperators.B2I, Vectors.I, 0);
-    return wide.lanewise(VectorOperators.LSHL, Vectors.CODE_SHIFT)
-        .and(Vectors.CODE_BITS)
-        .reinterpretAsFloats();
+    return Vectors.codes(ByteVector.fromMemorySegment(Vectors.B, ALL, codes, Vectors.LITTLE));
   }
 
   private static DoubleVector low(FloatVector part) {
