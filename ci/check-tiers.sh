@@ -30,13 +30,15 @@ check() {
 tab=$(printf '\t')
 above_avx512='vpdp|dpbf16|bf16|vpopcnt|vpmadd52|vpshld|vpshrd|vpermi2b|vpermt2b|vpermb|vpmultishift|vpcompress[bw]|vpexpand[bw]|vp2intersect|vgf2p8|vcvt[a-z0-9]*ph2ph|tdp|vaes|vpclmul|vfmadd[a-z0-9]*[ps]h'
 above_avx512_bf16=$(echo "$above_avx512" | sed 's/vpdp|dpbf16|bf16/vpdp|vcvtne/; s/vpermi2b|vpermt2b|vpermb|vpmultishift|//')
+above_amx_bf16=$(echo "$above_avx512_bf16" | sed 's/|tdp|/|tdpb[us]|/')
 above_neon='[[:space:]]z[0-9]+\.|[[:space:]]p[0-9]+/|[su]dot|bfdot|bfmmla|smmla|fmla.*\.[48]h'
 case " $* " in
   *" avx2 "*)
     check baseline "%ymm|%zmm|%k[0-7]|${tab}v[a-z0-9]+ " '%xmm'
     check avx2 '%zmm|%k[0-7]|\{%k|%[xy]mm(1[6-9]|2[0-9]|3[01])' '%ymm'
     check avx512 "$above_avx512" '%zmm'
-    check avx512_bf16 "$above_avx512_bf16" 'vdpbf16ps' ;;
+    check avx512_bf16 "$above_avx512_bf16" 'vdpbf16ps'
+    check amx_bf16 "$above_amx_bf16" 'tdpbf16ps|tile' ;;
   *" neon "*)
     check baseline "$above_neon" 'fmul|fadd'
     check neon "$above_neon" 'v[0-9]+\.4s' ;;

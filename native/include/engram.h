@@ -9,6 +9,10 @@
  * are the caller's promise: a kernel reads and writes exactly the ranges that are stated here. Row
  * ids are checked against the table before a row is read.
  *
+ * Kernels leave the thread's floating-point setting as it is. A thread that flushes subnormal
+ * numbers to zero gets zeros where a result is subnormal, or made of subnormal inputs; rows and
+ * projections of ordinary numbers keep their bits.
+ *
  * Types: 64-bit integers are spelled `long long`, so that bindings made on one platform hold on
  * all.
  */
@@ -28,7 +32,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 7
+#define ENGRAM_ABI 8
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -45,6 +49,9 @@ extern "C" {
 #define ENGRAM_TIER_AVX512 2      /* and AVX-512 F, BW, DQ, VL */
 #define ENGRAM_TIER_NEON 3        /* AArch64 */
 #define ENGRAM_TIER_AVX512_BF16 4 /* AVX512 with BF16 and VBMI: another projection */
+/* And AMX-BF16: another projection of batches. A process asks its system for tiles before; on Linux
+   by arch_prctl(ARCH_REQ_XCOMP_PERM, 18), before it asks whether there is this tier. */
+#define ENGRAM_TIER_AMX_BF16 5
 
 /* Element types. */
 #define ENGRAM_F32 0
@@ -186,10 +193,17 @@ ENGRAM_API int engram_lookup(int tier, int layers, const struct engram_layout *c
  * Stage project: out = in * weight^T + bias, for outputs [first, first + count).
  *   in  [tokens, inputs] float
  *   out [tokens, out_stride] float: column 0 receives output `first`
+ *   scratch  null, or memory of this call alone, 64-byte aligned: with as many bytes as
+ *            engram_project_scratch says batches may go a faster way. Sums are then added in
+ *            another order, the same for every output.
  */
 ENGRAM_API int engram_project(int tier, const struct engram_linear *linear, const float *in,
                               long long tokens, int first, int count, float *out,
-                              long long out_stride);
+                              long long out_stride, void *scratch, long long scratch_bytes);
+
+/* Returns how many bytes of scratch would help a call of so many tokens, or a status below 0. */
+ENGRAM_API long long engram_project_scratch(int tier, const struct engram_linear *linear,
+                                            long long tokens);
 
 /*
  * Returns 1 if no weight is NaN, 0 if some are, or a status below 0. Reads all fp8 weights; of

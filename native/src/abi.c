@@ -202,13 +202,42 @@ int engram_nan_free(int tier, const struct engram_linear *linear) {
   return 1;
 }
 
-int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens,
-                   int first, int count, float *out, long long out_stride) {
+/* The tier with another way for batches: this one, or the nearest below; null if there is none. */
+static const struct engram_kernels *with_batches(const struct engram_kernels *k) {
+  while (k && !k->project_batch) {
+    k = k->below;
+  }
+  return k;
+}
+
+static int64_t batch_scratch(const struct engram_kernels *k, const struct engram_linear *linear,
+                             int64_t tokens) {
+  const struct engram_kernels *batches = with_batches(k);
+  return batches ? batches->batch_scratch(linear, tokens) : 0;
+}
+
+long long engram_project_scratch(int tier, const struct engram_linear *linear, long long tokens) {
   const struct engram_kernels *k = engram_kernels_of(tier);
   if (!k) {
     return ENGRAM_ERROR_TIER;
   }
-  if (!linear || !in || !out || tokens < 0) {
+  if (!linear || tokens < 0) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (linear->struct_size != sizeof *linear) {
+    return ENGRAM_ERROR_STRUCT;
+  }
+  return is_linear(linear) ? batch_scratch(k, linear, tokens) : ENGRAM_ERROR_ARGUMENT;
+}
+
+int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens,
+                   int first, int count, float *out, long long out_stride, void *scratch,
+                   long long scratch_bytes) {
+  const struct engram_kernels *k = engram_kernels_of(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (!linear || !in || !out || tokens < 0 || (uintptr_t)scratch % 64 != 0) {
     return ENGRAM_ERROR_ARGUMENT;
   }
   if (linear->struct_size != sizeof *linear) {
@@ -218,7 +247,15 @@ int engram_project(int tier, const struct engram_linear *linear, const float *in
       out_stride < count) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  ENGRAM_KERNEL(k, project)(linear, in, tokens, first, count, out, out_stride);
+  int64_t bytes = scratch ? batch_scratch(k, linear, tokens) : 0;
+  if (bytes > scratch_bytes) {
+    return ENGRAM_ERROR_ARGUMENT;
+  }
+  if (bytes > 0) {
+    with_batches(k)->project_batch(linear, in, tokens, first, count, out, out_stride, scratch);
+  } else {
+    ENGRAM_KERNEL(k, project)(linear, in, tokens, first, count, out, out_stride);
+  }
   return ENGRAM_OK;
 }
 

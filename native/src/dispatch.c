@@ -1,7 +1,7 @@
 /* Which tiers this build has and this CPU and operating system can run, and their kernels. */
 #include "kernels.h"
 
-#define ENGRAM_TIERS 5
+#define ENGRAM_TIERS 6
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -63,10 +63,54 @@ static const char *avx512_bf16_problem(void) {
   return avx512_problem();
 }
 
+#if defined(ENGRAM_PORTABLE_TILES)
+static const char *amx_bf16_problem(void) {
+  return avx2_problem();
+}
+#elif defined(__linux__)
+#define ARCH_PRCTL 158
+#define ARCH_GET_XCOMP_PERM 0x1022
+
+/* A process has tiles only after it asked for them; without, the first one ends it. */
+static uint64_t permitted_state(void) {
+  uint64_t state = 0;
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result), "+m"(state)
+                   : "a"(ARCH_PRCTL), "D"(ARCH_GET_XCOMP_PERM), "S"(&state)
+                   : "rcx", "r11", "memory");
+  return result == 0 ? state : 0;
+}
+
+static const char *amx_bf16_problem(void) {
+  const uint32_t bf16_and_tile = 1u << 22 | 1u << 24;
+  const uint64_t tiles = 3u << 17; /* their shapes and their data */
+  const char *below = avx512_bf16_problem();
+  if (below) {
+    return below;
+  }
+  if ((feature_bits(7, 3) & bf16_and_tile) != bf16_and_tile) {
+    return "the CPU lacks AMX-BF16";
+  }
+  if ((saved_state() & tiles) != tiles) {
+    return "the operating system does not save AMX tiles";
+  }
+  return (permitted_state() & tiles) == tiles ? NULL
+                                              : "the operating system gave no AMX tiles to this "
+                                                "process";
+}
+#else
+static const char *amx_bf16_problem(void) {
+  return "AMX is used on Linux alone";
+}
+#endif
+
 static const char *problem(int tier) {
   switch (tier) {
     case ENGRAM_TIER_SCALAR:
       return NULL;
+    case ENGRAM_TIER_AMX_BF16:
+      return amx_bf16_problem();
     case ENGRAM_TIER_AVX512_BF16:
       return avx512_bf16_problem();
     case ENGRAM_TIER_AVX2:
@@ -90,6 +134,7 @@ static const char *problem(int tier) {
     case ENGRAM_TIER_AVX2:
     case ENGRAM_TIER_AVX512:
     case ENGRAM_TIER_AVX512_BF16:
+    case ENGRAM_TIER_AMX_BF16:
       return "this is AArch64";
     case ENGRAM_TIER_NEON: /* every AArch64 has it */
       return NULL;
@@ -97,6 +142,7 @@ static const char *problem(int tier) {
     case ENGRAM_TIER_AVX2:
     case ENGRAM_TIER_AVX512:
     case ENGRAM_TIER_AVX512_BF16:
+    case ENGRAM_TIER_AMX_BF16:
     case ENGRAM_TIER_NEON:
       return "this build is for another architecture";
 #endif
@@ -136,6 +182,7 @@ const struct engram_kernels *engram_kernels_of(int tier) {
     [ENGRAM_TIER_AVX2] = &engram_avx2_kernels,
     [ENGRAM_TIER_AVX512] = &engram_avx512_kernels,
     [ENGRAM_TIER_AVX512_BF16] = &engram_avx512_bf16_kernels,
+    [ENGRAM_TIER_AMX_BF16] = &engram_amx_bf16_kernels,
 #elif defined(__aarch64__)
     [ENGRAM_TIER_NEON] = &engram_neon_kernels,
 #endif

@@ -23,6 +23,13 @@ struct engram_kernels {
                  uint8_t *out, int out_type, int stream);
   void (*project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                   int count, float *out, int64_t out_stride);
+  /*
+   * Batches that a tier has another way for: the bytes of scratch it takes, 0 if it has none for
+   * these, and that way.
+   */
+  int64_t (*batch_scratch)(const struct engram_linear *linear, int64_t tokens);
+  void (*project_batch)(const struct engram_linear *linear, const float *in, int64_t tokens,
+                        int first, int count, float *out, int64_t out_stride, void *scratch);
   /* whether none of count e4m3 codes is NaN */
   int (*nan_free)(const uint8_t *codes, int64_t count);
   /* as engram_gate */
@@ -39,6 +46,7 @@ extern const struct engram_kernels engram_scalar_kernels;
 extern const struct engram_kernels engram_avx2_kernels;
 extern const struct engram_kernels engram_avx512_kernels;
 extern const struct engram_kernels engram_avx512_bf16_kernels;
+extern const struct engram_kernels engram_amx_bf16_kernels;
 extern const struct engram_kernels engram_neon_kernels;
 
 /* The kernels of a tier, or null if this build, CPU or system cannot run it. */

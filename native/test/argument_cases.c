@@ -109,30 +109,40 @@ static void project_arguments(int tier) {
   float data[4] = {1, 2, 3, 4};
   float out[4];
   struct engram_linear good = {sizeof good, ENGRAM_F32, 2, 2, data, NULL, NULL, 8, 0, 0, 0};
-  expect(engram_project(tier, &good, data, 1, 0, 2, out, 2) == ENGRAM_OK, "good project", 0);
-  expect(engram_project(99, &good, data, 1, 0, 2, out, 2) == ENGRAM_ERROR_TIER, "tier", 99);
-  expect(engram_project(tier, &good, NULL, 1, 0, 2, out, 2) == ARGUMENT, "null in", 0);
-  expect(engram_project(tier, &good, data, -1, 0, 2, out, 2) == ARGUMENT, "tokens", -1);
-  expect(engram_project(tier, &good, data, 1, -1, 2, out, 2) == ARGUMENT, "first", -1);
-  expect(engram_project(tier, &good, data, 1, 1, 2, out, 2) == ARGUMENT, "range", 3);
-  expect(engram_project(tier, &good, data, 1, 0x7fffffff, 2, out, 2) == ARGUMENT, "range", 0);
-  expect(engram_project(tier, &good, data, 1, 0, 2, out, 1) == ARGUMENT, "stride", 1);
+  expect(engram_project(tier, &good, data, 1, 0, 2, out, 2, NULL, 0) == ENGRAM_OK, "good project",
+         0);
+  expect(engram_project(99, &good, data, 1, 0, 2, out, 2, NULL, 0) == ENGRAM_ERROR_TIER, "tier",
+         99);
+  expect(engram_project(tier, &good, NULL, 1, 0, 2, out, 2, NULL, 0) == ARGUMENT, "null in", 0);
+  expect(engram_project(tier, &good, data, -1, 0, 2, out, 2, NULL, 0) == ARGUMENT, "tokens", -1);
+  expect(engram_project(tier, &good, data, 1, -1, 2, out, 2, NULL, 0) == ARGUMENT, "first", -1);
+  expect(engram_project(tier, &good, data, 1, 1, 2, out, 2, NULL, 0) == ARGUMENT, "range", 3);
+  expect(engram_project(tier, &good, data, 1, 0x7fffffff, 2, out, 2, NULL, 0) == ARGUMENT, "range",
+         0);
+  expect(engram_project(tier, &good, data, 1, 0, 2, out, 1, NULL, 0) == ARGUMENT, "stride", 1);
+  expect(engram_project(tier, &good, data, 1, 0, 2, out, 2, (char *)data + 1, 0) == ARGUMENT,
+         "scratch's alignment", 1);
+  expect(engram_project_scratch(99, &good, 1) == ENGRAM_ERROR_TIER, "scratch tier", 99);
+  expect(engram_project_scratch(tier, NULL, 1) == ARGUMENT, "scratch of null", 0);
+  expect(engram_project_scratch(tier, &good, -1) == ARGUMENT, "scratch tokens", -1);
   struct engram_linear bad = good;
   bad.struct_size = 0;
-  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ENGRAM_ERROR_STRUCT, "size", 0);
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2, NULL, 0) == ENGRAM_ERROR_STRUCT, "size",
+         0);
   bad = good;
   bad.scale = data; /* which floats have not */
-  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "scale", 0);
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2, NULL, 0) == ARGUMENT, "scale", 0);
   bad = good;
   bad.weight_stride = 7;
-  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "weight stride", 7);
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2, NULL, 0) == ARGUMENT, "weight stride",
+         7);
   expect(engram_nan_free(tier, &bad) == ARGUMENT, "weight stride", 7);
   expect(engram_nan_free(tier, &good) == 0, "floats may be NaN", 0);
   expect(engram_nan_free(99, &good) == ENGRAM_ERROR_TIER, "tier", 99);
   expect(engram_nan_free(tier, NULL) == ARGUMENT, "null linear", 0);
   bad = good;
   bad.type = ENGRAM_F16;
-  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2) == ARGUMENT, "type", bad.type);
+  expect(engram_project(tier, &bad, data, 1, 0, 2, out, 2, NULL, 0) == ARGUMENT, "type", bad.type);
 }
 
 static void gate_arguments(int tier) {

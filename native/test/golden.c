@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../include/engram.h"
+#include "tiles.h"
 
 enum { ORDERS = 4, HEADS = 8, COLUMNS = 24, HEAD_DIM = 64, BRANCHES = 4, HIDDEN = 160 };
 enum { INPUTS = COLUMNS * HEAD_DIM, OUTPUTS = (BRANCHES + 1) * HIDDEN, WIDTH = BRANCHES * HIDDEN };
@@ -241,7 +242,13 @@ static void run_layer(int tier, struct layer *l, int id, struct file expected, l
   for (long long i = 0; i < tokens * INPUTS; i++) {
     expect(memcmp(&narrow[i], want_rows + 2 * i, 2) == 0, "row", id, i);
   }
-  ok(engram_project(tier, &l->linear, rows, tokens, 0, OUTPUTS, kv, OUTPUTS), "project");
+  l->linear.nan_free = engram_nan_free(tier, &l->linear);
+  long long bytes = engram_project_scratch(tier, &l->linear, tokens);
+  void *memory = malloc((size_t)bytes + 64);
+  void *scratch = (char *)memory + (64 - (uintptr_t)memory % 64);
+  ok(engram_project(tier, &l->linear, rows, tokens, 0, OUTPUTS, kv, OUTPUTS, scratch, bytes),
+     "project");
+  free(memory);
   close_norm(kv, tensor(expected, id, "kv", NULL), tokens * OUTPUTS, "key and value", id);
   const char *hidden = tensor(expected, id, "hidden", NULL);
   for (long long i = 0; i < tokens * WIDTH; i++) {
@@ -269,12 +276,14 @@ int main(int argc, char **argv) {
   if (argc < 3) {
     fail("usage", "golden DIRECTORY WHERE [REPORT]");
   }
-  static const char *const names[] = {"scalar", "AVX2", "AVX-512", "NEON", "AVX-512 BF16"};
+  static const char *const names[] = {"scalar", "AVX2",         "AVX-512",
+                                      "NEON",   "AVX-512 BF16", "AMX BF16"};
   static const char *const files[] = {"expected-plain.safetensors", "expected-image.safetensors"};
   static struct layer layers[2];
   long long prime = FIRST_PRIME;
   open_layer(&layers[0], argv[1], 0, &prime);
   open_layer(&layers[1], argv[1], 1, &prime);
+  ask_for_tiles();
   FILE *report = argc > 3 ? fopen(argv[3], "a") : NULL;
   for (int tier = 0; tier < (int)(sizeof names / sizeof *names); tier++) {
     if (engram_tier_problem(tier)) {

@@ -77,6 +77,8 @@ void gather_strides(int tier);
 void project_wild(int tier);
 void gate_wild(int tier);
 void arguments(int tier);
+/* What threads that flush subnormal numbers are promised. */
+void flushing(int tier);
 /* Each word of the vector vocabulary; nothing at the scalar tier. */
 void words(int tier);
 
@@ -84,6 +86,6 @@ void words(int tier);
 long long run_tier(int tier, long long cases, long long mass);
 const char *tier_name(int tier);
 
-#define TIERS 5
+#define TIERS 6
 
 #endif

@@ -9,11 +9,13 @@
 #include <time.h>
 
 #include "harness.h"
+#include "tiles.h"
 
 int main(int argc, char **argv) {
   long long cases = argc > 1 ? atoll(argv[1]) : 20000;
   long long mass = argc > 2 ? atoll(argv[2]) : 2000000;
   unsigned long long seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+  ask_for_tiles();
   const char *where = argc > 4 ? argv[4] : "natively";
   FILE *reports = argc > 5 ? fopen(argv[5], "a") : NULL;
   random_state =

@@ -72,11 +72,25 @@ static void ask_for_nans(int tier, struct engram_linear *l) {
   l->nan_free = next() & 1 ? expected : 0;
 }
 
-static float *projected(int tier, const struct engram_linear *l, const float *in,
-                        long long tokens) {
+/* With the scratch that batches may take, or without any. */
+static void project(int tier, const struct engram_linear *l, const float *in, long long tokens,
+                    int first, int count, float *out, int with_scratch) {
+  long long bytes = engram_project_scratch(tier, l, tokens);
+  expect(bytes >= 0, "scratch", bytes);
+  void *scratch = with_scratch && bytes > 0 ? guarded((size_t)bytes) : NULL;
+  int status =
+      engram_project(tier, l, in, tokens, first, count, out, count, scratch, scratch ? bytes : 0);
+  expect(status == ENGRAM_OK, "project status", tokens);
+  if (scratch) {
+    status = engram_project(tier, l, in, tokens, first, count, out, count, scratch, bytes - 1);
+    expect(status == ENGRAM_ERROR_ARGUMENT, "too little scratch", bytes);
+  }
+}
+
+static float *projected(int tier, const struct engram_linear *l, const float *in, long long tokens,
+                        int with_scratch) {
   float *out = guarded(sizeof(float) * (size_t)(tokens * l->outputs));
-  expect(engram_project(tier, l, in, tokens, 0, l->outputs, out, l->outputs) == ENGRAM_OK,
-         "project status", tokens);
+  project(tier, l, in, tokens, 0, l->outputs, out, with_scratch);
   return out;
 }
 
@@ -134,21 +148,27 @@ void project_case(int tier) {
   struct engram_linear l = random_linear(inputs, size(), 0);
   ask_for_nans(tier, &l);
   int outputs = l.outputs;
-  long long tokens = below(20);
+  long long tokens = below(8) ? below(20) : below(150);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
   floats(in, tokens * l.inputs);
   for (long long token = 0; token < tokens; token++) {
     make_bf16(in + token * l.inputs, below(3) ? l.inputs : below(l.inputs + 1));
   }
-  float *actual = projected(tier, &l, in, tokens);
-  close_projection(&l, in, tokens, actual, projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+  int scratch = (int)below(2);
+  float *actual = projected(tier, &l, in, tokens, scratch);
+  close_projection(&l, in, tokens, actual, projected(ENGRAM_TIER_SCALAR, &l, in, tokens, 0));
   /* any range of tokens and outputs gives the same bits as all of them at once */
   int first = (int)below(outputs);
   int count = (int)below(outputs - first + 1);
   long long from = tokens ? below(tokens) : 0;
   long long some = tokens ? below(tokens - from + 1) : 0;
+  if (scratch &&
+      engram_project_scratch(tier, &l, some) != engram_project_scratch(tier, &l, tokens)) {
+    from = 0; /* but for batches, which go another way than a few tokens */
+    some = tokens;
+  }
   float *part = guarded(sizeof(float) * (size_t)(some * count));
-  engram_project(tier, &l, in + from * l.inputs, some, first, count, part, count);
+  project(tier, &l, in + from * l.inputs, some, first, count, part, scratch);
   for (long long i = 0; i < some * count; i++) {
     float whole = at(actual, (from + i / count) * outputs + first + i % count);
     float own = at(part, i);
@@ -159,10 +179,10 @@ void project_case(int tier) {
 void project_wild(int tier) {
   struct engram_linear l = random_linear(32 * (1 + (int)below(6)), 1 + (int)below(40), 1);
   ask_for_nans(tier, &l);
-  long long tokens = 1 + below(5);
+  long long tokens = 1 + below(9);
   float *in = guarded(sizeof(float) * (size_t)(tokens * l.inputs));
   wild_floats(in, tokens * l.inputs);
   make_bf16(in, below(2) ? tokens * l.inputs : 0);
-  close_projection(&l, in, tokens, projected(tier, &l, in, tokens),
-                   projected(ENGRAM_TIER_SCALAR, &l, in, tokens));
+  close_projection(&l, in, tokens, projected(tier, &l, in, tokens, (int)below(2)),
+                   projected(ENGRAM_TIER_SCALAR, &l, in, tokens, 0));
 }

@@ -104,7 +104,8 @@ void close_each(float a, float b, double bound, const char *what, long long at) 
 }
 
 const char *tier_name(int tier) {
-  static const char *const names[TIERS] = {"scalar", "avx2", "avx512", "neon", "avx512_bf16"};
+  static const char *const names[TIERS] = {"scalar", "avx2",        "avx512",
+                                           "neon",   "avx512_bf16", "amx_bf16"};
   return names[tier];
 }
 
@@ -114,6 +115,7 @@ long long run_tier(int tier, long long cases, long long mass) {
   hash_edges(tier, mass < 20000 ? (int)mass : 20000);
   gather_codes(tier);
   gather_strides(tier);
+  flushing(tier);
   hash_mass(tier, mass);
   gather_mass(tier, mass / 3);
   release();

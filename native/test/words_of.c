@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 void engram_avx2_words(void);
 void engram_avx512_words(void);
+void engram_amx_bf16_words(void);
 #elif defined(__aarch64__)
 void engram_neon_words(void);
 #endif
@@ -15,6 +16,9 @@ void words(int tier) {
       break;
     case ENGRAM_TIER_AVX512:
       engram_avx512_words();
+      break;
+    case ENGRAM_TIER_AMX_BF16:
+      engram_amx_bf16_words();
       break;
 #elif defined(__aarch64__)
     case ENGRAM_TIER_NEON:

@@ -86,7 +86,8 @@ static void project_on_device(void) {
      "project");
   ok(engram_cuda_project(&on, &linear, given, in_type, tokens, 0, first, out, stride), "project");
   finish("project");
-  ok(engram_project(ENGRAM_TIER_SCALAR, &linear, in, tokens, 0, linear.outputs, truth, stride),
+  ok(engram_project(ENGRAM_TIER_SCALAR, &linear, in, tokens, 0, linear.outputs, truth, stride, NULL,
+                    0),
      "scalar project");
   close_projection(&linear, in, tokens, out, truth);
   release();

@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)7L;
+    private static final int ENGRAM_ABI = (int)8L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 7
+     * #define ENGRAM_ABI 8
      * }
      */
     public static int ENGRAM_ABI() {
@@ -85,6 +85,15 @@ public class Engram extends Engram$shared {
      */
     public static int ENGRAM_TIER_AVX512_BF16() {
         return ENGRAM_TIER_AVX512_BF16;
+    }
+    private static final int ENGRAM_TIER_AMX_BF16 = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_TIER_AMX_BF16 5
+     * }
+     */
+    public static int ENGRAM_TIER_AMX_BF16() {
+        return ENGRAM_TIER_AMX_BF16;
     }
     private static final int ENGRAM_F32 = (int)0L;
     /**
@@ -663,6 +672,8 @@ public class Engram extends Engram$shared {
             Engram.C_INT,
             Engram.C_INT,
             Engram.C_POINTER,
+            Engram.C_LONG_LONG,
+            Engram.C_POINTER,
             Engram.C_LONG_LONG
         );
 
@@ -674,7 +685,7 @@ public class Engram extends Engram$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride)
+     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride, void *scratch, long long scratch_bytes)
      * }
      */
     public static FunctionDescriptor engram_project$descriptor() {
@@ -684,7 +695,7 @@ public class Engram extends Engram$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride)
+     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride, void *scratch, long long scratch_bytes)
      * }
      */
     public static MethodHandle engram_project$handle() {
@@ -694,7 +705,7 @@ public class Engram extends Engram$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride)
+     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride, void *scratch, long long scratch_bytes)
      * }
      */
     public static MemorySegment engram_project$address() {
@@ -703,16 +714,78 @@ public class Engram extends Engram$shared {
 
     /**
      * {@snippet lang=c :
-     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride)
+     * int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens, int first, int count, float *out, long long out_stride, void *scratch, long long scratch_bytes)
      * }
      */
-    public static int engram_project(int tier, MemorySegment linear, MemorySegment in, long tokens, int first, int count, MemorySegment out, long out_stride) {
+    public static int engram_project(int tier, MemorySegment linear, MemorySegment in, long tokens, int first, int count, MemorySegment out, long out_stride, MemorySegment scratch, long scratch_bytes) {
         var mh$ = engram_project.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("engram_project", tier, linear, in, tokens, first, count, out, out_stride);
+                traceDowncall("engram_project", tier, linear, in, tokens, first, count, out, out_stride, scratch, scratch_bytes);
             }
-            return (int)mh$.invokeExact(tier, linear, in, tokens, first, count, out, out_stride);
+            return (int)mh$.invokeExact(tier, linear, in, tokens, first, count, out, out_stride, scratch, scratch_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_project_scratch {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_LONG_LONG,
+            Engram.C_INT,
+            Engram.C_POINTER,
+            Engram.C_LONG_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_project_scratch");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * long long engram_project_scratch(int tier, const struct engram_linear *linear, long long tokens)
+     * }
+     */
+    public static FunctionDescriptor engram_project_scratch$descriptor() {
+        return engram_project_scratch.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * long long engram_project_scratch(int tier, const struct engram_linear *linear, long long tokens)
+     * }
+     */
+    public static MethodHandle engram_project_scratch$handle() {
+        return engram_project_scratch.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * long long engram_project_scratch(int tier, const struct engram_linear *linear, long long tokens)
+     * }
+     */
+    public static MemorySegment engram_project_scratch$address() {
+        return engram_project_scratch.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * long long engram_project_scratch(int tier, const struct engram_linear *linear, long long tokens)
+     * }
+     */
+    public static long engram_project_scratch(int tier, MemorySegment linear, long tokens) {
+        var mh$ = engram_project_scratch.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_project_scratch", tier, linear, tokens);
+            }
+            return (long)mh$.invokeExact(tier, linear, tokens);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -1,6 +1,7 @@
 package io.engram4j.cpu;
 
 import io.engram4j.bindings.Engram;
+import io.engram4j.os.AmxTiles;
 import io.engram4j.work.Failures;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -33,6 +34,7 @@ final class CpuCalls {
 
   /** Binds every function now, so that a missing one shows when the library is loaded. */
   static void bindAll() {
+    AmxTiles.ask(); // before the library looks which tiers there are
     Engram.engram_status_text$handle();
     Engram.engram_build_info$handle();
     Engram.engram_tier_problem$handle();
@@ -41,6 +43,7 @@ final class CpuCalls {
     Engram.engram_gather$handle();
     Engram.engram_lookup$handle();
     Engram.engram_project$handle();
+    Engram.engram_project_scratch$handle();
     Engram.engram_nan_free$handle();
     Engram.engram_gate$handle();
     Engram.engram_conv$handle();
@@ -112,10 +115,20 @@ final class CpuCalls {
       int first,
       int count,
       MemorySegment out,
-      long outStride) {
+      long outStride,
+      MemorySegment scratch,
+      long scratchBytes) {
     check(
         "engram_project",
-        Engram.engram_project(tier.code(), plan, rows, tokens, first, count, out, outStride));
+        Engram.engram_project(
+            tier.code(), plan, rows, tokens, first, count, out, outStride, scratch, scratchBytes));
+  }
+
+  /** Returns how much scratch any number of tokens may take. */
+  static long projectScratch(Tier tier, MemorySegment plan) {
+    long bytes = Engram.engram_project_scratch(tier.code(), plan, Integer.MAX_VALUE);
+    check("engram_project_scratch", (int) Math.min(bytes, 0));
+    return bytes;
   }
 
   /** Returns whether no weight is NaN; reads them all. */

@@ -119,11 +119,13 @@ final class CpuKernels {
     private final Tier tier;
     private final Projection projection;
     private final List<MemorySegment> plans = new ArrayList<>();
-    private volatile boolean askedForNans;
+    private final Arena arena;
+    private volatile @Nullable Scratch scratch;
 
     CpuProject(Tier tier, Projection projection, Arena arena) {
       this.tier = tier;
       this.projection = projection;
+      this.arena = arena;
       for (Linear part : projection.parts()) {
         plans.add(Plans.onHost(arena).linear(part));
       }
@@ -140,37 +142,71 @@ final class CpuKernels {
       if (tokens == 0 || count == 0) {
         return;
       }
-      if (!askedForNans) {
-        askForNans();
+      Scratch pool = scratch;
+      if (pool == null) {
+        pool = askForNans();
       }
+      MemorySegment own = pool.take();
+      try {
+        run(rows, tokens, first, count, kv, own, pool.bytes());
+      } finally {
+        pool.give(own);
+      }
+    }
+
+    private void run(
+        MemorySegment rows,
+        int tokens,
+        int first,
+        int count,
+        MemorySegment kv,
+        MemorySegment own,
+        long ownBytes) {
       if (rows.isNative() && kv.isNative()) {
-        offHeap(rows, tokens, first, count, kv);
+        offHeap(rows, tokens, first, count, kv, own, ownBytes);
         return;
       }
-      try (Arena arena = Arena.ofConfined()) {
+      try (Arena copies = Arena.ofConfined()) {
         long bytes = 4L * tokens * projection.outputs();
-        MemorySegment out = arena.allocate(bytes, 64);
+        MemorySegment out = copies.allocate(bytes, 64);
         MemorySegment.copy(kv, 0, out, 0, bytes);
-        offHeap(arena.allocate(rows.byteSize(), 64).copyFrom(rows), tokens, first, count, out);
+        MemorySegment in = copies.allocate(rows.byteSize(), 64).copyFrom(rows);
+        offHeap(in, tokens, first, count, out, own, ownBytes);
         MemorySegment.copy(out, 0, kv, 0, bytes);
       }
     }
 
     /**
      * Not when the model is opened: this reads all weights, as the first projection does anyway.
+     * How much scratch there must be depends on the answer.
      */
-    private void askForNans() {
+    private synchronized Scratch askForNans() {
+      Scratch known = scratch;
+      if (known != null) {
+        return known;
+      }
+      long bytes = 0;
       try {
         for (MemorySegment plan : plans) {
           engram_linear.nan_free(plan, CpuCalls.nanFree(tier, plan) ? 1 : 0);
+          bytes = Math.max(bytes, CpuCalls.projectScratch(tier, plan));
         }
       } finally {
         Reference.reachabilityFence(projection);
       }
-      askedForNans = true; // threads that ask at once find the same
+      Scratch pool = new Scratch(arena, bytes);
+      scratch = pool;
+      return pool;
     }
 
-    private void offHeap(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
+    private void offHeap(
+        MemorySegment rows,
+        int tokens,
+        int first,
+        int count,
+        MemorySegment kv,
+        MemorySegment own,
+        long ownBytes) {
       try {
         int column = 0;
         for (int i = 0; i < plans.size(); i++) {
@@ -181,7 +217,16 @@ final class CpuKernels {
             int at = column + begin;
             MemorySegment out = at == 0 ? kv : kv.asSlice(4L * at);
             CpuCalls.project(
-                tier, plans.get(i), rows, tokens, begin, end - begin, out, projection.outputs());
+                tier,
+                plans.get(i),
+                rows,
+                tokens,
+                begin,
+                end - begin,
+                out,
+                projection.outputs(),
+                own,
+                ownBytes);
           }
           column += outputs;
         }

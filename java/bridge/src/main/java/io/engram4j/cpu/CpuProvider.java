@@ -13,7 +13,9 @@ import java.util.Optional;
  * would allow.
  */
 public final class CpuProvider implements BackendProvider {
-  /** The property with the highest tier to use: scalar, avx2, avx512, avx512_bf16 or neon. */
+  /**
+   * The property with the highest tier to use: scalar, avx2, avx512, avx512_bf16, amx_bf16 or neon.
+   */
   public static final String MAX_TIER = "engram.cpu.maxTier";
 
   static final NativeLibrary LIBRARY =

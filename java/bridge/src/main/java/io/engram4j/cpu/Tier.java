@@ -16,6 +16,8 @@ public enum Tier {
   AVX512(Engram.ENGRAM_TIER_AVX512(), 2),
   /** x86-64 with AVX-512 as above, BF16 and VBMI: two products an instruction. */
   AVX512_BF16(Engram.ENGRAM_TIER_AVX512_BF16(), 3),
+  /** And with AMX-BF16: tiles for batches. */
+  AMX_BF16(Engram.ENGRAM_TIER_AMX_BF16(), 4),
   /** AArch64. */
   NEON(Engram.ENGRAM_TIER_NEON(), 1);
 

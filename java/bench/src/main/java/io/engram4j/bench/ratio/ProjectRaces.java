@@ -101,18 +101,21 @@ final class ProjectRaces {
     }
   }
 
-  /** Against those who multiply in float32, batch 1, 8 and 64, one thread. */
+  /** Against those who multiply in float32, batch 1 to 64, one thread. */
   void againstRivals(List<Rival> rivals) {
     MemorySegment wide = widen();
     MemorySegment theirs = Shapes.allocate(4L * MOST_TOKENS * OUTPUTS);
-    double[][] wanted = {{1, 2, 3}, {8, 2, 3}, {64, 1.1, 1.5}};
+    // batch, floor and goal against OpenBLAS, and against the best of all
+    double[][] wanted = {
+      {1, 2, 3, 4, 5}, {8, 2, 3, 2, 5}, {32, 1.1, 1.5, 1.3, 2}, {64, 1.1, 1.5, 1.3, 2}
+    };
     for (double[] row : wanted) {
       int tokens = (int) row[0];
       Race race = new Race(tokens == 1 ? rounds : Math.min(rounds, 9));
       Objects.requireNonNull(backends.get(best))
           .project(projection, Arena.global())
           .run(in, tokens, 0, OUTPUTS, out); // for comparing
-      for (String name : List.of("avx2", "avx512", "avx512_bf16")) {
+      for (String name : List.of("avx2", "avx512", "avx512_bf16", "amx_bf16")) {
         Backend backend = backends.get(name);
         if (backend != null) {
           Backend.Project kernel = backend.project(projection, Arena.global());
@@ -130,20 +133,48 @@ final class ProjectRaces {
       }
       Race.Times times = race.run();
       report.times("project, " + tokens + " tokens, 1 thread", "token", times);
-      for (Rival rival : rivals) {
-        if (times.nanos().containsKey(rival.name())) {
-          boolean blas = rival.name().startsWith("OpenBLAS");
-          report.atLeast(
-              "project_vs_" + (blas ? "openblas_" : "onnx_") + tokens,
-              "projection / " + rival.name() + ", float32, batch " + tokens,
-              times.faster(best, rival.name()),
-              blas ? row[1] : 1,
-              blas ? row[2] : 1);
-        }
+      against(rivals, times, row);
+      if (tokens >= 32 && times.nanos().containsKey("amx_bf16")) {
+        report.atLeast(
+            "amx_vs_bf16_" + tokens,
+            "AMX / AVX-512 BF16, batch " + tokens,
+            times.faster("amx_bf16", "avx512_bf16"),
+            tokens == 32 ? 5 : 7,
+            tokens == 32 ? 10 : 15);
       }
     }
     Limits.free(wide);
     Limits.free(theirs);
+  }
+
+  private void against(List<Rival> rivals, Race.Times times, double[] row) {
+    int tokens = (int) row[0];
+    String strongest = null;
+    for (Rival rival : rivals) {
+      String name = rival.name();
+      if (!times.nanos().containsKey(name)) {
+        continue;
+      }
+      if (strongest == null || times.median(name) < times.median(strongest)) {
+        strongest = name;
+      }
+      boolean blas = name.startsWith("OpenBLAS");
+      report.atLeast(
+          "project_vs_" + (blas ? "openblas_" : "onnx_") + tokens,
+          "projection / " + name + ", float32, batch " + tokens,
+          times.faster(best, name),
+          blas ? row[1] : 1,
+          blas ? row[2] : 1);
+    }
+    if (strongest != null) {
+      boolean tiles = best.equals("amx_bf16") && tokens == 64;
+      report.atLeast(
+          "project_vs_best_" + tokens,
+          "projection / best rival in float32, batch " + tokens,
+          times.faster(best, strongest),
+          tiles ? 4 : row[3],
+          tiles ? 8 : row[4]);
+    }
   }
 
   /** A race between two that compute different things would be worth nothing. */

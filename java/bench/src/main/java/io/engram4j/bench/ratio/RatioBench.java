@@ -64,8 +64,8 @@ public final class RatioBench implements Callable<Integer> {
       names = "--only",
       paramLabel = "PART",
       split = ",",
-      description = "Some of rows, gate, project, layer, memo, vector.")
-  private List<String> only = List.of("rows", "gate", "project", "layer", "memo", "vector");
+      description = "Some of rows, gate, data, project, layer, memo, vector.")
+  private List<String> only = List.of("rows", "gate", "data", "project", "layer", "memo", "vector");
 
   private final Report report = new Report();
 
@@ -97,6 +97,10 @@ public final class RatioBench implements Callable<Integer> {
       if (only.contains("gate")) {
         step("gate");
         new GateRaces(report, rounds, backends, best).run();
+      }
+      if (only.contains("data")) {
+        step("data");
+        new DataRaces(report, rounds, backends).run();
       }
       if (only.contains("project")) {
         step("project");
@@ -189,7 +193,7 @@ public final class RatioBench implements Callable<Integer> {
   /** The default way first; every tier of the C kernels that this CPU has; the others. */
   private static Map<String, Backend> backends() {
     Map<String, Backend> backends = new LinkedHashMap<>();
-    for (String tier : List.of("avx512_bf16", "avx512", "avx2")) {
+    for (String tier : List.of("amx_bf16", "avx512_bf16", "avx512", "avx2")) {
       Backend backend = Shapes.cpu(tier);
       if (backend.description().contains("tier " + tier)) {
         backends.put(tier, backend);

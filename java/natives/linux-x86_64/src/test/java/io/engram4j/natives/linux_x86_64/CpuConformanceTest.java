@@ -40,6 +40,9 @@ class CpuConformanceTest {
         if (flags.containsAll(List.of("avx512_bf16", "avx512vbmi"))
             || flags.containsAll(List.of("avx512_bf16", "avx512_vbmi"))) {
           tiers.add("avx512_bf16");
+          if (flags.containsAll(List.of("amx_tile", "amx_bf16"))) {
+            tiers.add("amx_bf16");
+          }
         }
       }
     }
@@ -75,8 +78,8 @@ class CpuConformanceTest {
   @Test
   void takesTheBestTierAndACapOnlyLowers() throws IOException {
     List<String> tiers = tiers();
-    List<String> all = List.of("scalar", "avx2", "avx512", "avx512_bf16");
-    for (String cap : List.of("scalar", "avx2", "avx512", "avx512_bf16", "neon")) {
+    List<String> all = List.of("scalar", "avx2", "avx512", "avx512_bf16", "amx_bf16");
+    for (String cap : List.of("scalar", "avx2", "avx512", "avx512_bf16", "amx_bf16", "neon")) {
       System.setProperty(CpuProvider.MAX_TIER, cap);
       int level = cap.equals("neon") ? 1 : all.indexOf(cap);
       String expected = tiers.get(Math.min(level, tiers.size() - 1));
