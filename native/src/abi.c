@@ -202,12 +202,12 @@ int engram_nan_free(int tier, const struct engram_linear *linear) {
   return 1;
 }
 
-/* The tier with another way for batches: this one, or the nearest below; null if there is none. */
+/* The tier with another way for batches: none below the one whose projection is used. */
 static const struct engram_kernels *with_batches(const struct engram_kernels *k) {
-  while (k && !k->project_batch) {
+  while (!k->project_batch && !k->project) {
     k = k->below;
   }
-  return k;
+  return k->project_batch ? k : NULL;
 }
 
 static int64_t batch_scratch(const struct engram_kernels *k, const struct engram_linear *linear,

@@ -162,13 +162,15 @@ void project_case(int tier) {
   int count = (int)below(outputs - first + 1);
   long long from = tokens ? below(tokens) : 0;
   long long some = tokens ? below(tokens - from + 1) : 0;
-  if (scratch &&
-      engram_project_scratch(tier, &l, some) != engram_project_scratch(tier, &l, tokens)) {
-    from = 0; /* but for batches, which go another way than a few tokens */
+  int part_scratch = scratch;
+  if (tier != ENGRAM_TIER_AMX_BF16) {
+    part_scratch = (int)below(2);
+  } else if (engram_project_scratch(tier, &l, some) != engram_project_scratch(tier, &l, tokens)) {
+    from = 0; /* tiles add in another order, and a few tokens do not go by them */
     some = tokens;
   }
   float *part = guarded(sizeof(float) * (size_t)(some * count));
-  project(tier, &l, in + from * l.inputs, some, first, count, part, scratch);
+  project(tier, &l, in + from * l.inputs, some, first, count, part, part_scratch);
   for (long long i = 0; i < some * count; i++) {
     float whole = at(actual, (from + i / count) * outputs + first + i % count);
     float own = at(part, i);

@@ -86,6 +86,12 @@ static void codes(void) {
   for (int i = 0; i < LANES; i++) {
     same(r[i], engram_e4m3(code[i]) / 256, "f_e4m3_over_256", i);
   }
+  floats tile[ENGRAM_BLOCK / LANES];
+  f_e4m3_tile(code, tile);
+  for (int i = 0; i < ENGRAM_BLOCK; i++) {
+    lanes_of(tile[i / LANES], r);
+    same(r[i % LANES], engram_e4m3(code[i]) / 256, "f_e4m3_tile", i);
+  }
   marks none = n_or_nan(n_zero(), code);
   expect(!n_any(n_zero()) && !n_any(none), "n_zero n_or_nan n_any", 0);
   int place = (int)below(ENGRAM_BLOCK);

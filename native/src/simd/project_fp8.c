@@ -1,24 +1,10 @@
 #include "project_fp8.h"
 
 /*
- * Words of this way alone:
- *   f_e4m3_tile  32 codes as floats divided by 256
- *   d_store4     the sums of four, added as d_sum does, and a bias each, as floats
+ * A word of this way alone:
+ *   d_store4  the sums of four, added as d_sum does, and a bias each, as floats
  */
-/*
- * Halves go through memory: converting them from there takes no port that shuffles do, which are
- * what decoding waits for on Intel's cores.
- */
-#define THROUGH_MEMORY(halves) __asm__ volatile("" : "+m"(halves))
 #if defined(ENGRAM_SIMD_AVX512)
-INLINE void f_e4m3_tile(const uint8_t *codes, floats w[2]) {
-  __m512i halves;
-  __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)codes));
-  halves = _mm512_and_si512(_mm512_slli_epi16(wide, 7), _mm512_set1_epi16((short)0xBF80));
-  THROUGH_MEMORY(halves);
-  w[0] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)&halves));
-  w[1] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)&halves + 1));
-}
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   __m256d first = _mm256_hadd_pd(fold256(x[0]), fold256(x[1]));
   __m256d second = _mm256_hadd_pd(fold256(x[2]), fold256(x[3]));
@@ -27,18 +13,6 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 #elif defined(ENGRAM_SIMD_AVX2)
-INLINE void f_e4m3_tile(const uint8_t *codes, floats w[4]) {
-  const __m256i mask = _mm256_set1_epi16((short)0xBF80);
-  __m256i halves[2];
-  for (int i = 0; i < 2; i++) {
-    __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes + i));
-    halves[i] = _mm256_and_si256(_mm256_slli_epi16(wide, 7), mask);
-  }
-  THROUGH_MEMORY(halves);
-  for (int i = 0; i < 4; i++) {
-    w[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves + i));
-  }
-}
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   __m256d first = _mm256_hadd_pd(x[0], x[1]);
   __m256d second = _mm256_hadd_pd(x[2], x[3]);
@@ -47,11 +21,6 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   _mm_storeu_ps(to, _mm256_cvtpd_ps(_mm256_add_pd(sums, _mm256_loadu_pd(bias))));
 }
 #else /* NEON */
-INLINE void f_e4m3_tile(const uint8_t *codes, floats w[ENGRAM_BLOCK / LANES]) {
-  for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
-    w[i] = f_e4m3_over_256(codes + LANES * i);
-  }
-}
 INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
   for (int i = 0; i < 4; i++) {
     engram_store_float(to + i, (float)(d_sum(x[i]) + bias[i]));
@@ -67,12 +36,10 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
  *
  * Weights have no NaN codes here; looking for them would take 1 cycle of 6.
  *
- * Lanes add GROUP / LANES products in float and go on in double. A token's products are added in
- * the same order, however many tokens and rows go together.
+ * Lanes add ENGRAM_PROJECT_GROUP / LANES products in float and go on in double. A token's products
+ * are added in the same order, however many tokens and rows go together.
  */
 #define VECTORS (ENGRAM_BLOCK / LANES)
-#define DIVIDED 8 /* codes come divided by 2^8 */
-#define GROUP (8 * ENGRAM_BLOCK)
 
 /* Rows at a time with several tokens, whose sums would not find registers otherwise. */
 #define FEWER_ROWS 4
@@ -113,8 +80,8 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
       sums[row][token] = d_zero();
     }
   }
-  for (int64_t from = 0; from < inputs; from += GROUP) {
-    int64_t end = from + GROUP < inputs ? from + GROUP : inputs;
+  for (int64_t from = 0; from < inputs; from += ENGRAM_PROJECT_GROUP) {
+    int64_t end = from + ENGRAM_PROJECT_GROUP < inputs ? from + ENGRAM_PROJECT_GROUP : inputs;
     floats sum[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
     for (int row = 0; row < rows; row++) {
       for (int token = 0; token < tokens; token++) {
@@ -122,7 +89,8 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
       }
     }
     for (int64_t k = from; k < end; k += ENGRAM_BLOCK) {
-      floats scale = f_set(engram_bits_to_float((uint32_t)(*scales++ + DIVIDED) << 23));
+      floats scale =
+          f_set(engram_bits_to_float((uint32_t)(*scales++ + ENGRAM_CODES_DIVIDED) << 23));
       floats x[ENGRAM_PROJECT_TOKENS][VECTORS];
       for (int token = 0; token < tokens; token++) {
         for (int i = 0; i < VECTORS; i++) {
