@@ -12,6 +12,7 @@ module io.engram4j.bench {
   requires jtokkit;
   requires static org.jspecify;
 
+  exports io.engram4j.bench.guard;
   exports io.engram4j.bench.ratio;
 
   opens io.engram4j.bench.ratio to

@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Writes an ONNX model, as its Java library only reads them: the few messages of {@code
@@ -13,6 +14,7 @@ import java.util.List;
 final class OnnxGraph {
   private static final int IR_VERSION = 9;
   private static final int OPSET = 17;
+  private static final String EXTENSIONS = "com.microsoft";
 
   /** Types of elements, by their number in TensorProto. */
   enum Type {
@@ -115,10 +117,10 @@ final class OnnxGraph {
     return "constant" + made++;
   }
 
-  /** A float32 constant that lies in a file beside the model. */
-  String external(String file, long bytes, long... shape) {
+  /** A constant that lies in a file beside the model. */
+  String external(String file, Type type, long bytes, long... shape) {
     String name = "constant" + made++;
-    Message tensor = tensor(name, Type.FLOAT, shape);
+    Message tensor = tensor(name, type, shape);
     tensor.message(13, new Message().text(1, "location").text(2, file));
     tensor.message(13, new Message().text(1, "length").text(2, "" + bytes));
     graph.message(5, tensor.number(14, 1));
@@ -152,9 +154,23 @@ final class OnnxGraph {
     graph.message(1, node);
   }
 
+  /** Adds a node of ONNX Runtime's own, with attributes that are whole numbers. */
+  void extension(
+      String operator, String output, Map<String, Integer> attributes, String... inputs) {
+    Message node = new Message();
+    for (String input : inputs) {
+      node.text(1, input);
+    }
+    node.text(2, output).text(4, operator).text(7, EXTENSIONS);
+    attributes.forEach((name, value) ->
+        node.message(5, new Message().text(1, name).number(3, value).number(20, 2)));
+    graph.message(1, node);
+  }
+
   byte[] model() {
     Message opset = new Message().text(1, "").number(2, OPSET);
-    Message model = new Message().number(1, IR_VERSION).message(7, graph).message(8, opset);
-    return model.bytes.toByteArray();
+    Message extensions = new Message().text(1, EXTENSIONS).number(2, 1);
+    Message model = new Message().number(1, IR_VERSION).message(7, graph);
+    return model.message(8, opset).message(8, extensions).bytes.toByteArray();
   }
 }

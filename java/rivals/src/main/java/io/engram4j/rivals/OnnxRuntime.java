@@ -33,6 +33,7 @@ public final class OnnxRuntime implements Rival {
   private static final int COLUMNS = WindowHash.COLUMNS;
   private static final int ROW = 264;
   private static final int HIDDEN = 5120;
+  private static final int BLOCK = 32;
 
   private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
   private final List<AutoCloseable> open = new ArrayList<>();
@@ -213,23 +214,85 @@ public final class OnnxRuntime implements Rival {
 
   @Override
   public Optional<Runnable> project(Project project) {
+    OnnxGraph graph = new OnnxGraph();
+    String in = graph.input("in", OnnxGraph.Type.FLOAT, project.tokens(), project.inputs());
+    long bytes = 4L * project.outputs() * project.inputs();
+    OnnxGraph.Type type = OnnxGraph.Type.FLOAT;
+    String weight = graph.external("weights", type, bytes, project.outputs(), project.inputs());
+    graph.named("Gemm", List.of("out"), "transB", 1, in, weight);
+    return Optional.of(projection(project, graph, Map.of("weights", project.weight())));
+  }
+
+  @Override
+  public String narrowType() {
+    return "int8";
+  }
+
+  /** Blocks of 32 weights with a scale each, multiplied as 8-bit integers. */
+  @Override
+  public Optional<Runnable> narrowProject(Project project) {
+    int blocks = project.inputs() / BLOCK;
+    long count = (long) project.outputs() * blocks;
+    MemorySegment numbers = allocate(count * BLOCK);
+    MemorySegment scales = allocate(4 * count);
+    for (long block = 0; block < count; block++) {
+      float most = 0;
+      for (int i = 0; i < BLOCK; i++) {
+        long at = block * BLOCK + i;
+        most = Math.max(most, Math.abs(project.weight().getAtIndex(ValueLayout.JAVA_FLOAT, at)));
+      }
+      float scale = most / 127;
+      scales.setAtIndex(ValueLayout.JAVA_FLOAT, block, scale);
+      for (int i = 0; i < BLOCK; i++) {
+        long at = block * BLOCK + i;
+        float weight = project.weight().getAtIndex(ValueLayout.JAVA_FLOAT, at);
+        int number = scale == 0 ? 0 : Math.round(weight / scale);
+        numbers.set(ValueLayout.JAVA_BYTE, at, (byte) (number + 128));
+      }
+    }
+    OnnxGraph graph = new OnnxGraph();
+    String in = graph.input("in", OnnxGraph.Type.FLOAT, project.tokens(), project.inputs());
+    OnnxGraph.Type bytes = OnnxGraph.Type.UINT8;
+    String weight =
+        graph.external("weights", bytes, count * BLOCK, project.outputs(), blocks, BLOCK);
+    String factors = graph.external("scales", OnnxGraph.Type.FLOAT, 4 * count, count);
+    graph.extension(
+        "MatMulNBits",
+        "out",
+        Map.of(
+            "K",
+            project.inputs(),
+            "N",
+            project.outputs(),
+            "bits",
+            8,
+            "block_size",
+            BLOCK,
+            "accuracy_level",
+            4),
+        in,
+        weight,
+        factors);
+    return Optional.of(projection(project, graph, Map.of("weights", numbers, "scales", scales)));
+  }
+
+  /** Files live only until they are loaded. */
+  private Runnable projection(
+      Project project, OnnxGraph graph, Map<String, MemorySegment> constants) {
+    graph.output("out", OnnxGraph.Type.FLOAT, project.tokens(), project.outputs());
     try {
       Path directory = Files.createTempDirectory("engram-onnx");
-      Path weights = directory.resolve("weights");
       Path model = directory.resolve("model.onnx");
       try {
-        try (FileChannel out =
-            FileChannel.open(weights, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-          ByteBuffer bytes = project.weight().asByteBuffer();
-          while (bytes.hasRemaining()) {
-            out.write(bytes);
-          }
+        for (Map.Entry<String, MemorySegment> constant : constants.entrySet()) {
+          write(constant.getValue(), directory.resolve(constant.getKey()));
         }
-        Files.write(model, projectModel(project));
-        OrtSession session = kept(environment.createSession(model.toString(), options()));
-        return Optional.of(projection(session, project));
+        Files.write(model, graph.model());
+        return projection(kept(environment.createSession(model.toString(), options())), project);
       } finally {
-        Files.deleteIfExists(weights);
+        for (String name : constants.keySet()) {
+          Files.deleteIfExists(directory.resolve(name));
+        }
         Files.deleteIfExists(model);
         Files.delete(directory);
       }
@@ -240,14 +303,14 @@ public final class OnnxRuntime implements Rival {
     }
   }
 
-  private static byte[] projectModel(Project project) {
-    OnnxGraph graph = new OnnxGraph();
-    String in = graph.input("in", OnnxGraph.Type.FLOAT, project.tokens(), project.inputs());
-    long bytes = 4L * project.outputs() * project.inputs();
-    String weight = graph.external("weights", bytes, project.outputs(), project.inputs());
-    graph.named("Gemm", List.of("out"), "transB", 1, in, weight);
-    graph.output("out", OnnxGraph.Type.FLOAT, project.tokens(), project.outputs());
-    return graph.model();
+  private static void write(MemorySegment data, Path file) throws IOException {
+    try (FileChannel out =
+        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      ByteBuffer bytes = data.asByteBuffer();
+      while (bytes.hasRemaining()) {
+        out.write(bytes);
+      }
+    }
   }
 
   private Runnable projection(OrtSession session, Project project) throws OrtException {

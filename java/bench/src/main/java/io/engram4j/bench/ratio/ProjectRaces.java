@@ -127,9 +127,16 @@ final class ProjectRaces {
         Optional<Runnable> run = rival.project(project);
         run.ifPresent(body -> {
           body.run();
-          requireAlike(theirs, tokens);
+          requireAlike(theirs, tokens, 1e-5);
           race.add(rival.name(), tokens, body);
         });
+        rival
+            .narrowProject(project)
+            .ifPresent(body -> {
+              body.run();
+              requireAlike(theirs, tokens, 2e-2);
+              race.add(narrow(rival), tokens, body);
+            });
       }
       Race.Times times = race.run();
       report.times("project, " + tokens + " tokens, 1 thread", "token", times);
@@ -147,11 +154,23 @@ final class ProjectRaces {
     Limits.free(theirs);
   }
 
+  private static String narrow(Rival rival) {
+    return rival.name() + ", " + rival.narrowType();
+  }
+
   private void against(List<Rival> rivals, Race.Times times, double[] row) {
     int tokens = (int) row[0];
     String strongest = null;
     for (Rival rival : rivals) {
       String name = rival.name();
+      if (times.nanos().containsKey(narrow(rival))) {
+        report.atLeast(
+            "project_vs_" + rival.narrowType() + "_" + tokens,
+            "projection / " + narrow(rival) + ", batch " + tokens,
+            times.faster(best, narrow(rival)),
+            1,
+            1);
+      }
       if (!times.nanos().containsKey(name)) {
         continue;
       }
@@ -178,7 +197,7 @@ final class ProjectRaces {
   }
 
   /** A race between two that compute different things would be worth nothing. */
-  private void requireAlike(MemorySegment theirs, int tokens) {
+  private void requireAlike(MemorySegment theirs, int tokens, double bound) {
     double difference = 0;
     double size = 0;
     for (long i = 0; i < (long) tokens * OUTPUTS; i++) {
@@ -186,7 +205,7 @@ final class ProjectRaces {
       difference += Math.pow(theirs.getAtIndex(ValueLayout.JAVA_FLOAT, i) - ours, 2);
       size += ours * ours;
     }
-    if (!(Math.sqrt(difference / size) < 1e-5)) {
+    if (!(Math.sqrt(difference / size) < bound)) {
       throw new IllegalStateException("the rival's projection is another: " + difference / size);
     }
   }

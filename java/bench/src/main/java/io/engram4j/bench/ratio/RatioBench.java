@@ -91,7 +91,7 @@ public final class RatioBench implements Callable<Integer> {
     Map<String, Backend> backends = backends();
     String best = backends.keySet().iterator().next();
     LayerLayout layout = Shapes.layout(gigabytes);
-    describe(gigabytes, layout, rounds, rivals);
+    describe(gigabytes, layout, rounds, rivals, backends.keySet());
     try {
       onTheTable(gigabytes, layout, rounds, backends, best, rivals);
       if (only.contains("gate")) {
@@ -204,9 +204,12 @@ public final class RatioBench implements Callable<Integer> {
     return backends;
   }
 
-  private void describe(double gigabytes, LayerLayout layout, int rounds, List<Rival> rivals)
+  private void describe(
+      double gigabytes, LayerLayout layout, int rounds, List<Rival> rivals, Iterable<String> tiers)
       throws IOException {
+    report.machine.put("date", java.time.LocalDate.now(java.time.ZoneOffset.UTC).toString());
     report.machine.put("CPU", cpu());
+    report.machine.put("tiers", String.join(", ", tiers));
     report.machine.put("cores", Integer.toString(Runtime.getRuntime().availableProcessors()));
     report.machine.put("Java", System.getProperty("java.vm.version"));
     report.machine.put("C kernels", Backends.named("cpu").description().replaceAll(", /.*", ""));
@@ -219,16 +222,28 @@ public final class RatioBench implements Callable<Integer> {
     }
   }
 
+  /** Hypervisors often hide the name, so the numbers by which CPUs tell their model as well. */
   private static String cpu() throws IOException {
     Path info = Path.of("/proc/cpuinfo");
     if (!Files.exists(info)) {
       return System.getProperty("os.arch");
     }
-    return Files.readAllLines(info).stream()
-        .filter(line -> line.startsWith("model name"))
-        .map(line -> line.substring(line.indexOf(':') + 1).trim())
-        .findFirst()
-        .orElse(System.getProperty("os.arch"));
+    Map<String, String> first = new LinkedHashMap<>();
+    for (String line : Files.readAllLines(info)) {
+      int colon = line.indexOf(':');
+      if (colon > 0) {
+        first.putIfAbsent(line.substring(0, colon).trim(), line.substring(colon + 1).trim());
+      }
+    }
+    return first.get("model name")
+        + ", family "
+        + first.get("cpu family")
+        + ", model "
+        + first.get("model")
+        + ", stepping "
+        + first.get("stepping")
+        + ", microcode "
+        + first.get("microcode");
   }
 
   private static void step(String name) {

@@ -63,6 +63,19 @@ public interface Rival extends AutoCloseable {
     return Optional.empty();
   }
 
+  /** What {@link #narrowProject} multiplies in, such as {@code bf16}. */
+  default String narrowType() {
+    return "";
+  }
+
+  /**
+   * Prepares a projection with weights of fewer bits, if it offers that: what a user would take who
+   * can spare some digits.
+   */
+  default Optional<Runnable> narrowProject(Project project) {
+    return Optional.empty();
+  }
+
   @Override
   void close();
 }
