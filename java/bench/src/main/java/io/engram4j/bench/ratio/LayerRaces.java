@@ -16,6 +16,7 @@ import io.engram4j.weights.GateWeights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -119,7 +120,8 @@ final class LayerRaces {
   }
 
   void againstRivals(List<Rival> rivals) {
-    double[][] wanted = {{1, 50, 80}, {512, 8, 12}};
+    // tokens, floor and goal against PyTorch without a module, and against its best form
+    double[][] wanted = {{1, 50, 80, 15, 20}, {512, 8, 12, 3.5, 5}};
     for (double[] row : wanted) {
       int tokens = (int) row[0];
       Step step = new Step(tokens);
@@ -147,6 +149,17 @@ final class LayerRaces {
               wantsMore ? row[2] : 1);
         }
       }
+      rivals.stream()
+          .map(Rival::name)
+          .filter(name -> name.startsWith("PyTorch") && times.nanos().containsKey(name))
+          .min(Comparator.comparing(times::median))
+          .ifPresent(strongest ->
+              report.atLeast(
+                  "layer_vs_torch_best_" + tokens,
+                  "layer without projection / best of PyTorch, T = " + tokens,
+                  times.faster(best, strongest),
+                  row[3],
+                  row[4]));
     }
   }
 

@@ -51,7 +51,7 @@ final class ProjectRaces {
         "fp8 GEMV / reading its weights, 1 thread",
         one.faster(best, "reading the weights"),
         0.6,
-        0.8);
+        0.85);
     try (ExecutorService pool = Executors.newFixedThreadPool(1)) {
       long half = weight.byteSize() / 2;
       MemorySegment first = weight.asSlice(0, half);

@@ -78,15 +78,15 @@ final class RowRaces {
             "gather_vs_touch_thp",
             "gather / touching, huge pages",
             times.faster(best, "touching"),
-            0.55,
-            0.75);
+            0.6,
+            0.8);
       } else if (tokens == 1) {
         report.atLeast(
             "gather_vs_touch_4k",
             "gather / touching, 4 KiB pages",
             times.faster(best, "touching"),
             0.65,
-            0.85);
+            1.0);
       }
     }
     Limits.free(out);

@@ -63,7 +63,7 @@ public final class VectorStarts {
           "vector_slowdown_" + tokens,
           "Vector API / native, T = " + tokens + ", worst of " + starts + " starts",
           worst,
-          2,
+          1.6,
           1.3);
     });
   }
