@@ -1,6 +1,7 @@
 package io.engram4j;
 
 import io.engram4j.run.Lifetime;
+import io.engram4j.run.Owner;
 import io.engram4j.run.Step;
 import io.engram4j.run.StepPool;
 import io.engram4j.run.Windows;
@@ -12,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * The tokens that one step of the model runs: a range of one sequence, or of many at once, in the
  * order in which their hidden states lie. It resolves look-back, padding and dead tokens into a
  * window of ids per token, the same for all layers, and holds the scratch memory of a step, so
- * reusing one allocates nothing. Made by {@link EngramModel#newBatch}; one owner at a time.
+ * reusing one allocates nothing. Made by {@link EngramModel#newBatch}; one owner at a time, and a
+ * call while another is under way ends in a {@link java.util.ConcurrentModificationException}.
  *
  * <p>Closing it gives its memory back to the model, for the next batch; a batch that nobody closes
  * holds its memory until the model is closed.
@@ -20,6 +22,7 @@ import org.jspecify.annotations.Nullable;
 public final class EngramBatch implements AutoCloseable {
   private final StepPool steps;
   private final Lifetime lifetime;
+  private final Owner owner = new Owner("the batch");
   private @Nullable Step step;
 
   EngramBatch(StepPool steps, Lifetime lifetime) {
@@ -43,10 +46,19 @@ public final class EngramBatch implements AutoCloseable {
     return lifetime;
   }
 
+  Owner owner() {
+    return owner;
+  }
+
   /** Empties the batch and keeps its memory; gives up what was being prefetched. */
   public EngramBatch clear() {
-    step().cancel();
-    step().windows().clear();
+    owner.enter();
+    try {
+      step().cancel();
+      step().windows().clear();
+    } finally {
+      owner.exit();
+    }
     return this;
   }
 
@@ -61,9 +73,19 @@ public final class EngramBatch implements AutoCloseable {
     if (sequence.lifetime().root() != lifetime.root()) {
       throw new IllegalArgumentException("the sequence belongs to another model");
     }
-    sequence.state().requireRange(position, count);
-    step().cancel();
-    step().windows().add(sequence.state(), position, count);
+    owner.enter();
+    try {
+      sequence.owner().enter();
+      try {
+        sequence.state().requireRange(position, count);
+        step().cancel();
+        step().windows().add(sequence.state(), position, count);
+      } finally {
+        sequence.owner().exit();
+      }
+    } finally {
+      owner.exit();
+    }
     return this;
   }
 
@@ -79,7 +101,12 @@ public final class EngramBatch implements AutoCloseable {
    * @throws java.util.concurrent.RejectedExecutionException if the executor takes no more tasks
    */
   public EngramBatch prefetch(Executor executor) {
-    step().prefetch(executor);
+    owner.enter();
+    try {
+      step().prefetch(executor);
+    } finally {
+      owner.exit();
+    }
     return this;
   }
 
@@ -109,10 +136,15 @@ public final class EngramBatch implements AutoCloseable {
   /** Gives the memory back to the model. Closing twice does nothing. */
   @Override
   public void close() {
-    Step own = step;
-    if (own != null) {
-      step = null;
-      steps.give(own);
+    owner.enter();
+    try {
+      Step own = step;
+      if (own != null) {
+        step = null;
+        steps.give(own);
+      }
+    } finally {
+      owner.exit();
     }
   }
 }

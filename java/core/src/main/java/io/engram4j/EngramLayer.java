@@ -67,9 +67,14 @@ public final class EngramLayer {
    */
   public void hash(EngramBatch batch, MemorySegment rowIds) {
     requireOwn(batch);
-    MemorySegment windows = batch.step().windows().windowsFrom(0);
-    StageChecks.hash(layout(), windows, batch.tokens(), rowIds);
-    runtime.hash(windows, batch.tokens(), rowIds);
+    batch.owner().enter();
+    try {
+      MemorySegment windows = batch.step().windows().windowsFrom(0);
+      StageChecks.hash(layout(), windows, batch.tokens(), rowIds);
+      runtime.hash(windows, batch.tokens(), rowIds);
+    } finally {
+      batch.owner().exit();
+    }
   }
 
   /**
@@ -122,10 +127,19 @@ public final class EngramLayer {
 
   /** Runs the whole layer on the last {@code count} tokens of a sequence, in place. */
   public void apply(EngramSequence sequence, int count, HiddenStream hidden) {
-    sequence.requireTokens(count);
     if (sequence.lifetime().root() != runtime.lifetime().root()) {
       throw new IllegalArgumentException("the sequence belongs to another model");
     }
+    sequence.owner().enter();
+    try {
+      applyToLast(sequence, count, hidden);
+    } finally {
+      sequence.owner().exit();
+    }
+  }
+
+  private void applyToLast(EngramSequence sequence, int count, HiddenStream hidden) {
+    sequence.requireTokens(count);
     Step ahead = sequence.ahead(count);
     if (ahead != null) {
       apply(ahead, hidden, null);
@@ -160,14 +174,21 @@ public final class EngramLayer {
    *
    * @param hidden the hidden states of the batch's tokens at the start of this layer, updated
    * @param listener sees what every stage made, or null
-   * @throws IllegalArgumentException if the stream is too small; then nothing is written
+   * @throws IllegalArgumentException if the stream is too small, or its parts overlap; then nothing
+   *     is written
+   * @throws java.util.ConcurrentModificationException if another call on the batch is under way
    * @throws IllegalStateException if the model is closed, or a convolution has not seen the tokens
    *     before
    * @throws java.io.UncheckedIOException if the file under a mapped table has shrunk
    */
   public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
     requireOwn(batch);
-    apply(batch.step(), hidden, listener);
+    batch.owner().enter();
+    try {
+      apply(batch.step(), hidden, listener);
+    } finally {
+      batch.owner().exit();
+    }
   }
 
   private void apply(Step step, HiddenStream hidden, @Nullable StageListener listener) {

@@ -2,6 +2,7 @@ package io.engram4j;
 
 import io.engram4j.model.TokenMap;
 import io.engram4j.run.Lifetime;
+import io.engram4j.run.Owner;
 import io.engram4j.run.SequenceState;
 import io.engram4j.run.Step;
 import io.engram4j.run.StepPool;
@@ -18,7 +19,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A dead token (a position of an image) blocks the look-back of every token after it and gets no
  * memory itself (docs/spec.md, section 5.4). Made by {@link EngramModel#newSequence}; one owner at
- * a time. Holds no memory off the heap, but while rows are fetched ahead.
+ * a time, and a call while another is under way ends in a {@link
+ * java.util.ConcurrentModificationException}. Holds no memory off the heap, but while rows are
+ * fetched ahead.
  */
 public final class EngramSequence {
   /** What all sequences of a view of a model share. */
@@ -34,6 +37,7 @@ public final class EngramSequence {
 
   private final Shared shared;
   private final SequenceState state;
+  private final Owner owner = new Owner("the sequence");
   private @Nullable Step ahead; // whose rows are fetched ahead
   private int lastAhead; // the last layer of them that was applied
 
@@ -78,10 +82,15 @@ public final class EngramSequence {
    * @throws IndexOutOfBoundsException if the id is not in the vocabulary; then nothing is appended
    */
   public void append(int tokenId) {
-    int marked = shared.marked(tokenId);
-    state.reserve(1);
-    state.set(0, marked);
-    extend(1);
+    owner.enter();
+    try {
+      int marked = shared.marked(tokenId);
+      state.reserve(1);
+      state.set(0, marked);
+      extend(1);
+    } finally {
+      owner.exit();
+    }
   }
 
   /** Appends tokens; see {@link #append(int[], int, int)}. */
@@ -97,11 +106,16 @@ public final class EngramSequence {
    */
   public void append(int[] tokenIds, int from, int count) {
     Objects.checkFromIndexSize(from, count, tokenIds.length);
-    state.reserve(count);
-    for (int i = 0; i < count; i++) {
-      state.set(i, shared.marked(tokenIds[from + i])); // seen only once the length moves
+    owner.enter();
+    try {
+      state.reserve(count);
+      for (int i = 0; i < count; i++) {
+        state.set(i, shared.marked(tokenIds[from + i])); // seen only once the length moves
+      }
+      extend(count);
+    } finally {
+      owner.exit();
     }
-    extend(count);
   }
 
   /**
@@ -116,14 +130,19 @@ public final class EngramSequence {
       throw new IllegalArgumentException(
           "there are " + tokenIds.length + " tokens but " + dead.length + " dead marks");
     }
-    state.reserve(tokenIds.length);
-    for (int i = 0; i < dead.length; i++) {
-      int marked = shared.marked(tokenIds[i]);
-      boolean imageAnyway = marked == SequenceState.DEAD;
-      int own = imageAnyway ? shared.map().get(tokenIds[i]) : marked;
-      state.set(i, dead[i] ? SequenceState.DEAD : own);
+    owner.enter();
+    try {
+      state.reserve(tokenIds.length);
+      for (int i = 0; i < dead.length; i++) {
+        int marked = shared.marked(tokenIds[i]);
+        boolean imageAnyway = marked == SequenceState.DEAD;
+        int own = imageAnyway ? shared.map().get(tokenIds[i]) : marked;
+        state.set(i, dead[i] ? SequenceState.DEAD : own);
+      }
+      extend(tokenIds.length);
+    } finally {
+      owner.exit();
     }
-    extend(tokenIds.length);
   }
 
   private void extend(int count) {
@@ -145,19 +164,29 @@ public final class EngramSequence {
    *     32 tokens beyond its reach; then nothing is taken back
    */
   public void truncate(int newLength) {
-    if (newLength < 0 || newLength > length()) {
-      throw new IllegalArgumentException(
-          "cannot truncate to " + newLength + " tokens: there are " + length());
-    }
-    if (newLength < length()) {
-      state.truncate(newLength);
-      dropAhead();
+    owner.enter();
+    try {
+      if (newLength < 0 || newLength > length()) {
+        throw new IllegalArgumentException(
+            "cannot truncate to " + newLength + " tokens: there are " + length());
+      }
+      if (newLength < length()) {
+        state.truncate(newLength);
+        dropAhead();
+      }
+    } finally {
+      owner.exit();
     }
   }
 
   /** Returns an independent copy, for beams and shared prefixes. */
   public EngramSequence fork() {
-    return new EngramSequence(shared, state.fork());
+    owner.enter();
+    try {
+      return new EngramSequence(shared, state.fork());
+    } finally {
+      owner.exit();
+    }
   }
 
   /**
@@ -167,10 +196,15 @@ public final class EngramSequence {
    *     every token so far
    */
   public SequenceSnapshot snapshot() {
-    int[] last = state.last();
-    Arrays.setAll(last, i -> compressed(last[i]));
-    List<float[]> windows = state.convWindows();
-    return new SequenceSnapshot(length(), last, windows);
+    owner.enter();
+    try {
+      int[] last = state.last();
+      Arrays.setAll(last, i -> compressed(last[i]));
+      List<float[]> windows = state.convWindows();
+      return new SequenceSnapshot(length(), last, windows);
+    } finally {
+      owner.exit();
+    }
   }
 
   /**
@@ -197,6 +231,15 @@ public final class EngramSequence {
    * their memory go.
    */
   public void prefetch(int count, Executor executor) {
+    owner.enter();
+    try {
+      fetch(count, executor);
+    } finally {
+      owner.exit();
+    }
+  }
+
+  private void fetch(int count, Executor executor) {
     requireTokens(count);
     dropAhead();
     Step step = shared.steps().take();
@@ -256,6 +299,10 @@ public final class EngramSequence {
 
   SequenceState state() {
     return state;
+  }
+
+  Owner owner() {
+    return owner;
   }
 
   Lifetime lifetime() {

@@ -46,9 +46,10 @@ public record HiddenStream(MemorySegment data, Dtype dtype, long tokenStride, lo
   }
 
   /**
-   * Checks that so many tokens fit.
+   * Checks that so many tokens fit, and that none lies in another: token by token, or branch by
+   * branch.
    *
-   * @throws IllegalArgumentException if the memory is smaller
+   * @throws IllegalArgumentException if the memory is smaller, or strides are
    */
   public void check(long tokens, int branches, int hiddenSize) {
     if (tokens == 0) {
@@ -75,6 +76,26 @@ public record HiddenStream(MemorySegment data, Dtype dtype, long tokenStride, lo
     if (data.isReadOnly()) {
       throw new IllegalArgumentException("the hidden stream is read-only");
     }
+    long row = (long) hiddenSize * dtype.bytes();
+    if (!nests(branches, branchStride, tokens, tokenStride, row)
+        && !nests(tokens, tokenStride, branches, branchStride, row)) {
+      throw new IllegalArgumentException(
+          "the hidden stream's parts overlap: a branch of "
+              + hiddenSize
+              + " elements takes "
+              + row
+              + " bytes, but branches begin "
+              + branchStride
+              + " bytes apart, and tokens "
+              + tokenStride);
+    }
+  }
+
+  /** Whether inner parts do not overlap, and outer ones hold all inner parts. */
+  private static boolean nests(
+      long inner, long innerStride, long outer, long outerStride, long row) {
+    return (inner == 1 || innerStride >= row)
+        && (outer == 1 || outerStride >= (inner - 1) * innerStride + row);
   }
 
   /** Returns the byte at which a token's branch begins. */
