@@ -83,21 +83,43 @@ INLINE void two_rows(const struct codes *codes, const uint8_t *first, const uint
   _mm512_storeu_si512(second_to, _mm512_unpackhi_epi8(lower, upper));
 }
 
+/* 16 rows of 16 pairs, turned: row i gets the i-th pair of each. */
+INLINE void store_turned(__m512i rows[16], uint16_t *to) {
+  __m512i pairs[16];
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) { /* [i + k]: of lane l column 4 l + k of four rows */
+    rows[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+    rows[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+    rows[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+    rows[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+  }
+  for (int k = 0; k < 4; k++) {
+    __m512i even = _mm512_shuffle_i32x4(rows[k], rows[4 + k], 0x88);
+    __m512i odd = _mm512_shuffle_i32x4(rows[k], rows[4 + k], 0xdd);
+    __m512i other_even = _mm512_shuffle_i32x4(rows[8 + k], rows[12 + k], 0x88);
+    __m512i other_odd = _mm512_shuffle_i32x4(rows[8 + k], rows[12 + k], 0xdd);
+    _mm512_storeu_si512(to + 32 * k, _mm512_shuffle_i32x4(even, other_even, 0x88));
+    _mm512_storeu_si512(to + 32 * (4 + k), _mm512_shuffle_i32x4(odd, other_odd, 0x88));
+    _mm512_storeu_si512(to + 32 * (8 + k), _mm512_shuffle_i32x4(even, other_even, 0xdd));
+    _mm512_storeu_si512(to + 32 * (12 + k), _mm512_shuffle_i32x4(odd, other_odd, 0xdd));
+  }
+}
+
 INLINE void pack(const float *in, int64_t stride, int tokens, uint16_t *to) {
-  const __m512i column =
-      _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240);
   const __m512i upper_halves =
       _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
                        25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  for (int token = 0; token < tokens; token++) {
-    const float *own = in + token * stride;
-    __m512i words = _mm512_permutex2var_epi16(_mm512_loadu_si512(own), upper_halves,
-                                              _mm512_loadu_si512(own + 16));
-    _mm512_i32scatter_epi32(to + 2 * token, column, words, 4);
+  __m512i rows[16];
+  for (int token = 0; token < 16; token++) {
+    const float *own = in + (token < tokens ? token : 0) * stride;
+    rows[token] = token < tokens ? _mm512_permutex2var_epi16(_mm512_loadu_si512(own), upper_halves,
+                                                             _mm512_loadu_si512(own + 16))
+                                 : _mm512_setzero_si512();
   }
-  for (int token = tokens; token < 16; token++) {
-    _mm512_i32scatter_epi32(to + 2 * token, column, _mm512_setzero_si512(), 4);
-  }
+  store_turned(rows, to);
 }
 
 #endif
