@@ -6,24 +6,36 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
 
-/** The fields of a config.json, read strictly: messages name the file and the field. */
+/**
+ * The fields of a config.json, read strictly: messages name the file and the field. Released files
+ * have some beside {@code text_config} that belong to it, such as {@code image_token_id}: what the
+ * section lacks is looked for there.
+ */
 final class ConfigFields {
   private final String file;
-  private final JsonNode fields;
+  private final JsonNode section;
+  private final JsonNode root;
 
-  ConfigFields(String file, JsonNode fields) {
+  ConfigFields(String file, JsonNode section, JsonNode root) {
     this.file = file;
-    this.fields = fields;
+    this.section = section;
+    this.root = root;
   }
 
+  /** Returns whether a field is at either level, and not null. */
   boolean has(String name) {
-    return fields.has(name);
+    return section.hasNonNull(name) || root.hasNonNull(name);
+  }
+
+  private @Nullable JsonNode get(String name) {
+    return section.hasNonNull(name) ? section.get(name) : root.get(name);
   }
 
   /** Returns the one of two names that is there, the first if none is. */
   String either(String name, String other) {
-    return fields.has(name) || !fields.has(other) ? name : other;
+    return has(name) || !has(other) ? name : other;
   }
 
   /** One start of the prime search for all orders, or one per order. */
@@ -39,7 +51,7 @@ final class ConfigFields {
   }
 
   private JsonNode require(String name) throws IOException {
-    JsonNode node = fields.get(name);
+    JsonNode node = get(name);
     if (node == null || node.isNull()) {
       throw new IOException(file + ": " + name + " is missing");
     }
@@ -52,11 +64,11 @@ final class ConfigFields {
 
   /** Returns a whole number, or another if the field is not there. */
   long wholeNumber(String name, long otherwise) throws IOException {
-    return fields.hasNonNull(name) ? wholeNumber(name, fields.get(name)) : otherwise;
+    return has(name) ? wholeNumber(name, require(name)) : otherwise;
   }
 
   OptionalInt optionalInteger(String name) throws IOException {
-    return fields.hasNonNull(name) ? OptionalInt.of(integer(name)) : OptionalInt.empty();
+    return has(name) ? OptionalInt.of(integer(name)) : OptionalInt.empty();
   }
 
   List<Integer> integers(String name) throws IOException {
@@ -76,7 +88,7 @@ final class ConfigFields {
 
   /** Returns whole numbers, none if the field is not there. */
   List<Long> optionalLongs(String name) throws IOException {
-    return fields.hasNonNull(name) ? longs(name) : List.of();
+    return has(name) ? longs(name) : List.of();
   }
 
   private List<Long> longs(String name) throws IOException {
@@ -100,10 +112,10 @@ final class ConfigFields {
 
   /** Returns a number, or another if the field is not there. */
   double number(String name, double otherwise) throws IOException {
-    if (!fields.hasNonNull(name)) {
+    if (!has(name)) {
       return otherwise;
     }
-    JsonNode node = fields.get(name);
+    JsonNode node = require(name);
     if (!node.isNumber()) {
       throw new IOException(file + ": " + name + " is " + shown(node) + ", not a number");
     }

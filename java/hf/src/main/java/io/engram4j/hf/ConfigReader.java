@@ -28,14 +28,14 @@ final class ConfigReader {
     return parse(path.toString(), Json.readObject(path, MAX_BYTES));
   }
 
-  /** The fields are in {@code text_config}, or flat. */
+  /** The fields are in {@code text_config} and beside it, or flat. */
   static Described parse(String file, JsonNode root) throws IOException {
     List<String> known = new ArrayList<>();
     for (Checkpoint checkpoint : FAMILIES) {
       for (JsonNode section : List.of(root.path("text_config"), root)) {
         if (checkpoint.marks().stream().allMatch(section::has)) {
           try {
-            ConfigFields fields = new ConfigFields(file, section);
+            ConfigFields fields = new ConfigFields(file, section, root);
             return new Described(checkpoint, checkpoint.config(fields));
           } catch (IllegalArgumentException e) {
             throw new IOException(file + ": " + e.getMessage(), e);

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonFactoryBuilder;
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -12,11 +13,16 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** JSON read strictly: no duplicate keys, no NaN, nothing after the end, bounded size. */
+/**
+ * JSON read strictly: no duplicate keys, nothing after the end, bounded size. NaN and Infinity are
+ * read, as Python writes them into fields of a configuration that are none of ours; and a byte
+ * order mark is skipped.
+ */
 final class Json {
   static final JsonFactory FACTORY =
       new JsonFactoryBuilder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           // keys are tokens, each there once: interning them doubled the time of large files
           .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
           .build();

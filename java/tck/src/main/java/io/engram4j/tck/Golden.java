@@ -24,6 +24,7 @@ public final class Golden {
           "mini-v41/model-00002-of-00002.safetensors",
           "mini-v41/expected-plain.safetensors",
           "mini-v41/expected-image.safetensors",
+          "mini-v41/expected-image-id.safetensors",
           "mini-paper/config.json",
           "mini-paper/tokenizer.json",
           "mini-paper/model.safetensors",
