@@ -67,6 +67,14 @@ public final class RatioBench implements Callable<Integer> {
       description = "Some of rows, gate, data, project, layer, memo, vector.")
   private List<String> only = List.of("rows", "gate", "data", "project", "layer", "memo", "vector");
 
+  @Option(
+      names = "--narrow",
+      description = {
+        "Race rivals' weights of fewer bits as well: 8 by ONNX Runtime, bf16 by PyTorch. On an Emerald"
+            + " Rapids this ended the process within one of them."
+      })
+  private boolean narrow;
+
   private final Report report = new Report();
 
   /** Made by picocli. */
@@ -106,7 +114,7 @@ public final class RatioBench implements Callable<Integer> {
         step("project");
         ProjectRaces project = new ProjectRaces(report, rounds, backends, best);
         project.againstReading();
-        project.againstRivals(rivals);
+        project.againstRivals(rivals, narrow);
       }
       if (only.contains("vector")) {
         step("vector, in five JVMs");
