@@ -67,7 +67,7 @@ class CommandTest {
     for (JsonNode backend : json("doctor", "--json").get("backends")) {
       backends += backend.get("available").asBoolean() ? 1 : 0;
     }
-    assertEquals(backends * (name.equals("mini-v41") ? 26 : 12), json.get("results").size());
+    assertEquals(backends * (name.equals("mini-v41") ? 39 : 12), json.get("results").size());
     assertTrue(Cli.run("verify", path(name)).out().contains("all pass"));
   }
 
