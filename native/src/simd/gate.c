@@ -141,7 +141,7 @@ INLINE void update_one(floats gate, const float *value, uint8_t *stream, const i
 
 /*
  * The sums of a branch, and in the same loop the update of the branch before: sums compute while
- * updates wait for memory. A tenth less than one after the other (Sapphire Rapids, 1 to 512 tokens,
+ * updates wait for memory. A tenth less than one after the other (Emerald Rapids, 1 to 512 tokens,
  * either type, either tier).
  */
 INLINE void float_sums(const float *product, const float *key, const uint8_t *stream,

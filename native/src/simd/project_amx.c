@@ -138,8 +138,7 @@ static void outputs_of(const struct engram_linear *linear, const uint16_t words[
   const int64_t inputs = linear->inputs;
   const int64_t stride = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = (const uint8_t *)linear->scale;
-  scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
   const int tiles = (tokens + TILE - 1) / TILE;
   __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)tiles);
   for (int64_t from = 0; from < inputs; from += PART) {
@@ -166,10 +165,8 @@ static void chunk(const struct engram_linear *linear, const uint16_t words[128],
   int some;
   pack_inputs(in, linear->inputs, tokens, scratch);
   for (int output = first; output < first + count; output += some) {
-    some = ENGRAM_BLOCK - output % ENGRAM_BLOCK;
-    some = first + count - output < some ? first + count - output : some;
-    const uint8_t *scales = linear->scale;
-    scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+    some = engram_in_one_tile(output, first + count);
+    const uint8_t *scales = engram_scales_of(linear, output);
     float *to = out + (output - first);
     if (TIER(ordinary_scales)(scales, linear->inputs / ENGRAM_BLOCK)) {
       outputs_of(linear, words, tokens, output, some, to, out_stride, scratch);
@@ -190,13 +187,8 @@ static void project_batch(const struct engram_linear *linear, const float *in, i
   for (int64_t from = 0; from < tokens; from += some) {
     const float *own = in + from * inputs;
     float *to = out + from * out_stride;
-    /* tokens go one of two ways by themselves, so that what they come with makes no difference */
-    int is_short = are_bf16(own, inputs);
-    for (some = 1; some < CHUNK && from + some < tokens; some++) {
-      if (are_bf16(own + some * inputs, inputs) != is_short) {
-        break;
-      }
-    }
+    int is_short;
+    some = engram_of_one_kind(are_bf16, own, inputs, tokens - from, CHUNK, &is_short);
     if (is_short) {
       chunk(linear, words, own, some, first, count, to, out_stride, scratch);
     } else {

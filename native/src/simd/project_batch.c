@@ -108,8 +108,7 @@ static void outputs_of(const struct engram_linear *linear, const float *in, int 
   const int64_t inputs = linear->inputs;
   const int64_t stride = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = (const uint8_t *)linear->scale;
-  scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
   __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)rows);
   for (int64_t from = 0; from < inputs; from += ENGRAM_PROJECT_GROUP) {
     int64_t some = inputs - from < ENGRAM_PROJECT_GROUP ? inputs - from : ENGRAM_PROJECT_GROUP;
@@ -141,10 +140,8 @@ static void chunk(const struct engram_linear *linear, const float *in, int token
                   int count, float *out, int64_t out_stride, struct scratch *scratch) {
   int some;
   for (int output = first; output < first + count; output += some) {
-    some = ENGRAM_BLOCK - output % ENGRAM_BLOCK;
-    some = first + count - output < some ? first + count - output : some;
-    const uint8_t *scales = linear->scale;
-    scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+    some = engram_in_one_tile(output, first + count);
+    const uint8_t *scales = engram_scales_of(linear, output);
     float *to = out + (output - first);
     if (TIER(ordinary_scales)(scales, linear->inputs / ENGRAM_BLOCK)) {
       outputs_of(linear, in, tokens, output, some, to, out_stride, scratch);
@@ -161,13 +158,9 @@ void TIER(project_batch)(const struct engram_linear *linear, const float *in, in
   for (int64_t from = 0; from < tokens; from += some) {
     const float *own = in + from * inputs;
     float *to = out + from * out_stride;
-    /* tokens go one of two ways by themselves, so that what they come with makes no difference */
-    int is_ordinary = TIER(ordinary_inputs)(own, inputs);
-    for (some = 1; some < CHUNK && from + some < tokens; some++) {
-      if (TIER(ordinary_inputs)(own + some * inputs, inputs) != is_ordinary) {
-        break;
-      }
-    }
+    int is_ordinary;
+    some =
+        engram_of_one_kind(TIER(ordinary_inputs), own, inputs, tokens - from, CHUNK, &is_ordinary);
     if (is_ordinary) {
       chunk(linear, own, some, first, count, to, out_stride, scratch);
     } else {

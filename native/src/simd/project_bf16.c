@@ -265,8 +265,7 @@ static void outputs_of(const struct engram_linear *linear, const struct codes *c
   const int64_t inputs = linear->inputs;
   const int64_t stride = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = (const uint8_t *)linear->scale;
-  scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
   uint16_t x[TOKENS * PART];
   double sums[ENGRAM_BLOCK * TOKENS] = {0};
   if (tokens == 1 && inputs <= TOKENS * PART) {
@@ -289,10 +288,8 @@ static void short_inputs(const struct engram_linear *linear, const struct codes 
                          int64_t out_stride) {
   int some;
   for (int output = first; output < first + count; output += some) {
-    some = ENGRAM_BLOCK - output % ENGRAM_BLOCK;
-    some = first + count - output < some ? first + count - output : some;
-    const uint8_t *scales = linear->scale;
-    scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+    some = engram_in_one_tile(output, first + count);
+    const uint8_t *scales = engram_scales_of(linear, output);
     float *to = out + (output - first);
     if (!TIER(ordinary_scales)(scales, linear->inputs / ENGRAM_BLOCK)) {
       TIER(project)(linear, in, tokens, output, some, to, out_stride);
@@ -318,13 +315,8 @@ static void TIER(bf16_project)(const struct engram_linear *linear, const float *
   for (int64_t from = 0; from < tokens; from += some) {
     const float *own = in + from * inputs;
     float *to = out + from * out_stride;
-    /* tokens go one of two ways by themselves, so that what they come with makes no difference */
-    int is_short = are_bf16(own, inputs);
-    for (some = 1; some < CACHED_TOKENS && from + some < tokens; some++) {
-      if (are_bf16(own + some * inputs, inputs) != is_short) {
-        break;
-      }
-    }
+    int is_short;
+    some = engram_of_one_kind(are_bf16, own, inputs, tokens - from, CACHED_TOKENS, &is_short);
     if (is_short) {
       short_inputs(linear, &codes, own, some, first, count, to, out_stride);
     } else {

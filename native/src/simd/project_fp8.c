@@ -72,8 +72,7 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
   const int64_t inputs = linear->inputs;
   const int64_t stride = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = (const uint8_t *)linear->scale;
-  scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
   doubles sums[ENGRAM_PROJECT_ROWS][ENGRAM_PROJECT_TOKENS];
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {

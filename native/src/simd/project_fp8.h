@@ -18,6 +18,29 @@
 int TIER(ordinary_inputs)(const float *in, int64_t inputs);
 int TIER(ordinary_scales)(const uint8_t *scales, int64_t tiles);
 
+/*
+ * How many tokens from the first on, `most` at most, are of the first one's kind, which is told.
+ * Tokens go one of two ways by themselves, so that what they come with makes no difference.
+ */
+INLINE int engram_of_one_kind(int (*kind)(const float *in, int64_t inputs), const float *in,
+                              int64_t inputs, int64_t tokens, int most, int *first) {
+  int some = 1;
+  *first = kind(in, inputs);
+  while (some < most && some < tokens && kind(in + some * inputs, inputs) == *first) {
+    some++;
+  }
+  return some;
+}
+
+/* Outputs from one on, before `end`, that lie in one row of scales; and that row. */
+INLINE int engram_in_one_tile(int output, int end) {
+  int some = ENGRAM_BLOCK - output % ENGRAM_BLOCK;
+  return end - output < some ? end - output : some;
+}
+INLINE const uint8_t *engram_scales_of(const struct engram_linear *linear, int output) {
+  return (const uint8_t *)linear->scale + output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
+}
+
 /* Batches: see kernels.h. */
 int64_t TIER(batch_scratch)(const struct engram_linear *linear, int64_t tokens);
 void TIER(project_batch)(const struct engram_linear *linear, const float *in, int64_t tokens,

@@ -142,28 +142,8 @@ final class CpuKernels {
       if (tokens == 0 || count == 0) {
         return;
       }
-      Scratch pool = scratch;
-      if (pool == null) {
-        pool = askForNans();
-      }
-      MemorySegment own = pool.take();
-      try {
-        run(rows, tokens, first, count, kv, own, pool.bytes());
-      } finally {
-        pool.give(own);
-      }
-    }
-
-    private void run(
-        MemorySegment rows,
-        int tokens,
-        int first,
-        int count,
-        MemorySegment kv,
-        MemorySegment own,
-        long ownBytes) {
       if (rows.isNative() && kv.isNative()) {
-        offHeap(rows, tokens, first, count, kv, own, ownBytes);
+        offHeap(rows, tokens, first, count, kv);
         return;
       }
       try (Arena copies = Arena.ofConfined()) {
@@ -171,7 +151,7 @@ final class CpuKernels {
         MemorySegment out = copies.allocate(bytes, 64);
         MemorySegment.copy(kv, 0, out, 0, bytes);
         MemorySegment in = copies.allocate(rows.byteSize(), 64).copyFrom(rows);
-        offHeap(in, tokens, first, count, out, own, ownBytes);
+        offHeap(in, tokens, first, count, out);
         MemorySegment.copy(out, 0, kv, 0, bytes);
       }
     }
@@ -199,14 +179,13 @@ final class CpuKernels {
       return pool;
     }
 
-    private void offHeap(
-        MemorySegment rows,
-        int tokens,
-        int first,
-        int count,
-        MemorySegment kv,
-        MemorySegment own,
-        long ownBytes) {
+    private void offHeap(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
+      Scratch pool = scratch;
+      if (pool == null) {
+        pool = askForNans();
+      }
+      boolean batch = tokens > 1 && pool.bytes() > 0;
+      MemorySegment own = batch ? pool.take() : MemorySegment.NULL;
       try {
         int column = 0;
         for (int i = 0; i < plans.size(); i++) {
@@ -226,11 +205,14 @@ final class CpuKernels {
                 out,
                 projection.outputs(),
                 own,
-                ownBytes);
+                pool.bytes());
           }
           column += outputs;
         }
       } finally {
+        if (batch) {
+          pool.give(own);
+        }
         Reference.reachabilityFence(projection);
       }
     }

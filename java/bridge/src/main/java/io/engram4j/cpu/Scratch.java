@@ -16,7 +16,7 @@ final class Scratch {
   /**
    * None is taken yet.
    *
-   * @param bytes of a piece; 0 if calls take none
+   * @param bytes of a piece; 0 if no call takes one
    */
   Scratch(Arena arena, long bytes) {
     this.arena = arena;
@@ -27,22 +27,13 @@ final class Scratch {
     return bytes;
   }
 
-  /** Returns a piece, to be given back, or NULL if calls take none. */
-  MemorySegment take() {
-    if (bytes == 0) {
-      return MemorySegment.NULL;
-    }
-    synchronized (this) {
-      MemorySegment piece = free.poll();
-      return piece != null ? piece : arena.allocate(bytes, 64);
-    }
+  /** Returns a piece, to be given back. */
+  synchronized MemorySegment take() {
+    MemorySegment piece = free.poll();
+    return piece != null ? piece : arena.allocate(bytes, 64);
   }
 
-  void give(MemorySegment piece) {
-    if (bytes > 0) {
-      synchronized (this) {
-        free.push(piece);
-      }
-    }
+  synchronized void give(MemorySegment piece) {
+    free.push(piece);
   }
 }

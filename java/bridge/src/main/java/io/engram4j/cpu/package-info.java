@@ -1,8 +1,8 @@
 /**
  * The {@code cpu} backend: every stage in C, at the best tier that the CPU has.
  *
- * <p>Uses {@code bridge} and the bindings.
+ * <p>Uses {@code bridge} and the bindings, and of {@code os} the AMX tiles.
  *
- * <p>Knows neither {@code cuda} nor {@code os}.
+ * <p>Knows no {@code cuda}.
  */
 package io.engram4j.cpu;

@@ -1,5 +1,5 @@
 /**
- * System calls of Linux behind {@code Host}: memory, files, NUMA, io_uring.
+ * System calls of Linux behind {@code Host}: memory, files, NUMA, io_uring; and AMX tiles.
  *
  * <p>Links to the C library; uses nothing of this module but the core.
  *

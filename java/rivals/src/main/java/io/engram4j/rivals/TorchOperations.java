@@ -7,10 +7,6 @@ import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
-import ai.djl.nn.core.Linear;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.Optional;
 
 /**
  * As operations on DJL's arrays, what one writes in Java without a module of Python's. DJL has no
@@ -52,49 +48,5 @@ public final class TorchOperations extends PyTorch {
     NDArray roots = small.abs().maximum(1e-6f).sqrt().muli(small.sign());
     NDArray gates = Activation.sigmoid(roots).expandDims(2);
     layer.stream.addi(gates.mul(value));
-  }
-
-  @Override
-  public String narrowType() {
-    return "bf16";
-  }
-
-  /** A linear layer in bf16, by oneDNN, with inputs that are bf16 before. */
-  @Override
-  public Optional<Runnable> narrowProject(Project project) {
-    NDArray weight =
-        over(project.weight(), DataType.FLOAT32, project.outputs(), project.inputs())
-            .toType(DataType.BFLOAT16, true);
-    NDArray in =
-        over(project.in(), DataType.FLOAT32, project.tokens(), project.inputs())
-            .toType(DataType.BFLOAT16, true);
-    return Optional.of(new Narrow(in, weight, project.out()));
-  }
-
-  /** Copies out what its first run computed, for comparing. */
-  private static final class Narrow implements Runnable {
-    private final NDArray in;
-    private final NDArray weight;
-    private final MemorySegment out;
-    private boolean keep = true;
-
-    Narrow(NDArray in, NDArray weight, MemorySegment out) {
-      this.in = in;
-      this.weight = weight;
-      this.out = out;
-    }
-
-    @Override
-    public void run() {
-      try (NDList results = Linear.linear(in, weight)) {
-        if (keep) {
-          try (NDArray wide = results.singletonOrThrow().toType(DataType.FLOAT32, true)) {
-            float[] values = wide.toFloatArray();
-            MemorySegment.copy(values, 0, out, ValueLayout.JAVA_FLOAT, 0, values.length);
-          }
-          keep = false;
-        }
-      }
-    }
   }
 }

@@ -102,7 +102,7 @@ final class ProjectRaces {
   }
 
   /** Against those who multiply in float32, batch 1 to 64, one thread. */
-  void againstRivals(List<Rival> rivals, boolean narrow) {
+  void againstRivals(List<Rival> rivals) {
     MemorySegment wide = widen();
     MemorySegment theirs = Shapes.allocate(4L * MOST_TOKENS * OUTPUTS);
     // batch, floor and goal against OpenBLAS, and against the best of all
@@ -130,16 +130,13 @@ final class ProjectRaces {
           requireAlike(theirs, tokens, 1e-5);
           race.add(rival.name(), tokens, body);
         });
-        try {
-          Optional<Runnable> other = narrow ? rival.narrowProject(project) : Optional.empty();
-          other.ifPresent(body -> {
-            body.run();
-            requireAlike(theirs, tokens, 2e-2);
-            race.add(narrow(rival), tokens, body);
-          });
-        } catch (RuntimeException e) { // not every build of theirs has it
-          report.leave(narrow(rival) + ", batch " + tokens + ": " + e);
-        }
+        rival
+            .narrowProject(project)
+            .ifPresent(body -> {
+              body.run();
+              requireAlike(theirs, tokens, 2e-2);
+              race.add(narrow(rival), tokens, body);
+            });
       }
       Race.Times times = race.run();
       report.times("project, " + tokens + " tokens, 1 thread", "token", times);

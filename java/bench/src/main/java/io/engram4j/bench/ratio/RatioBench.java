@@ -33,7 +33,7 @@ import picocli.CommandLine.Option;
           + " touching the same rows, copying the same bytes, reading the same weights; plain Java,"
           + " the Vector API, OpenBLAS, ONNX Runtime, PyTorch. Linux x86-64 with AVX2 only.",
       "All take turns, round by round; medians, smallest and largest are told. Takes about"
-          + " 15 minutes and 14 GB of memory, or 2 minutes and 4 GB with"
+          + " 25 minutes and 14 GB of memory, or 5 minutes and 4 GB with"
           + " --quick."
     })
 public final class RatioBench implements Callable<Integer> {
@@ -66,14 +66,6 @@ public final class RatioBench implements Callable<Integer> {
       split = ",",
       description = "Some of rows, gate, data, project, layer, memo, vector.")
   private List<String> only = List.of("rows", "gate", "data", "project", "layer", "memo", "vector");
-
-  @Option(
-      names = "--narrow",
-      description = {
-        "Race rivals' weights of fewer bits as well: 8 by ONNX Runtime, bf16 by PyTorch. On an Emerald"
-            + " Rapids this ended the process within one of them."
-      })
-  private boolean narrow;
 
   private final Report report = new Report();
 
@@ -114,7 +106,7 @@ public final class RatioBench implements Callable<Integer> {
         step("project");
         ProjectRaces project = new ProjectRaces(report, rounds, backends, best);
         project.againstReading();
-        project.againstRivals(rivals, narrow);
+        project.againstRivals(rivals);
       }
       if (only.contains("vector")) {
         step("vector, in five JVMs");

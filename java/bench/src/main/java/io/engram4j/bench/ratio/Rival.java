@@ -63,7 +63,7 @@ public interface Rival extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** What {@link #narrowProject} multiplies in, such as {@code bf16}. */
+  /** What {@link #narrowProject} multiplies in, such as {@code int8}. */
   default String narrowType() {
     return "";
   }
