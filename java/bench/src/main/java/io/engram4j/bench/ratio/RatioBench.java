@@ -33,7 +33,7 @@ import picocli.CommandLine.Option;
           + " touching the same rows, copying the same bytes, reading the same weights; plain Java,"
           + " the Vector API, OpenBLAS, ONNX Runtime, PyTorch. Linux x86-64 with AVX2 only.",
       "All take turns, round by round; medians, smallest and largest are told. Takes about"
-          + " 25 minutes and 14 GB of memory, or 5 minutes and 4 GB with"
+          + " 20 minutes and 14 GB of memory, or a few minutes and 4 GB with"
           + " --quick."
     })
 public final class RatioBench implements Callable<Integer> {
