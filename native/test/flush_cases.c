@@ -61,13 +61,15 @@ static void project(int tier, unsigned before) {
   float *actual = guarded(bytes);
   l.nan_free = engram_nan_free(tier, &l);
   long long some = engram_project_scratch(tier, &l, tokens);
-  void *scratch = some > 0 ? guarded((size_t)some) : NULL;
-  engram_project(tier, &l, in, tokens, 0, l.outputs, expected, l.outputs, scratch, some);
+  void *scratch = some > 0 ? guarded_lines((size_t)some) : NULL;
+  int status =
+      engram_project(tier, &l, in, tokens, 0, l.outputs, expected, l.outputs, scratch, some);
+  expect(status == ENGRAM_OK, "project status", tokens);
   set(before | FLUSH);
-  engram_project(tier, &l, in, tokens, 0, l.outputs, actual, l.outputs, scratch, some);
+  status = engram_project(tier, &l, in, tokens, 0, l.outputs, actual, l.outputs, scratch, some);
   unsigned after = setting();
   set(before);
-  expect(((after ^ before) & ~FLAGS) == FLUSH, "setting", tier);
+  expect(status == ENGRAM_OK && ((after ^ before) & ~FLAGS) == FLUSH, "setting", tier);
   expect(__builtin_memcmp(expected, actual, bytes) == 0, "sums of a thread that flushes", tokens);
 }
 

@@ -69,6 +69,14 @@ void *guarded(size_t bytes) {
   return map + page + (next() & 1 ? 0 : inner - bytes);
 }
 
+void *guarded_lines(size_t bytes) {
+  if (bytes % 64 != 0) {
+    fprintf(stderr, "guarded_lines: %zu bytes are no whole lines\n", bytes);
+    exit(2);
+  }
+  return guarded(bytes);
+}
+
 void release(void) {
   while (used > 0) {
     used--;

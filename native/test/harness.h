@@ -13,6 +13,7 @@
    or before, at any alignment; release gives all of them back, having looked at what lies around.
  */
 void *guarded(size_t bytes);
+void *guarded_lines(size_t bytes); /* the same, 64-byte aligned: bytes is a multiple of 64 */
 void release(void);
 void report(const char *what, long long at); /* a failure */
 

@@ -77,7 +77,7 @@ static void project(int tier, const struct engram_linear *l, const float *in, lo
                     int first, int count, float *out, int with_scratch) {
   long long bytes = engram_project_scratch(tier, l, tokens);
   expect(bytes >= 0, "scratch", bytes);
-  void *scratch = with_scratch && bytes > 0 ? guarded((size_t)bytes) : NULL;
+  void *scratch = with_scratch && bytes > 0 ? guarded_lines((size_t)bytes) : NULL;
   int status =
       engram_project(tier, l, in, tokens, first, count, out, count, scratch, scratch ? bytes : 0);
   expect(status == ENGRAM_OK, "project status", tokens);

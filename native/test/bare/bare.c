@@ -79,14 +79,21 @@ static struct {
 static int used;
 static unsigned char *top;
 
-void *guarded(size_t bytes) {
-  unsigned char *start = top + (next() & 63);
+static void *buffer(unsigned char *start, size_t bytes) {
   memset(start, 0xa5, MARGIN);
   memset(start + MARGIN + bytes, 0xa5, MARGIN);
   buffers[used].start = start;
   buffers[used++].length = bytes;
   top = start + MARGIN + bytes + MARGIN;
   return start + MARGIN;
+}
+
+void *guarded(size_t bytes) {
+  return buffer(top + (next() & 63), bytes);
+}
+
+void *guarded_lines(size_t bytes) {
+  return buffer(top + (-(uintptr_t)top & 63), bytes); /* a margin is a line */
 }
 
 void release(void) {
