@@ -9,9 +9,9 @@
  * are the caller's promise: a kernel reads and writes exactly the ranges that are stated here. Row
  * ids are checked against the table before a row is read.
  *
- * Kernels leave the thread's floating-point setting as it is. A thread that flushes subnormal
- * numbers to zero gets zeros where a result is subnormal, or made of subnormal inputs; rows and
- * projections of ordinary numbers keep their bits.
+ * Results do not depend on the thread's floating-point setting (rounding, subnormal numbers
+ * flushed to zero, exceptions unmasked): kernels set the ordinary one and give back what they
+ * found.
  *
  * Types: 64-bit integers are spelled `long long`, so that bindings made on one platform hold on
  * all.
@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 8
+#define ENGRAM_ABI 9
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0

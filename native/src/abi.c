@@ -1,5 +1,6 @@
 /* The public functions: arguments are checked, then the tier's kernels run. */
 #include "kernels.h"
+#include "rounding.h"
 
 /* What Java's side of the bindings holds as well. */
 _Static_assert(sizeof(struct engram_row_type) == 40, "layout of struct engram_row_type");
@@ -99,7 +100,9 @@ int engram_hash(int tier, const struct engram_layout *layout, const int *windows
       !layout->multipliers || !layout->primes || !layout->offsets || !layout->inverses) {
     return ENGRAM_ERROR_ARGUMENT;
   }
+  engram_setting found = engram_enter();
   ENGRAM_KERNEL(k, hash)(layout, windows, tokens, (int64_t *)row_ids);
+  engram_leave(found);
   return ENGRAM_OK;
 }
 
@@ -129,7 +132,10 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
   if (!is_table(table)) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  return engram_gather_rows(k, table, row_ids, count, out, out_type);
+  engram_setting found = engram_enter();
+  int status = engram_gather_rows(k, table, row_ids, count, out, out_type);
+  engram_leave(found);
+  return status;
 }
 
 int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts,
@@ -251,11 +257,13 @@ int engram_project(int tier, const struct engram_linear *linear, const float *in
   if (bytes > scratch_bytes) {
     return ENGRAM_ERROR_ARGUMENT;
   }
+  engram_setting found = engram_enter();
   if (bytes > 0) {
     with_batches(k)->project_batch(linear, in, tokens, first, count, out, out_stride, scratch);
   } else {
     ENGRAM_KERNEL(k, project)(linear, in, tokens, first, count, out, out_stride);
   }
+  engram_leave(found);
   return ENGRAM_OK;
 }
 
@@ -276,8 +284,10 @@ int engram_gate(int tier, const struct engram_gate_weights *gate, const float *k
   if (gate->branches < 1 || gate->hidden < 1 || !gate->product) {
     return ENGRAM_ERROR_ARGUMENT;
   }
+  engram_setting found = engram_enter();
   ENGRAM_KERNEL(k, gate)
   (gate, kv, stream, type, token_stride, branch_stride, mask, tokens, gates, gated);
+  engram_leave(found);
   return ENGRAM_OK;
 }
 
@@ -299,8 +309,10 @@ int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, 
       !conv->taps || !conv->norm || first < (long long)(conv->kernel - 1) * conv->dilation) {
     return ENGRAM_ERROR_ARGUMENT;
   }
+  engram_setting found = engram_enter();
   ENGRAM_KERNEL(k, conv)
   (conv, gated, window + first * conv->branches * (int64_t)conv->hidden, mask, tokens, stream, type,
    token_stride, branch_stride);
+  engram_leave(found);
   return ENGRAM_OK;
 }

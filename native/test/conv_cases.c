@@ -42,6 +42,16 @@ void conv_case(int tier) {
   expect(engram_conv(tier, &conv, gated, window, first, mask, tokens, stream.data, stream.type,
                      stream.token_stride, stream.branch_stride) == ENGRAM_OK,
          "conv status", tokens);
+  float *again = guarded(token_bytes);
+  float *again_window = guarded(window_bytes);
+  __builtin_memcpy(again, before, token_bytes);
+  __builtin_memcpy(again_window, twin_window, window_bytes);
+  struct stream again_stream = same_stream(&old);
+  engram_conv(tier, &conv, again, again_window, first, mask, tokens, again_stream.data, stream.type,
+              stream.token_stride, stream.branch_stride);
+  expect(same_bits(again, gated, token_bytes) && same_bits(again_window, window, window_bytes) &&
+             same_bits(again_stream.data, stream.data, stream.bytes),
+         "conv under another setting", tokens);
   engram_conv(ENGRAM_TIER_SCALAR, &conv, twin, twin_window, first, mask, tokens, twin_stream.data,
               stream.type, stream.token_stride, stream.branch_stride);
   close_sum(gated, twin, before, tokens * channels, "conv");

@@ -65,7 +65,15 @@ static void compare(int tier, const struct gate_inputs *in, int wild) {
   int values = (int)(next() & 1);
   float *gated = values ? guarded(sizeof(float) * (size_t)elements) : NULL;
   float *twin_gated = values ? guarded(sizeof(float) * (size_t)elements) : NULL;
+  unsigned char *again = guarded(stream_bytes);
+  float *again_gated = values ? guarded(sizeof(float) * (size_t)elements) : NULL;
+  __builtin_memcpy(again, in->stream, stream_bytes);
   float *actual = gates_of(tier, in, in->stream, gated);
+  float *again_gates = gates_of(tier, in, again, again_gated);
+  size_t gate_bytes = sizeof(float) * (size_t)(in->tokens * branches);
+  expect(same_bits(again_gates, actual, gate_bytes) && same_bits(again, in->stream, stream_bytes) &&
+             (!values || same_bits(again_gated, gated, sizeof(float) * (size_t)elements)),
+         "gate under another setting", in->tokens);
   float *expected = gates_of(ENGRAM_TIER_SCALAR, in, twin, twin_gated);
   for (long long i = 0; i < in->tokens * branches; i++) {
     close_each(at(actual, i), at(expected, i), 1e-6, "gate", i);

@@ -27,6 +27,7 @@ void floats(float *to, long long count);
 void wild_floats(float *to, long long count); /* NaN, infinities, subnormals, zeros among them */
 void floats_of_any_size(float *to, long long count); /* from 1e-20 to 1e20 */
 float at(const float *from, long long i);
+int same_bits(const void *a, const void *b, size_t bytes); /* bit for bit */
 int is_nan(float value);
 int is_finite(float value);
 
@@ -78,8 +79,6 @@ void gather_strides(int tier);
 void project_wild(int tier);
 void gate_wild(int tier);
 void arguments(int tier);
-/* What threads that flush subnormal numbers are promised. */
-void flushing(int tier);
 /* Each word of the vector vocabulary; nothing at the scalar tier. */
 void words(int tier);
 
@@ -88,5 +87,18 @@ long long run_tier(int tier, long long cases, long long mass);
 const char *tier_name(int tier);
 
 #define TIERS 6
+
+/* Given by settings.c: around every call of a kernel the thread has another setting. */
+void odd_setting(void);
+int ordinary_setting(int status);
+#ifndef HARNESS_CALLS_PLAINLY
+#define CALL(call) ordinary_setting((odd_setting(), call))
+#define engram_hash(...) CALL(engram_hash(__VA_ARGS__))
+#define engram_gather(...) CALL(engram_gather(__VA_ARGS__))
+#define engram_lookup(...) CALL(engram_lookup(__VA_ARGS__))
+#define engram_project(...) CALL(engram_project(__VA_ARGS__))
+#define engram_gate(...) CALL(engram_gate(__VA_ARGS__))
+#define engram_conv(...) CALL(engram_conv(__VA_ARGS__))
+#endif
 
 #endif

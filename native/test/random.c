@@ -64,6 +64,17 @@ float at(const float *from, long long i) {
   return value;
 }
 
+int same_bits(const void *a, const void *b, size_t bytes) {
+  const unsigned char *x = a;
+  const unsigned char *y = b;
+  for (size_t i = 0; i < bytes; i++) {
+    if (x[i] != y[i]) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
 int is_nan(float value) {
   return value != value;
 }
@@ -115,7 +126,6 @@ long long run_tier(int tier, long long cases, long long mass) {
   hash_edges(tier, mass < 20000 ? (int)mass : 20000);
   gather_codes(tier);
   gather_strides(tier);
-  flushing(tier);
   hash_mass(tier, mass);
   gather_mass(tier, mass / 3);
   release();

@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)8L;
+    private static final int ENGRAM_ABI = (int)9L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 8
+     * #define ENGRAM_ABI 9
      * }
      */
     public static int ENGRAM_ABI() {
