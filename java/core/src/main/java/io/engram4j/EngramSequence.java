@@ -26,12 +26,20 @@ import org.jspecify.annotations.Nullable;
 public final class EngramSequence {
   /** What all sequences of a view of a model share. */
   record Shared(TokenMap map, int imageId, int barrierId, StepPool steps, Lifetime lifetime) {
+    /** Types of image tokens that reference preprocessing may count behind the vocabulary. */
+    private static final int IMAGE_TYPES = 16;
+
     int marked(int tokenId) {
-      int id = map.get(tokenId);
-      if (tokenId == imageId) {
+      if (imageId >= 0 && (tokenId == imageId || marksImage(tokenId))) {
         return SequenceState.DEAD;
       }
+      int id = map.get(tokenId);
       return tokenId == barrierId ? id | SequenceState.BARRIER : id;
+    }
+
+    /** Positions of an image that have no id: -1, or vocabulary size + type of the token. */
+    private boolean marksImage(int tokenId) {
+      return tokenId == -1 || (tokenId >= map.size() && tokenId - map.size() < IMAGE_TYPES);
     }
   }
 
@@ -76,8 +84,9 @@ public final class EngramSequence {
   }
 
   /**
-   * Appends a token, dead if it is the model's image token. Allocates nothing but, now and then, a
-   * longer array.
+   * Appends a token. It is dead if it is the model's image token or, in a model that has one, an id
+   * by which preprocessing marks images: -1, or up to 15 more than the vocabulary's size. Allocates
+   * nothing but, now and then, a longer array.
    *
    * @throws IndexOutOfBoundsException if the id is not in the vocabulary; then nothing is appended
    */
@@ -99,7 +108,7 @@ public final class EngramSequence {
   }
 
   /**
-   * Appends {@code count} tokens, those equal to the model's image token as dead ones.
+   * Appends {@code count} tokens, those of images as dead ones; see {@link #append(int)}.
    *
    * @throws IndexOutOfBoundsException if an id is not in the vocabulary or the range is not in the
    *     array; then nothing is appended
@@ -135,9 +144,12 @@ public final class EngramSequence {
       state.reserve(tokenIds.length);
       for (int i = 0; i < dead.length; i++) {
         int marked = shared.marked(tokenIds[i]);
-        boolean imageAnyway = marked == SequenceState.DEAD;
-        int own = imageAnyway ? shared.map().get(tokenIds[i]) : marked;
-        state.set(i, dead[i] ? SequenceState.DEAD : own);
+        if (dead[i]) {
+          marked = SequenceState.DEAD;
+        } else if (marked == SequenceState.DEAD) {
+          marked = shared.map().get(tokenIds[i]); // an image's id as text, if it is one
+        }
+        state.set(i, marked);
       }
       extend(tokenIds.length);
     } finally {

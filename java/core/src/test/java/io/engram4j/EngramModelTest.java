@@ -22,7 +22,7 @@ class EngramModelTest {
 
   @Test
   void anIdOutsideTheVocabularyAppendsNothing() {
-    EngramSequence sequence = TestModels.v41().newSequence();
+    EngramSequence sequence = TestModels.paper().newSequence(); // of text alone
     sequence.append(5);
     String message =
         message(IndexOutOfBoundsException.class, () -> sequence.append(new int[] {1, 2, 100}));
@@ -33,6 +33,35 @@ class EngramModelTest {
     message(IndexOutOfBoundsException.class, () -> sequence.append(new int[3], 2, 2));
     message(IllegalArgumentException.class, () -> sequence.append(new int[3], new boolean[2]));
     assertEquals(1, sequence.length());
+  }
+
+  @Test
+  void idsThatMarkImagesAreDead() {
+    EngramModel model = TestModels.v41(); // its image token is 99, the last of 100
+    EngramSequence marks = model.newSequence();
+    marks.append(new int[] {1, -1, 2, 100, 3, 115, 4, 99, 5});
+    marks.append(-1);
+    marks.append(new int[] {100, 6}, new boolean[] {true, false});
+    EngramSequence said = model.newSequence();
+    boolean[] dead = {false, true, false, true, false, true, false, true, false, true, true, false};
+    said.append(new int[] {1, 7, 2, 7, 3, 7, 4, 7, 5, 7, 7, 6}, dead);
+    int tokens = dead.length;
+    int columns = model.config().columns();
+    long[] actual = new long[tokens * columns];
+    long[] expected = new long[tokens * columns];
+    EngramLayer layer = model.layers().getFirst();
+    layer.hash(model.newBatch().add(marks, 0, tokens), MemorySegment.ofArray(actual));
+    layer.hash(model.newBatch().add(said, 0, tokens), MemorySegment.ofArray(expected));
+    assertArrayEquals(expected, actual);
+    for (int i = 0; i < tokens; i++) {
+      assertEquals(dead[i], marks.compressedId(i) < 0, "token " + i);
+    }
+    for (int outside : new int[] {-2, 116, Integer.MAX_VALUE, Integer.MIN_VALUE}) {
+      message(IndexOutOfBoundsException.class, () -> marks.append(outside));
+    }
+    message(
+        IndexOutOfBoundsException.class, () -> marks.append(new int[] {-1}, new boolean[] {false}));
+    assertEquals(tokens, marks.length());
   }
 
   @Test

@@ -68,7 +68,7 @@ final class HashCommand implements Callable<Integer> {
       if (dead.length == 0) {
         sequence.append(ids);
       } else {
-        sequence.append(ids, deadMarks(ids, opened.config().imageTokenId().orElse(-1)));
+        sequence.append(ids, deadMarks(opened, ids));
       }
       show(opened, sequence, ids, pieces(directory, ids));
     }
@@ -82,11 +82,13 @@ final class HashCommand implements Callable<Integer> {
   }
 
   /** The given positions, and those of image tokens as without any given. */
-  private boolean[] deadMarks(int[] ids, int imageToken) {
+  private boolean[] deadMarks(EngramModel opened, int[] ids) {
     int tokens = ids.length;
     boolean[] marks = new boolean[tokens];
+    EngramSequence without = opened.newSequence();
+    without.append(ids);
     for (int i = 0; i < tokens; i++) {
-      marks[i] = ids[i] == imageToken;
+      marks[i] = without.compressedId(i) < 0;
     }
     for (int position : dead) {
       if (position < 0 || position >= tokens) {
@@ -105,7 +107,7 @@ final class HashCommand implements Callable<Integer> {
       return none;
     }
     TokenizerJson vocabulary = TokenizerJson.read(directory.tokenizerJson());
-    boolean fits = Arrays.stream(ids).allMatch(id -> id < vocabulary.size());
+    boolean fits = Arrays.stream(ids).allMatch(id -> id >= 0 && id < vocabulary.size());
     return fits ? Text.pieces(vocabulary, ids) : none;
   }
 
@@ -121,7 +123,8 @@ final class HashCommand implements Callable<Integer> {
     List<Map<String, Object>> tokens = new ArrayList<>();
     for (int position = 0; position < ids.length; position++) {
       Map<String, Object> token = new LinkedHashMap<>();
-      int compressed = opened.map().get(ids[position]);
+      boolean outside = ids[position] < 0 || ids[position] >= opened.map().size();
+      int compressed = outside ? -1 : opened.map().get(ids[position]);
       boolean isDead = sequence.compressedId(position) < 0;
       token.put("position", position);
       token.put("token_id", ids[position]);

@@ -195,9 +195,9 @@ class CommandTest {
         Arguments.of("ids that are none", List.of("hash", "MODEL", "--ids", "1,x"), "--ids"),
         Arguments.of(
             "ids outside",
-            List.of("hash", "MODEL", "--ids", "1,841"),
-            "token id 841 is outside the vocabulary of 841 ids"),
-        Arguments.of("negative ids", List.of("hash", "MODEL", "--ids=-1"), "token id -1"),
+            List.of("hash", "MODEL", "--ids", "1,857"),
+            "token id 857 is outside the vocabulary of 841 ids"),
+        Arguments.of("negative ids", List.of("hash", "MODEL", "--ids=-2"), "token id -2"),
         Arguments.of(
             "dead outside",
             List.of("hash", "MODEL", "--ids", "1,2", "--dead", "2"),
