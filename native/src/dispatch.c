@@ -182,7 +182,9 @@ const struct engram_kernels *engram_kernels_of(int tier) {
     [ENGRAM_TIER_AVX2] = &engram_avx2_kernels,
     [ENGRAM_TIER_AVX512] = &engram_avx512_kernels,
     [ENGRAM_TIER_AVX512_BF16] = &engram_avx512_bf16_kernels,
+#if defined(__linux__)
     [ENGRAM_TIER_AMX_BF16] = &engram_amx_bf16_kernels,
+#endif
 #elif defined(__aarch64__)
     [ENGRAM_TIER_NEON] = &engram_neon_kernels,
 #endif

@@ -17,9 +17,11 @@ void words(int tier) {
     case ENGRAM_TIER_AVX512:
       engram_avx512_words();
       break;
+#if defined(__linux__)
     case ENGRAM_TIER_AMX_BF16:
       engram_amx_bf16_words();
       break;
+#endif
 #elif defined(__aarch64__)
     case ENGRAM_TIER_NEON:
       engram_neon_words();
