@@ -109,6 +109,7 @@ class ForeignSettingTest {
       environment = arena.allocate(32, 16);
     }
 
+    @SuppressWarnings("restricted")
     private static MethodHandle function(String name) {
       Linker linker = Linker.nativeLinker();
       return linker.downcallHandle(
