@@ -95,10 +95,9 @@ public final class EngramBatch implements AutoCloseable {
    * before the Engram ones meanwhile. A failure shows in {@code apply}. Adding tokens to the batch,
    * or clearing it, gives the rows up.
    *
-   * @param executor runs one short task per layer, which waits for memory or disk; with none free,
-   *     {@code apply} does the work itself
+   * @param executor runs one short task per layer, which waits for memory or disk; with no thread
+   *     free, and where it refuses tasks, {@code apply} does the work itself
    * @throws IllegalStateException if the model was opened for hashing only
-   * @throws java.util.concurrent.RejectedExecutionException if the executor takes no more tasks
    */
   public EngramBatch prefetch(Executor executor) {
     owner.enter();

@@ -147,12 +147,14 @@ final class CpuKernels {
         return;
       }
       try (Arena copies = Arena.ofConfined()) {
-        long bytes = 4L * tokens * projection.outputs();
-        MemorySegment out = copies.allocate(bytes, 64);
-        MemorySegment.copy(kv, 0, out, 0, bytes);
+        long stride = 4L * projection.outputs();
+        MemorySegment out = copies.allocate(stride * tokens, 64);
         MemorySegment in = copies.allocate(rows.byteSize(), 64).copyFrom(rows);
         offHeap(in, tokens, first, count, out);
-        MemorySegment.copy(out, 0, kv, 0, bytes);
+        for (int token = 0; token < tokens; token++) { // the other outputs are other threads'
+          long at = stride * token + 4L * first;
+          MemorySegment.copy(out, at, kv, at, 4L * count);
+        }
       }
     }
 

@@ -156,6 +156,19 @@ final class Libc {
     return call(state -> (long) SYSCALL.invokeExact(state, number, a, b, c, d, e, f));
   }
 
+  /** Returns what statx says that direct reads of a file begin at multiples of, or 0. */
+  static int directAlignment(String path) {
+    long number = System.getProperty("os.arch").equals("aarch64") ? 291 : 332;
+    int directAlignment = 0x2000; // since Linux 6.1, and for some file systems
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment name = arena.allocateFrom(path);
+      MemorySegment about = arena.allocate(256, 8);
+      long result = system(number, -100, name.address(), 0, directAlignment, about.address(), 0);
+      boolean known = result == 0 && (about.get(JAVA_INT, 0) & directAlignment) != 0;
+      return known ? about.get(JAVA_INT, 156) : 0;
+    }
+  }
+
   /** Makes room for the errno of {@link #enter}. */
   static MemorySegment state(Arena arena) {
     return arena.allocate(STATE);

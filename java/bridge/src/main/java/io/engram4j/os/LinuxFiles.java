@@ -38,6 +38,11 @@ final class LinuxFiles implements HostFiles {
   }
 
   @Override
+  public int alignment(Path file) {
+    return Libc.directAlignment(file.toString());
+  }
+
+  @Override
   public long inPageCache(MemorySegment mapping) {
     long start = mapping.address() & -Libc.PAGE;
     long end = mapping.address() + mapping.byteSize();

@@ -16,7 +16,8 @@ final class LinuxMemory implements HostMemory {
   @Override
   public MemorySegment allocate(long bytes, Arena arena) throws IOException {
     long whole = (bytes + HUGE - 1) / HUGE * HUGE;
-    long reserved = Libc.map(whole, Libc.PRIVATE_ANONYMOUS | Libc.HUGETLB, -1, 0);
+    boolean allowed = whole <= Limits.availableHugePages();
+    long reserved = allowed ? Libc.map(whole, Libc.PRIVATE_ANONYMOUS | Libc.HUGETLB, -1, 0) : -1;
     if (reserved > 0) {
       return held(reserved, 0, whole, bytes, arena);
     }

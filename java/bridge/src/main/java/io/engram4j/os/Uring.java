@@ -42,6 +42,7 @@ final class Uring implements AsyncFiles.Queue {
   private final MemorySegment submissions;
   private final MemorySegment[] buffers;
   private final int[] results;
+  private final long submissionHead;
   private final long submissionTail;
   private final long completionHead;
   private final long completionTail;
@@ -81,6 +82,7 @@ final class Uring implements AsyncFiles.Queue {
         close();
         throw new IOException("no memory for " + depth + " reads at once: " + e.getMessage(), e);
       }
+      submissionHead = parameters.get(JAVA_INT, 40);
       submissionTail = parameters.get(JAVA_INT, 40 + 4);
       completionHead = parameters.get(JAVA_INT, 80);
       completionTail = parameters.get(JAVA_INT, 80 + 4);
@@ -121,9 +123,9 @@ final class Uring implements AsyncFiles.Queue {
     submissions.set(JAVA_LONG, entry + 16, buffers[slot].address() + at);
     submissions.set(JAVA_INT, entry + 24, length);
     submissions.set(JAVA_LONG, entry + 32, slot);
-    tail++;
-    waiting++;
+    tail++; // before the kernel sees it: one too many is better than one too few
     INT.setRelease(rings, submissionTail, tail);
+    waiting++;
   }
 
   @Override
@@ -141,6 +143,17 @@ final class Uring implements AsyncFiles.Queue {
     head++;
     INT.setRelease(rings, completionHead, head);
     return slot;
+  }
+
+  /** The rings themselves tell what was begun and what was taken. */
+  @Override
+  public void drain() throws IOException {
+    tail = (int) INT.getAcquire(rings, submissionTail);
+    head = (int) INT.getAcquire(rings, completionHead);
+    waiting = tail - (int) INT.getAcquire(rings, submissionHead);
+    while (tail != head) { // each submission has one completion
+      end();
+    }
   }
 
   private void enter(int least) throws IOException {

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -218,7 +219,8 @@ final class DemoCommand implements Callable<Integer> {
         model.layers().getFirst().id(), branches);
     double low = Arrays.stream(means).min().orElse(0);
     double high = Arrays.stream(means).max().orElse(1);
-    output.line("   %s from %.2f to %.2f", GateStrip.legend(), low, high);
-    output.line("%s", GateStrip.paint(Text.pieces(vocabulary, ids), means, low, high));
+    output.painted(
+        String.format(Locale.ROOT, "   %s from %.2f to %.2f", GateStrip.legend(), low, high));
+    output.painted(GateStrip.paint(Text.pieces(vocabulary, ids), means, low, high));
   }
 }

@@ -30,7 +30,7 @@ final class GateStrip {
     StringBuilder out = new StringBuilder("   ");
     for (int i = 0; i < pieces.length; i++) {
       int level = (int) Math.min(7, 8 * (values[i] - low) / Math.max(high - low, 1e-9));
-      String piece = pieces[i];
+      String piece = Text.printable(pieces[i]);
       if (colour) {
         // a background must not run on over the end of a line
         String open =

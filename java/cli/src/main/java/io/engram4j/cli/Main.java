@@ -1,5 +1,6 @@
 package io.engram4j.cli;
 
+import io.engram4j.host.Printable;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -109,7 +110,7 @@ public final class Main implements Runnable {
 
   private static int error(String message) {
     // one line, of a length that people read, without control sequences for the terminal
-    String line = message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\p{Cntrl}", "?");
+    String line = Printable.of(message.strip().replaceAll("\\s*\\R\\s*", " "));
     String end = line.length() > MAX_ERROR ? " ..." : "";
     stderr().println("error: " + line.substring(0, Math.min(MAX_ERROR, line.length())) + end);
     return BAD_INPUT;

@@ -81,10 +81,17 @@ final class Output {
     }
   }
 
-  /** Prints a line for people. */
+  /** Prints a line for people; control characters in it, but for its own ends, are told. */
   void line(String format, Object... arguments) {
+    painted(
+        Text.printable(
+            arguments.length == 0 ? format : String.format(Locale.ROOT, format, arguments)));
+  }
+
+  /** Prints a line that has colours of our own, and no text of a file that is not quoted. */
+  void painted(String line) {
     if (!json) {
-      out.println(arguments.length == 0 ? format : String.format(Locale.ROOT, format, arguments));
+      out.println(line);
       flush();
     }
   }
@@ -129,6 +136,6 @@ final class Output {
       String gap = " ".repeat(Math.max(0, widths[column] - Text.width(cell)));
       line.append(column == 0 ? "" : "  ").append(numeric[column] ? gap + cell : cell + gap);
     }
-    return line.toString().stripTrailing();
+    return Text.printable(line.toString().stripTrailing());
   }
 }

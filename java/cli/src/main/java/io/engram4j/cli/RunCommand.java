@@ -178,19 +178,32 @@ final class RunCommand implements Callable<Integer> {
     return view;
   }
 
-  /** Reads a UTF-8 text. */
+  /** Reads a UTF-8 text from a file, a pipe, or standard input if that is {@code -}. */
   static String readText(Path file) throws IOException {
     if (Files.isDirectory(file)) {
       throw new IOException(file + " is a directory, not a text file");
     }
-    if (Files.exists(file) && !Files.isRegularFile(file)) {
-      throw new IOException(file + " is not a regular file");
+    byte[] bytes;
+    if (file.toString().equals("-")) {
+      bytes = System.in.readAllBytes();
+    } else if (!Files.exists(file) || Files.isRegularFile(file) || isPipe(file)) {
+      bytes = Files.readAllBytes(file);
+    } else {
+      throw new IOException(file + " is not a regular file"); // a device may have no end
     }
-    byte[] bytes = Files.readAllBytes(file);
     try {
       return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
     } catch (CharacterCodingException e) {
       throw new IOException(file + " is not UTF-8 text: " + e.getMessage(), e);
+    }
+  }
+
+  private static boolean isPipe(Path file) {
+    try {
+      int type = (int) Files.getAttribute(file, "unix:mode") & 0170000;
+      return type == 0010000 || type == 0140000; // a socket, too: some shells have those
+    } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
+      return false; // no such attribute here
     }
   }
 

@@ -31,7 +31,7 @@ final class TableReport {
       Path path = file.weight().file();
       long cached = TableOpener.inPageCache(file);
       String form = file.isInterleaved() ? "packed" : "shards";
-      String disk = Files.getFileStore(path).type();
+      String disk = fileSystem(path);
       Map<String, Object> object = new LinkedHashMap<>();
       object.put("layer", layer);
       object.put("table", file.name());
@@ -55,5 +55,13 @@ final class TableReport {
     }
     json.put("tables", objects);
     output.table(List.of("layer", "table in", "rows", "size", "in memory"), rows);
+  }
+
+  private static String fileSystem(Path path) {
+    try {
+      return Files.getFileStore(path).type();
+    } catch (IOException e) {
+      return "unknown"; // the mounts have no entry for it, as in a chroot
+    }
   }
 }

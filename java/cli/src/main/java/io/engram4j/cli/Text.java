@@ -1,5 +1,6 @@
 package io.engram4j.cli;
 
+import io.engram4j.host.Printable;
 import io.engram4j.model.TokenVocabulary;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
@@ -7,6 +8,7 @@ import java.nio.charset.CharsetDecoder;
 import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.stream.Collectors;
 
 /** Small helpers for text on a terminal. */
 final class Text {
@@ -62,6 +64,12 @@ final class Text {
           }
         });
     return out.append('"').toString();
+  }
+
+  /** Returns text of one line or more without what a terminal obeys. */
+  static String printable(String text) {
+    return text.lines().map(Printable::of).collect(Collectors.joining("\n"))
+        + (text.endsWith("\n") ? "\n" : "");
   }
 
   /** Returns how many columns text takes on a terminal: two for East Asian wide characters. */

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.TensorInfo;
 import io.engram4j.table.Placement;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.PackedFile;
@@ -16,8 +18,10 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -120,15 +124,102 @@ class TableCommandsTest {
     Cli.Result damaged = Cli.run("pack", model.toString(), model.toString(), "--verify");
     assertEquals(2, damaged.exit());
     assertTrue(damaged.err().contains("are damaged"), damaged.err());
-    try (var files = Files.list(model)) {
-      for (Path shard : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
-        Files.setLastModifiedTime(
-            shard, java.nio.file.attribute.FileTime.fromMillis(System.currentTimeMillis() + 5000));
-      }
-    }
+    Files.setLastModifiedTime(rows, FileTime.fromMillis(0)); // tells nothing
+    assertEquals(0, Cli.run("inspect", model.toString()).exit());
+    overwriteTable(model, 14);
     Cli.Result stale = Cli.run("inspect", model.toString());
     assertEquals(1, stale.exit());
-    assertTrue(stale.out().contains("is older than the shards beside it"), stale.out());
+    assertTrue(stale.out().contains("was packed from other shards"), stale.out());
+  }
+
+  /** Weights of the same shape, as another revision of a model has them. */
+  private static void overwriteTable(Path model, int layer) throws IOException {
+    TensorInfo table =
+        EngramDirectory.read(withoutPacked(model)).tensors(layer).stream()
+            .filter(tensor -> tensor.name().endsWith("embed.weight"))
+            .findFirst()
+            .orElseThrow();
+    try (FileChannel channel = FileChannel.open(table.file(), StandardOpenOption.WRITE)) {
+      ByteBuffer codes = ByteBuffer.allocate((int) table.bytes());
+      while (codes.hasRemaining()) {
+        codes.put((byte) (codes.position() % 120));
+      }
+      channel.write(codes.flip(), table.offset());
+    }
+  }
+
+  private static Path withoutPacked(Path model) throws IOException {
+    Path shards = Files.createTempDirectory(model.getParent(), "shards");
+    try (var files = Files.list(model)) {
+      for (Path file : files.filter(f -> !f.toString().endsWith(".rows")).toList()) {
+        Files.createLink(shards.resolve(file.getFileName()), file); // the same file
+      }
+    }
+    return shards;
+  }
+
+  /** Ended between layers, or before the other weights: rows and weights of two models. */
+  @Test
+  void filesOfTwoPackingsAreNotOpened() throws IOException {
+    Path packed = directory.resolve("packed");
+    json("pack", model.toString(), packed.toString());
+    Path copy = Files.createDirectory(directory.resolve("copy"));
+    List<Path> files;
+    try (var all = Files.list(packed)) {
+      files = all.sorted(Comparator.reverseOrder()).toList();
+    }
+    for (Path file : files) {
+      Files.copy(file, copy.resolve(file.getFileName()));
+    }
+    assertEquals(digest(model), digest(copy));
+    Path other = Files.createDirectory(directory.resolve("other"));
+    try (var all = Files.list(model)) {
+      for (Path file : all.toList()) {
+        Files.copy(file, other.resolve(file.getFileName()));
+      }
+    }
+    overwriteTable(other, 1);
+    Path otherPacked = directory.resolve("other-packed");
+    json("pack", other.toString(), otherPacked.toString());
+    for (String name :
+        List.of("engram-layer-1.rows", "engram-layer-14.rows", "model.safetensors")) {
+      Path mixed = copy.resolve(name);
+      byte[] own = Files.readAllBytes(mixed);
+      Files.write(mixed, Files.readAllBytes(otherPacked.resolve(name)));
+      Cli.Result refused = Cli.run("run", copy.toString(), "--text", text.toString());
+      assertEquals(2, refused.exit(), name);
+      assertTrue(refused.err().contains("of 2 packings"), refused.err());
+      Files.write(mixed, own);
+    }
+    assertEquals(digest(model), digest(copy));
+  }
+
+  /** What a run leaves that was ended while it wrote the other weights. */
+  @Test
+  void packingGoesOnFromALeftoverPart() throws IOException {
+    Path packed = Files.createDirectory(directory.resolve("packed"));
+    Files.write(packed.resolve("model.safetensors.part"), new byte[100]);
+    Files.write(packed.resolve("engram-layer-1.rows.part"), new byte[100]);
+    Files.write(packed.resolve("engram-layer-1.rows.journal"), new byte[100]);
+    json("pack", model.toString(), packed.toString(), "--verify");
+    assertEquals(digest(model), digest(packed));
+    assertFalse(Files.exists(packed.resolve("model.safetensors.part")));
+  }
+
+  /** Whoever may read the other files of this user may read these. */
+  @Test
+  void packedFilesHaveTheModesOfOtherFiles() throws IOException {
+    Path packed = directory.resolve("packed");
+    json("pack", model.toString(), packed.toString());
+    Path ordinary = Files.write(packed.resolve("ordinary"), new byte[1]);
+    try (var files = Files.list(packed)) {
+      for (Path file : files.toList()) {
+        assertEquals(
+            Files.getPosixFilePermissions(ordinary),
+            Files.getPosixFilePermissions(file),
+            "" + file);
+      }
+    }
   }
 
   /** A limit on file sizes stands for a full disk: writing fails in the midst of it. */

@@ -35,9 +35,16 @@ public interface AsyncFiles extends Closeable {
     /**
      * Waits for any read and returns its slot.
      *
-     * @throws IOException if waiting itself fails; what is under way then stays so for good
+     * @throws IOException if waiting itself fails; what is under way then stays so
      */
     int end() throws IOException;
+
+    /**
+     * Waits until nothing is under way, whatever a caller who did not come to an end has left.
+     *
+     * @throws IOException if waiting itself fails; the queue is then of no more use
+     */
+    void drain() throws IOException;
 
     /** Returns the bytes that a slot's last read brought, or the negative errno. */
     int result(int slot);

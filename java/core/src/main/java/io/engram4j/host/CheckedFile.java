@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.Objects;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
@@ -49,10 +48,9 @@ public final class CheckedFile {
   public static void write(Path file, ByteBuffer bytes) throws IOException {
     bytes.putInt(crc(bytes.slice(0, bytes.position()))).flip();
     Path target = target(file);
-    Path folder = Objects.requireNonNull(target.getParent());
     Path temporary;
     try {
-      temporary = Files.createTempFile(folder, "engram-", ".tmp");
+      temporary = RegularFiles.beside(target);
     } catch (IOException e) {
       throw new IOException(file + " cannot be written: " + e, e);
     }
@@ -117,9 +115,7 @@ public final class CheckedFile {
    */
   public static ByteBuffer read(Path file, String magic, int least, String kind)
       throws IOException {
-    if (!Files.isRegularFile(file)) {
-      throw new IOException(file + " is not a file");
-    }
+    RegularFiles.require(file);
     long size = Files.size(file);
     if (size < MAGIC + least + CHECKSUM || size > MAGIC + MOST_BYTES + CHECKSUM) {
       throw new IOException(file + " is not a " + kind + ": it has " + size + " bytes");

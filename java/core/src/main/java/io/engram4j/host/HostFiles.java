@@ -18,6 +18,12 @@ public interface HostFiles extends ReadAhead {
   AsyncFiles openAsync(List<Path> files) throws IOException;
 
   /**
+   * Returns the bytes at whose multiples reads past the page cache begin, or 0 if nobody knows.
+   * What file systems call their block size says little: it is 1 MB on some.
+   */
+  int alignment(Path file);
+
+  /**
    * Returns how many bytes of a mapped file are in memory, or -1 if the system does not tell.
    *
    * @param mapping not empty

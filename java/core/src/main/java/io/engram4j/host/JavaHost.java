@@ -64,6 +64,11 @@ final class JavaHost implements Host, HostMemory, HostFiles, HostNuma {
   }
 
   @Override
+  public int alignment(Path file) {
+    return 0;
+  }
+
+  @Override
   public long inPageCache(MemorySegment mapping) {
     return -1;
   }

@@ -7,21 +7,18 @@ import java.nio.file.Path;
 
 /** What the system, a container or the shell allow this process. */
 public final class Limits {
-  private static final Path GROUP = Path.of("/sys/fs/cgroup");
+  private static final ControlGroups OWN = new ControlGroups(Path.of("/proc/self"));
 
   private Limits() {}
 
   /** Returns the bytes that can be had without swapping: what is free, or a container's rest. */
   public static long availableMemory() {
-    long free = systemAvailable();
-    // version 2 of control groups; limits are texts such as "max" or a number
-    long limit = number(GROUP.resolve("memory.max"));
-    long used = number(GROUP.resolve("memory.current"));
-    if (limit < 0 || used < 0) {
-      limit = number(GROUP.resolve("memory/memory.limit_in_bytes"));
-      used = number(GROUP.resolve("memory/memory.usage_in_bytes"));
-    }
-    return limit < 0 || used < 0 ? free : Math.min(free, Math.max(0, limit - used));
+    return Math.min(systemAvailable(), OWN.memory());
+  }
+
+  /** Returns the bytes of huge pages that the process's control groups leave it. */
+  public static long availableHugePages() {
+    return OWN.hugePages();
   }
 
   /** Returns the bytes of memory that this machine has, or more than there can be if unknown. */
@@ -68,13 +65,5 @@ public final class Limits {
     return system instanceof com.sun.management.OperatingSystemMXBean os
         ? os.getFreeMemorySize()
         : Runtime.getRuntime().maxMemory();
-  }
-
-  private static long number(Path file) {
-    try {
-      return Long.parseLong(Files.readString(file).strip());
-    } catch (IOException | NumberFormatException e) {
-      return -1;
-    }
   }
 }

@@ -4,6 +4,7 @@ import io.engram4j.host.Buffer;
 import io.engram4j.work.Failures;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -33,11 +34,7 @@ final class Prefetch implements Runnable, AutoCloseable {
     this.staging = new Staging(layer.weights().table());
   }
 
-  /**
-   * Hands the work to an executor.
-   *
-   * @throws java.util.concurrent.RejectedExecutionException if it takes none; then nothing is begun
-   */
+  /** Hands the work to an executor; if that takes none, whoever wants the rows fetches them. */
   void start(Executor executor) {
     cancel();
     failure = null;
@@ -45,6 +42,8 @@ final class Prefetch implements Runnable, AutoCloseable {
     state.set(QUEUED);
     try {
       executor.execute(this);
+    } catch (RejectedExecutionException e) {
+      return; // full, or shut down: await does the work
     } catch (RuntimeException | Error e) {
       cancel(); // a task of an earlier start may have come meanwhile, and be at it
       throw e;

@@ -56,6 +56,12 @@ public abstract class SharedWork<C> {
     }
   }
 
+  /** Leaves out the pieces that nobody has begun; to be followed by {@link #await}. */
+  public final void abandon(Throwable reason, C context) {
+    failure = reason;
+    help(context);
+  }
+
   /**
    * Waits until all pieces are done; an interrupt is kept for later, as they take no time worth
    * breaking. Returns what went wrong, or null.

@@ -1,6 +1,7 @@
 package io.engram4j.hf;
 
 import io.engram4j.hf.SafetensorsWriter.Declaration;
+import io.engram4j.host.Digests;
 import io.engram4j.model.TokenMapFile;
 import io.engram4j.table.io.PackedFile;
 import io.engram4j.table.io.Packer;
@@ -8,11 +9,17 @@ import io.engram4j.table.io.TableFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.function.LongConsumer;
 
 /**
@@ -20,6 +27,9 @@ import java.util.function.LongConsumer;
  * Engram needs of the model and nothing else, or beside the shards.
  */
 public final class DirectoryPacker {
+  /** What the file of the other tensors says of the packing that it belongs to. */
+  static final String PACKING = "engram4j.packing";
+
   private final EngramDirectory source;
   private final Path target;
   private final int threads;
@@ -56,18 +66,29 @@ public final class DirectoryPacker {
    */
   public List<Path> pack() throws IOException {
     Files.createDirectories(target);
+    Map<Integer, String> fingerprints = new LinkedHashMap<>();
+    MessageDigest all = Digests.sha256();
+    for (int layer : source.config().layerIds()) {
+      TableFile table = source.tableFile(layer);
+      byte[] fingerprint = table.fingerprint();
+      fingerprints.put(layer, HexFormat.of().formatHex(fingerprint));
+      all.update(fingerprint);
+      all.update(table.identity().getBytes(StandardCharsets.UTF_8));
+    }
+    String packing = HexFormat.of().formatHex(all.digest());
     List<Path> files = new ArrayList<>();
     for (int layer : source.config().layerIds()) {
       TableFile table = source.tableFile(layer);
       Path file = target.resolve(LayerTensors.packedName(layer));
       boolean done = Files.exists(file) && Files.isSameFile(file, table.weight().file());
       if (!done) {
-        Packer.pack(table, file, threads, progress);
+        String own = Objects.requireNonNull(fingerprints.get(layer));
+        Packer.pack(table, new PackedFile.Origin(own, packing), file, threads, progress);
       }
       files.add(file);
     }
     if (!Files.isSameFile(target, source.path())) {
-      writeRest();
+      writeRest(packing);
     }
     return files;
   }
@@ -82,7 +103,7 @@ public final class DirectoryPacker {
   }
 
   /** Configuration, token map, tokenizer and the other tensors. */
-  private void writeRest() throws IOException {
+  private void writeRest(String packing) throws IOException {
     copy("config.json");
     if (Files.exists(source.tokenizerJson())) {
       copy("tokenizer.json");
@@ -102,7 +123,8 @@ public final class DirectoryPacker {
       }
     }
     Path part = target.resolve("model.safetensors.part");
-    write(rest, part);
+    Files.deleteIfExists(part); // of a run that was ended here
+    write(rest, part, Map.of(PACKING, packing));
     Path whole = target.resolve("model.safetensors");
     Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
@@ -112,15 +134,16 @@ public final class DirectoryPacker {
     Files.copy(from, target.resolve(name), StandardCopyOption.REPLACE_EXISTING);
   }
 
-  private static void write(List<TensorInfo> tensors, Path file) throws IOException {
+  private static void write(List<TensorInfo> tensors, Path file, Map<String, String> metadata)
+      throws IOException {
     List<Declaration> declared = new ArrayList<>();
     for (TensorInfo tensor : tensors) {
       declared.add(new Declaration(tensor.name(), TensorData.dtype(tensor), tensor.shape()));
     }
-    try (SafetensorsWriter writer = new SafetensorsWriter(file, declared)) {
+    try (SafetensorsWriter writer = new SafetensorsWriter(file, declared, metadata)) {
       for (TensorInfo tensor : tensors) {
         try (Arena arena = Arena.ofConfined()) {
-          MemorySegment data = SafetensorsFile.map(tensor, arena);
+          MemorySegment data = SafetensorsFile.read(tensor, arena);
           for (long at = 0; at < data.byteSize(); at += 1 << 26) {
             long count = Math.min(1 << 26, data.byteSize() - at);
             writer.write(data.asSlice(at, count).asByteBuffer());

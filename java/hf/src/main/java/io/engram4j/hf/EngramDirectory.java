@@ -15,10 +15,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,6 +56,9 @@ public final class EngramDirectory {
         rows += prime;
       }
       checkLayer(described, i, rows, index);
+    }
+    if (index != null) {
+      checkPacking(index);
     }
     this.map = readMap(mapFile);
     checkMap();
@@ -125,6 +131,26 @@ public final class EngramDirectory {
             complete
                 ? tensors.tensors().size() + " found, types and shapes fit"
                 : String.join("; ", tensors.problems())));
+  }
+
+  /** A pack over an older copy that was ended in the midst leaves rows of both. */
+  private void checkPacking(ShardIndex index) {
+    Set<String> packings = new HashSet<>();
+    layers.values().stream()
+        .map(LayerTensors::packing)
+        .filter(Objects::nonNull)
+        .forEach(packings::add);
+    String weights = index.packing();
+    if (weights != null && !packings.isEmpty()) {
+      packings.add(weights);
+    }
+    if (packings.size() > 1) {
+      checks.add(
+          new Check(
+              "packed tensors", // not needed for hashing
+              false,
+              path + " holds files of " + packings.size() + " packings; pack it again to the end"));
+    }
   }
 
   private @Nullable TokenMap readMap(@Nullable Path given) {

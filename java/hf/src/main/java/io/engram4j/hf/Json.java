@@ -9,6 +9,8 @@ import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.engram4j.host.Printable;
+import io.engram4j.host.RegularFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -57,15 +59,7 @@ final class Json {
 
   /** Checks that a path is a file of a size worth reading. */
   static void requireFile(Path file, long maxBytes) throws IOException {
-    if (Files.isDirectory(file)) {
-      throw new IOException(file + " is a directory, not a file");
-    }
-    if (!Files.exists(file)) {
-      throw new IOException(file + " does not exist");
-    }
-    if (!Files.isRegularFile(file)) {
-      throw new IOException(file + " is not a regular file"); // a pipe could be waited on for ever
-    }
+    RegularFiles.require(file);
     long size = Files.size(file);
     if (size > maxBytes) {
       throw new IOException(
@@ -75,6 +69,7 @@ final class Json {
 
   static IOException broken(String what, JsonProcessingException e) {
     String reason = String.valueOf(e.getOriginalMessage()).replaceAll("\\s+", " ");
+    reason = Printable.of(reason);
     JsonLocation at = e.getLocation();
     String place = at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr();
     return new IOException(what + " is not valid JSON" + place + ": " + reason, e);

@@ -11,7 +11,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -74,8 +74,9 @@ final class LayerTensors {
                 + rows
                 + " of "
                 + config.headDim());
-      } else if (isStale(file)) {
-        found.problem(file + " is older than the shards beside it; remove it and pack again");
+      } else if (!fitsShards(opened)) {
+        found.problem(
+            file + " was packed from other shards than those beside it; remove it and pack again");
       } else {
         return opened;
       }
@@ -85,12 +86,27 @@ final class LayerTensors {
     return null;
   }
 
-  /** Returns whether the shards of a layer are there too, and were written later. */
-  private boolean isStale(Path file) throws IOException {
-    String name = checkpoint.prefix(layerId) + checkpoint.table().weight();
-    TensorInfo shard = index.has(name) ? index.find(name, new ArrayList<>()) : null;
-    return shard != null
-        && Files.getLastModifiedTime(shard.file()).compareTo(Files.getLastModifiedTime(file)) > 0;
+  /**
+   * Returns whether rows were packed from the shards beside them, if there are any. Times of change
+   * tell nothing: copies have those of their copying, in any order.
+   */
+  private boolean fitsShards(PackedFile file) throws IOException {
+    TableFile shards = shards();
+    return shards == null
+        || HexFormat.of().formatHex(shards.fingerprint()).equals(file.origin().fingerprint());
+  }
+
+  /** Returns the table as the shards have it, or null if they do not. */
+  private @Nullable TableFile shards() {
+    FoundTensors beside = new FoundTensors(checkpoint.prefix(layerId), index);
+    beside.find(WantedTensor.rows(checkpoint.table(), rows, config.headDim()));
+    return beside.problems().isEmpty() ? tableOf(beside) : null;
+  }
+
+  /** Returns what was packed together with the rows, or null if they lie in shards. */
+  @Nullable String packing() {
+    PackedFile own = packed;
+    return own == null || shards() != null ? null : own.origin().packing();
   }
 
   /**
@@ -109,6 +125,10 @@ final class LayerTensors {
     if (own != null) {
       return own.table();
     }
+    return tableOf(found);
+  }
+
+  private TableFile tableOf(FoundTensors found) {
     TensorInfo weight = found.get(checkpoint.table().weight());
     RowType type = FoundTensors.rowType(weight);
     int headDim = config.headDim();

@@ -1,6 +1,8 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.engram4j.host.Printable;
+import io.engram4j.host.RegularFiles;
 import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -9,9 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -28,12 +28,17 @@ public final class SafetensorsFile {
   /** The bound that the format itself sets. */
   private static final long MAX_HEADER = 100_000_000;
 
+  private static final long PIECE = 1 << 26;
+
   private final Path path;
   private final Map<String, TensorInfo> tensors;
+  private final Map<String, String> metadata;
 
-  private SafetensorsFile(Path path, Map<String, TensorInfo> tensors) {
+  private SafetensorsFile(
+      Path path, Map<String, TensorInfo> tensors, Map<String, String> metadata) {
     this.path = path;
     this.tensors = tensors;
+    this.metadata = metadata;
   }
 
   /**
@@ -44,11 +49,7 @@ public final class SafetensorsFile {
    *     overlaps another, or whose size is not that of its shape
    */
   public static SafetensorsFile open(Path path) throws IOException {
-    if (!Files.isRegularFile(path)) {
-      throw new IOException(
-          path + (Files.exists(path) ? " is not a regular file" : " does not exist"));
-    }
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+    try (FileChannel channel = RegularFiles.read(path)) {
       long size = channel.size();
       if (size < 8) {
         throw new IOException(path + " has " + size + " bytes, too few for a safetensors header");
@@ -73,7 +74,11 @@ public final class SafetensorsFile {
       }
       byte[] json = read(channel, path, 8, (int) length).array();
       JsonNode header = Json.parseObject("the header of " + path, json);
-      return new SafetensorsFile(path, tensors(path, header, 8 + length, size));
+      Map<String, String> metadata = new LinkedHashMap<>();
+      for (Map.Entry<String, JsonNode> entry : header.path("__metadata__").properties()) {
+        metadata.put(entry.getKey(), entry.getValue().asText());
+      }
+      return new SafetensorsFile(path, tensors(path, header, 8 + length, size), metadata);
     }
   }
 
@@ -93,7 +98,8 @@ public final class SafetensorsFile {
     Map<String, TensorInfo> tensors = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> entry : header.properties()) {
       if (!entry.getKey().equals("__metadata__")) {
-        TensorInfo tensor = tensor(path, entry.getKey(), entry.getValue(), dataStart, fileSize);
+        TensorInfo tensor =
+            tensor(path, Printable.of(entry.getKey()), entry.getValue(), dataStart, fileSize);
         tensors.put(tensor.name(), tensor);
       }
     }
@@ -168,7 +174,7 @@ public final class SafetensorsFile {
   }
 
   private static String shown(JsonNode node) {
-    String text = node.toString();
+    String text = Printable.of(node.toString());
     return text.length() <= 80 ? text : text.substring(0, 80) + "...";
   }
 
@@ -220,26 +226,69 @@ public final class SafetensorsFile {
     return java.util.Collections.unmodifiableMap(tensors);
   }
 
+  /** Returns the texts that the file says of itself. */
+  public Map<String, String> metadata() {
+    return java.util.Collections.unmodifiableMap(metadata);
+  }
+
   /**
-   * Maps a tensor's bytes, read-only.
+   * Maps a tensor's bytes, read-only; where the file system maps no files they are read instead.
    *
-   * @param arena the mapping ends when it is closed
+   * @param arena the memory ends when it is closed
    * @throws IOException if the file cannot be opened or has shrunk since its header was read
    */
   public static MemorySegment map(TensorInfo tensor, Arena arena) throws IOException {
-    try (FileChannel channel = FileChannel.open(tensor.file(), StandardOpenOption.READ)) {
-      long end = tensor.offset() + tensor.bytes();
-      if (channel.size() < end) {
-        throw new IOException(
-            tensor.file()
-                + " has "
-                + channel.size()
-                + " bytes, but tensor "
-                + tensor.name()
-                + " ends at "
-                + end);
+    try (FileChannel channel = open(tensor)) {
+      try {
+        return channel.map(MapMode.READ_ONLY, tensor.offset(), tensor.bytes(), arena);
+      } catch (IOException e) {
+        return read(channel, tensor, arena);
       }
-      return channel.map(MapMode.READ_ONLY, tensor.offset(), tensor.bytes(), arena);
     }
+  }
+
+  /**
+   * Reads a tensor's bytes into memory of its own.
+   *
+   * @param arena the memory ends when it is closed
+   * @throws IOException if the file cannot be read or has shrunk since its header was read
+   */
+  public static MemorySegment read(TensorInfo tensor, Arena arena) throws IOException {
+    try (FileChannel channel = open(tensor)) {
+      return read(channel, tensor, arena);
+    }
+  }
+
+  private static MemorySegment read(FileChannel channel, TensorInfo tensor, Arena arena)
+      throws IOException {
+    MemorySegment bytes = arena.allocate(tensor.bytes(), 64);
+    for (long at = 0; at < bytes.byteSize(); at += PIECE) {
+      long count = Math.min(PIECE, bytes.byteSize() - at);
+      ByteBuffer piece = bytes.asSlice(at, count).asByteBuffer();
+      while (piece.hasRemaining()) {
+        if (channel.read(piece, tensor.offset() + at + piece.position()) < 0) {
+          throw new IOException(tensor.file() + " ends within tensor " + tensor.name());
+        }
+      }
+    }
+    return bytes;
+  }
+
+  private static FileChannel open(TensorInfo tensor) throws IOException {
+    FileChannel channel = RegularFiles.read(tensor.file());
+    long end = tensor.offset() + tensor.bytes();
+    if (channel.size() < end) {
+      long size = channel.size();
+      channel.close();
+      throw new IOException(
+          tensor.file()
+              + " has "
+              + size
+              + " bytes, but tensor "
+              + tensor.name()
+              + " ends at "
+              + end);
+    }
+    return channel;
   }
 }

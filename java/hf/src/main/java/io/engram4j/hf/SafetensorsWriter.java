@@ -53,8 +53,14 @@ public final class SafetensorsWriter implements AutoCloseable {
    * @throws IOException if it cannot be written
    */
   public SafetensorsWriter(Path file, List<Declaration> tensors) throws IOException {
+    this(file, tensors, Map.of());
+  }
+
+  /** Does the same, with texts that the file says of itself. */
+  public SafetensorsWriter(Path file, List<Declaration> tensors, Map<String, String> metadata)
+      throws IOException {
     this.file = file;
-    byte[] header = header(tensors);
+    byte[] header = header(tensors, metadata);
     this.channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     this.size =
         tensors.stream().mapToLong(Declaration::bytes).reduce(8L + header.length, Math::addExact);
@@ -63,8 +69,12 @@ public final class SafetensorsWriter implements AutoCloseable {
   }
 
   /** Returns the header's JSON, padded so that the data begins at a multiple of 64 bytes. */
-  private static byte[] header(List<Declaration> tensors) throws IOException {
+  private static byte[] header(List<Declaration> tensors, Map<String, String> metadata)
+      throws IOException {
     Map<String, Object> entries = new LinkedHashMap<>();
+    if (!metadata.isEmpty()) {
+      entries.put("__metadata__", metadata);
+    }
     long offset = 0;
     for (Declaration tensor : tensors) {
       long end = Math.addExact(offset, tensor.bytes());

@@ -1,19 +1,24 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.engram4j.host.Printable;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Where the tensors of a model directory are: by {@code model.safetensors.index.json}, or in the
  * one file {@code model.safetensors}. Opens only the shards that are asked for, so a user with 2 of
- * 48 can run.
+ * 48 can run. What an index says wrongly, or does not say, is looked for in the shards that are
+ * there.
  */
 final class ShardIndex {
   private static final String INDEX = "model.safetensors.index.json";
@@ -28,6 +33,7 @@ final class ShardIndex {
   private final Map<String, String> fileOf = new HashMap<>();
   private final Map<String, SafetensorsFile> opened = new LinkedHashMap<>();
   private final Map<String, String> unreadable = new HashMap<>();
+  private @Nullable Map<String, List<TensorInfo>> found; // in all shards, once looked for
 
   private ShardIndex(Path directory) {
     this.directory = directory;
@@ -47,7 +53,7 @@ final class ShardIndex {
       SafetensorsFile single = SafetensorsFile.open(directory.resolve(SINGLE));
       index.opened.put(SINGLE, single);
       single.tensors().keySet().forEach(name -> index.fileOf.put(name, SINGLE));
-    } else {
+    } else if (index.shards().isEmpty()) {
       throw new IOException(directory + " has neither " + INDEX + " nor " + SINGLE);
     }
     return index;
@@ -64,9 +70,9 @@ final class ShardIndex {
         throw new IOException(
             file
                 + " puts "
-                + entry.getKey()
+                + Printable.of(entry.getKey())
                 + " into "
-                + entry.getValue()
+                + Printable.of(entry.getValue().toString())
                 + ", which is no file"
                 + " name");
       }
@@ -79,7 +85,8 @@ final class ShardIndex {
     return !name.isEmpty()
         && !name.equals(".")
         && !name.equals("..")
-        && name.chars().noneMatch(c -> c == '/' || c == '\\' || c == 0);
+        && name.chars().noneMatch(c -> c == '/' || c == '\\')
+        && Printable.of(name).equals(name);
   }
 
   /**
@@ -89,14 +96,72 @@ final class ShardIndex {
    * @return the tensor, or null with the reason added to {@code missing}
    */
   @Nullable TensorInfo find(String name, List<String> missing) {
+    List<String> problems = new ArrayList<>(missing);
     for (String prefix : PREFIXES) {
       String shard = fileOf.get(prefix + name);
       if (shard != null) {
-        return inShard(prefix + name, shard, missing);
+        TensorInfo tensor = inShard(prefix + name, shard, problems);
+        if (tensor != null) {
+          return tensor;
+        }
+        break;
       }
     }
-    missing.add(name + " is in no shard of the index");
+    for (String prefix : PREFIXES) {
+      List<TensorInfo> all = everywhere().getOrDefault(prefix + name, List.of());
+      if (all.size() == 1) {
+        return all.getFirst();
+      }
+      if (all.size() > 1) {
+        missing.add(name + " is in both " + all.get(0).file() + " and " + all.get(1).file());
+        return null;
+      }
+    }
+    if (problems.equals(missing)) {
+      problems.add(name + " is in no shard of the index");
+    }
+    missing.clear();
+    missing.addAll(problems);
     return null;
+  }
+
+  /** What the shards hold that can be read, whatever the index says. */
+  private Map<String, List<TensorInfo>> everywhere() {
+    Map<String, List<TensorInfo>> known = found;
+    if (known == null) {
+      known = new HashMap<>();
+      for (String shard : shards()) {
+        SafetensorsFile file = shard(shard);
+        if (file != null) {
+          for (TensorInfo tensor : file.tensors().values()) {
+            known.computeIfAbsent(tensor.name(), name -> new ArrayList<>()).add(tensor);
+          }
+        }
+      }
+      found = known;
+    }
+    return known;
+  }
+
+  /** Returns the names of the shards that are there, in order. */
+  private List<String> shards() {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files
+          .filter(Files::isRegularFile)
+          .map(file -> String.valueOf(file.getFileName()))
+          .filter(name -> name.endsWith(".safetensors"))
+          .filter(ShardIndex::isPlainName)
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      return List.of();
+    }
+  }
+
+  /** Returns what the one file says was packed together with it, or null. */
+  @Nullable String packing() {
+    SafetensorsFile single = opened.get(SINGLE);
+    return single == null ? null : single.metadata().get(DirectoryPacker.PACKING);
   }
 
   boolean has(String name) {
@@ -104,15 +169,7 @@ final class ShardIndex {
   }
 
   private @Nullable TensorInfo inShard(String name, String shard, List<String> missing) {
-    SafetensorsFile file = opened.get(shard);
-    if (file == null && !unreadable.containsKey(shard)) {
-      try {
-        file = SafetensorsFile.open(directory.resolve(shard));
-        opened.put(shard, file);
-      } catch (IOException | java.nio.file.InvalidPathException e) {
-        unreadable.put(shard, String.valueOf(e.getMessage()));
-      }
-    }
+    SafetensorsFile file = shard(shard);
     if (file == null) {
       // a broken shard is told once, then all the tensors that it holds
       String start = unreadable.get(shard) + ", which holds ";
@@ -130,5 +187,19 @@ final class ShardIndex {
       missing.add(name + " is not in " + shard + ", where the index puts it");
     }
     return tensor;
+  }
+
+  /** Opens a shard once; returns null, and keeps the reason, if it cannot be read. */
+  private @Nullable SafetensorsFile shard(String shard) {
+    SafetensorsFile file = opened.get(shard);
+    if (file == null && !unreadable.containsKey(shard)) {
+      try {
+        file = SafetensorsFile.open(directory.resolve(shard));
+        opened.put(shard, file);
+      } catch (IOException | InvalidPathException e) {
+        unreadable.put(shard, String.valueOf(e.getMessage()));
+      }
+    }
+    return file;
   }
 }

@@ -39,7 +39,7 @@ public final class TensorData {
     Dtype dtype = dtype(tensor);
     double[] values = new double[count(tensor, dtype)];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment data = SafetensorsFile.map(tensor, arena);
+      MemorySegment data = SafetensorsFile.read(tensor, arena);
       for (int i = 0; i < values.length; i++) {
         values[i] = element(data, dtype, i);
       }
@@ -67,7 +67,7 @@ public final class TensorData {
     Dtype dtype = tensor.dtype().equals("U8") ? Dtype.BOOL : dtype(tensor);
     long[] values = new long[count(tensor, dtype)];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment data = SafetensorsFile.map(tensor, arena);
+      MemorySegment data = SafetensorsFile.read(tensor, arena);
       for (int i = 0; i < values.length; i++) {
         values[i] =
             switch (dtype) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import io.engram4j.format.ByteLevelAlphabet;
+import io.engram4j.host.Printable;
 import io.engram4j.model.TokenVocabulary;
 import java.io.BufferedInputStream;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -71,7 +73,7 @@ public final class TokenizerJson implements TokenVocabulary {
     private final String what;
     private final JsonParser parser;
     private final Map<Integer, String> vocabulary = new HashMap<>();
-    private final Map<Integer, String> added = new HashMap<>();
+    private final Map<Integer, String> added = new LinkedHashMap<>(); // as they come
     private boolean hasModel;
     private boolean byteLevel;
 
@@ -105,8 +107,35 @@ public final class TokenizerJson implements TokenVocabulary {
       return new TokenizerJson(byId());
     }
 
+    /**
+     * Tokenizers take an added token's id from the vocabulary, or number them as they come, and do
+     * not look at the id beside it.
+     */
+    private void checkNumbers() throws IOException {
+      Map<String, Integer> ids = new HashMap<>();
+      vocabulary.forEach((id, token) -> ids.put(token, id));
+      int next = vocabulary.size();
+      for (Map.Entry<Integer, String> entry : added.entrySet()) {
+        Integer known = ids.get(entry.getValue());
+        int number = known != null ? known : next;
+        next = Math.max(next, number + 1);
+        if (number != entry.getKey()) {
+          throw new IOException(
+              what
+                  + " gives the added token "
+                  + Printable.of(entry.getValue())
+                  + " the id "
+                  + entry.getKey()
+                  + ", but tokenizers number it "
+                  + number
+                  + ": put added_tokens in the order of their ids");
+        }
+      }
+    }
+
     /** Ids run from 0 to the number of tokens, as the reference counts; gaps decode to nothing. */
     private @Nullable String[] byId() throws IOException {
+      checkNumbers();
       Map<Integer, String> all = new HashMap<>(vocabulary);
       all.putAll(added); // an added token hides the vocabulary's of the same id
       if (all.isEmpty()) {

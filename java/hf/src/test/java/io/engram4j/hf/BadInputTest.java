@@ -184,7 +184,12 @@ class BadInputTest {
     all.add(
         damage(
             "no shards",
-            dir -> Files.delete(dir.resolve("model.safetensors.index.json")),
+            dir -> {
+              for (String name :
+                  List.of("model.safetensors.index.json", "a.safetensors", "b.safetensors")) {
+                Files.delete(dir.resolve(name));
+              }
+            },
             "neither model.safetensors.index.json nor model.safetensors"));
     all.add(
         damage(
@@ -200,7 +205,7 @@ class BadInputTest {
               Files.delete(dir.resolve("b.safetensors"));
               Files.createDirectory(dir.resolve("b.safetensors"));
             },
-            "b.safetensors is not a regular file"));
+            "b.safetensors is a directory, not a file"));
     all.add(
         damage(
             "truncated shard",

@@ -1,5 +1,6 @@
 package io.engram4j.table.io;
 
+import io.engram4j.host.RegularFiles;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.EOFException;
 import java.io.IOException;
@@ -7,7 +8,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.StandardOpenOption;
 import org.jspecify.annotations.Nullable;
 
 /** Reads runs of rows, interleaved whatever the files have. For one thread. */
@@ -22,11 +22,10 @@ final class BulkReader implements AutoCloseable {
   /** A reader of at most {@code mostRows} rows at a time. */
   BulkReader(TableFile file, int mostRows) throws IOException {
     this.file = file;
-    this.weights = FileChannel.open(file.weight().file(), StandardOpenOption.READ);
+    this.weights = RegularFiles.read(file.weight().file());
     Region scale = file.scale();
     boolean apart = !file.isInterleaved() && scale != null;
-    this.scales =
-        apart && scale != null ? FileChannel.open(scale.file(), StandardOpenOption.READ) : null;
+    this.scales = apart && scale != null ? RegularFiles.read(scale.file()) : null;
     this.weightScratch = scratch(apart ? (long) mostRows * file.weight().bytes() : 0);
     this.scaleScratch = scratch(apart && scale != null ? (long) mostRows * scale.bytes() : 0);
   }

@@ -1,6 +1,8 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.CheckedFile;
+import io.engram4j.host.Printable;
+import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowType;
 import io.engram4j.work.Parallel;
 import java.io.EOFException;
@@ -12,7 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.HexFormat;
 import java.util.function.LongConsumer;
 
 /**
@@ -25,19 +27,47 @@ public final class PackedFile {
   static final long DATA = 4096;
 
   private static final long MAGIC = CheckedFile.magic("ENGRROW1");
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
   private static final int CHUNK = 4 << 20;
   private static final int NAME = 72;
   private static final int MOST_NAME = 1024;
+  private static final int ORIGIN = 2048;
+  private static final int DIGEST = 32;
 
   private final TableFile table;
   private final int chunkRows;
   private final int[] checksums;
+  private final Origin origin;
 
-  private PackedFile(TableFile table, int chunkRows, int[] checksums) {
+  private PackedFile(TableFile table, int chunkRows, int[] checksums, Origin origin) {
     this.table = table;
     this.chunkRows = chunkRows;
     this.checksums = checksums;
+    this.origin = origin;
+  }
+
+  /**
+   * What rows were packed from.
+   *
+   * @param fingerprint that of the table ({@link TableFile#fingerprint}), in hex
+   * @param packing names the tables and weights that were packed together, in hex
+   */
+  public record Origin(String fingerprint, String packing) {
+    public Origin {
+      if (fingerprint.length() != 2 * DIGEST || packing.length() != 2 * DIGEST) {
+        throw new IllegalArgumentException("two digests of 32 bytes, not " + fingerprint);
+      }
+    }
+
+    /** A table on its own. */
+    public static Origin of(TableFile table) throws IOException {
+      String own = HexFormat.of().formatHex(table.fingerprint());
+      return new Origin(own, own);
+    }
+
+    private byte[] bytes() {
+      return HexFormat.of().parseHex(fingerprint + packing);
+    }
   }
 
   /** Returns rows per chunk, so many that a chunk is whole pages, and 4 MiB if pages allow. */
@@ -60,7 +90,7 @@ public final class PackedFile {
     return checksumsAt(rows, rowBytes) + 4 * chunks(rows, chunkRows(rowBytes));
   }
 
-  static ByteBuffer header(TableFile table, int[] checksums) {
+  static ByteBuffer header(TableFile table, int[] checksums, Origin origin) {
     byte[] name = table.name().getBytes(StandardCharsets.UTF_8);
     int length = Math.min(name.length, MOST_NAME);
     ByteBuffer header = ByteBuffer.allocate((int) DATA).order(ByteOrder.LITTLE_ENDIAN);
@@ -69,7 +99,7 @@ public final class PackedFile {
     header.putLong(32, DATA).putLong(40, checksumsAt(table.rows(), table.rowBytes()));
     header.putInt(48, chunkRows(table.rowBytes())).putInt(52, checksums.length);
     header.putInt(56, CheckedFile.crc(checksumBytes(checksums))).putInt(60, 0);
-    header.putInt(64, length).put(NAME, name, 0, length);
+    header.putInt(64, length).put(NAME, name, 0, length).put(ORIGIN, origin.bytes());
     return header.putInt((int) DATA - 4, CheckedFile.crc(header.slice(0, (int) DATA - 4)));
   }
 
@@ -86,7 +116,7 @@ public final class PackedFile {
    *     or cut short
    */
   public static PackedFile open(Path path) throws IOException {
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+    try (FileChannel channel = RegularFiles.read(path)) {
       if (channel.size() < DATA) {
         throw new IOException(path + " has " + channel.size() + " bytes, too few for a header");
       }
@@ -140,8 +170,17 @@ public final class PackedFile {
     bytes.asIntBuffer().get(checksums);
     TableFile table =
         TableFile.interleaved(
-            new String(name, StandardCharsets.UTF_8), type, rows, headDim, path, DATA);
-    return new PackedFile(table, chunkRows(rowBytes), checksums);
+            Printable.of(new String(name, StandardCharsets.UTF_8)),
+            type,
+            rows,
+            headDim,
+            path,
+            DATA);
+    byte[] origin = new byte[2 * DIGEST];
+    header.get(ORIGIN, origin);
+    String own = HexFormat.of().formatHex(origin, 0, DIGEST);
+    String all = HexFormat.of().formatHex(origin, DIGEST, 2 * DIGEST);
+    return new PackedFile(table, chunkRows(rowBytes), checksums, new Origin(own, all));
   }
 
   private static ByteBuffer read(FileChannel channel, Path path, long at, int count)
@@ -158,6 +197,11 @@ public final class PackedFile {
   /** Returns where the rows lie. */
   public TableFile table() {
     return table;
+  }
+
+  /** Returns what the rows were packed from. */
+  public Origin origin() {
+    return origin;
   }
 
   /** Returns the number of chunks, each with a checksum. */

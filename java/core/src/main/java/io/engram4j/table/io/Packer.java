@@ -1,6 +1,7 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.CheckedFile;
+import io.engram4j.host.RegularFiles;
 import io.engram4j.work.Parallel;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -11,7 +12,7 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -31,17 +32,22 @@ public final class Packer {
     }
   }
 
+  private static final String PART = ".part";
+  private static final String JOURNAL = ".journal";
+
   private final TableFile source;
   private final Path target;
   private final Path part;
   private final int chunkRows;
   private final int chunks;
   private final LongConsumer progress;
+  private final PackedFile.Origin origin;
 
-  private Packer(TableFile source, Path target, LongConsumer progress) {
+  private Packer(TableFile source, PackedFile.Origin origin, Path target, LongConsumer progress) {
     this.source = source;
+    this.origin = origin;
     this.target = target.toAbsolutePath();
-    this.part = sibling(".part");
+    this.part = sibling(PART);
     this.chunkRows = PackedFile.chunkRows(source.rowBytes());
     this.chunks = Math.toIntExact(PackedFile.chunks(source.rows(), chunkRows));
     this.progress = progress;
@@ -61,21 +67,31 @@ public final class Packer {
    */
   public static PackedFile pack(TableFile source, Path target, int threads, LongConsumer progress)
       throws IOException {
-    return new Packer(source, target, progress).run(threads);
+    return pack(source, PackedFile.Origin.of(source), target, threads, progress);
+  }
+
+  /** Does the same for a table that is packed together with others. */
+  public static PackedFile pack(
+      TableFile source, PackedFile.Origin origin, Path target, int threads, LongConsumer progress)
+      throws IOException {
+    return new Packer(source, origin, target, progress).run(threads);
+  }
+
+  /** Deletes what a pack that failed has left. */
+  static void forget(Path target) throws IOException {
+    for (String suffix : List.of(PART, JOURNAL)) {
+      Files.deleteIfExists(target.resolveSibling(target.getFileName() + suffix));
+    }
   }
 
   private PackedFile run(int threads) throws IOException {
-    Path journalFile = sibling(".journal");
-    try (FileChannel lockFile = openLocked(journalFile)) {
+    Path journalFile = sibling(JOURNAL);
+    try (FileChannel lockFile = RegularFiles.own(journalFile)) {
       requireLock(lockFile); // until the channel is closed
       try (Arena arena = Arena.ofShared();
-          FileChannel out =
-              FileChannel.open(
-                  part,
-                  StandardOpenOption.CREATE,
-                  StandardOpenOption.READ,
-                  StandardOpenOption.WRITE)) {
-        Journal journal = Journal.open(lockFile, source.identity(), chunks, arena);
+          FileChannel out = RegularFiles.own(part)) {
+        String identity = source.identity() + "\n" + origin;
+        Journal journal = Journal.open(lockFile, identity, chunks, arena);
         requireRoom(out.size());
         Parallel.run("pack", threads, chunks, () -> new Worker(out, journal));
         finish(out, journal);
@@ -83,11 +99,6 @@ public final class Packer {
       Files.deleteIfExists(journalFile);
     }
     return PackedFile.open(target);
-  }
-
-  private static FileChannel openLocked(Path file) throws IOException {
-    return FileChannel.open(
-        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
   }
 
   private void requireLock(FileChannel channel) throws IOException {
@@ -104,7 +115,7 @@ public final class Packer {
 
   private void requireRoom(long written) throws IOException {
     long size = PackedFile.size(source.rows(), source.rowBytes());
-    long room = Files.getFileStore(part).getUsableSpace();
+    long room = part.toFile().getUsableSpace(); // needs no entry among the mounts; 0 if unknown
     // a sparse .part may look further than it is: writing then says so
     if (room > 0 && size - written > room) {
       throw new IOException(
@@ -119,7 +130,7 @@ public final class Packer {
     }
     long at = PackedFile.checksumsAt(source.rows(), source.rowBytes());
     writeFully(out, PackedFile.checksumBytes(checksums), at);
-    writeFully(out, PackedFile.header(source, checksums), 0);
+    writeFully(out, PackedFile.header(source, checksums, origin), 0);
     out.truncate(PackedFile.size(source.rows(), source.rowBytes()));
     out.force(true);
     CheckedFile.moveInto(part, target);

@@ -20,6 +20,8 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Reads by a few threads with a buffer each, which take the reads of all callers in turn. Only they
@@ -27,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  * for all.
  */
 final class PooledReads implements RowReads {
+  private static final Logger LOG = LoggerFactory.getLogger(PooledReads.class);
+
   /** 128 threads read 1.1 times as fast as 32, but are not worth having. */
   private static final int MOST_THREADS = 32;
 
@@ -36,6 +40,7 @@ final class PooledReads implements RowReads {
   private final ConcurrentLinkedQueue<Job> idle = new ConcurrentLinkedQueue<>();
   private final List<Thread> threads = new ArrayList<>();
   private final Job stop = new Job();
+  private final ByteBuffer none = ByteBuffer.allocate(0);
   private final Set<FileChannel> direct = new HashSet<>(); // those opened past the page cache
 
   PooledReads(TableFile table, List<Source> sources, int depth) throws IOException {
@@ -43,7 +48,7 @@ final class PooledReads implements RowReads {
     try {
       for (Source source : sources) {
         Path file = source.region().file();
-        FileChannel channel = open(file);
+        FileChannel channel = open(file, source.block());
         channels.add(channel);
         table.requireSize(file, channel.size(), source.region().end(table.rows()));
       }
@@ -70,9 +75,9 @@ final class PooledReads implements RowReads {
   }
 
   /** Opens a file, past the page cache if its file system can. */
-  private FileChannel open(Path file) throws IOException {
+  private FileChannel open(Path file, int block) throws IOException {
     try {
-      if (Files.getFileStore(file).getBlockSize() > RowReads.LARGEST_BLOCK) {
+      if (Files.getFileStore(file).getBlockSize() > block) { // the JDK reads in multiples of it
         throw new IOException("the blocks of " + file + " are too large to read them whole");
       }
       FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, pastCache());
@@ -111,8 +116,12 @@ final class PooledReads implements RowReads {
       job = new Job();
     }
     job.begin(plan);
-    for (int i = Math.min(plan.reads(), threads.size()); i > 0; i--) {
-      tickets.add(job);
+    try {
+      for (int i = Math.min(plan.reads(), threads.size()); i > 0; i--) {
+        tickets.add(job);
+      }
+    } catch (Throwable e) { // no memory: those who came are still at work
+      job.abandon(e, none);
     }
     Throwable failure = job.await();
     idle.add(job);
@@ -135,6 +144,8 @@ final class PooledReads implements RowReads {
         job.help(buffer);
       } catch (InterruptedException e) {
         Thread.interrupted(); // nobody has a reason to; the files stay open
+      } catch (Throwable e) {
+        LOG.debug("reading goes on after {}", e.toString()); // callers would wait for ever
       }
     }
   }

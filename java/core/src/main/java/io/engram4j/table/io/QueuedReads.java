@@ -6,15 +6,21 @@ import io.engram4j.table.io.ReadPlan.Source;
 import io.engram4j.work.Failures;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/** Reads through queues of the operating system: each caller has one, and needs no other thread. */
+/**
+ * Reads through queues of the operating system: each caller has one, and needs no other thread. A
+ * queue is given back by a write to a field, which takes neither stack nor heap: a caller that ran
+ * out of either in the midst must not leave the others without.
+ */
 final class QueuedReads implements RowReads {
   /** Queues of a table: one is deep enough for a disk, and more callers than these wait in turn. */
   private static final int MOST_QUEUES = 4;
@@ -26,8 +32,29 @@ final class QueuedReads implements RowReads {
   private final List<Source> sources;
   private final int depth;
   private final int bytes;
-  private final BlockingQueue<Slots> idle = new LinkedBlockingQueue<>();
-  private final AtomicInteger made = new AtomicInteger();
+  private final Place[] places = new Place[MOST_QUEUES];
+  private final Queue<Thread> waiters = new ConcurrentLinkedQueue<>();
+  private volatile boolean full; // the system gives no more queues
+
+  /** Room for a queue, which is made when it is first needed. */
+  private static final class Place {
+    private static final VarHandle TAKEN;
+    private volatile boolean taken;
+    private boolean unclean; // somebody did not come to an end: reads may be under way
+    private @Nullable Slots slots;
+
+    static {
+      try {
+        TAKEN = MethodHandles.lookup().findVarHandle(Place.class, "taken", boolean.class);
+      } catch (ReflectiveOperationException e) {
+        throw new ExceptionInInitializerError(e);
+      }
+    }
+
+    boolean take() {
+      return !taken && TAKEN.compareAndSet(this, false, true);
+    }
+  }
 
   /** A queue, and what its slots are reading. */
   private static final class Slots {
@@ -56,8 +83,10 @@ final class QueuedReads implements RowReads {
     List<Path> paths = sources.stream().map(source -> source.region().file()).toList();
     this.files = system.openAsync(paths);
     try {
-      made.set(1);
-      idle.add(slots()); // if there are no queues, then the first caller is not the one to find out
+      for (int i = 0; i < MOST_QUEUES; i++) {
+        places[i] = new Place();
+      }
+      places[0].slots = slots(); // the first caller is not the one to find out that there are none
     } catch (IOException | RuntimeException e) {
       files.close();
       throw e;
@@ -80,62 +109,90 @@ final class QueuedReads implements RowReads {
 
   @Override
   public void run(ReadPlan plan) throws IOException {
-    Slots slots = take();
-    boolean well = false;
-    try {
-      Exception failure = run(plan, slots);
-      well = true;
-      Failures.rethrowIo(failure);
-    } finally {
-      if (well) {
-        idle.add(slots);
-      } else {
-        made.decrementAndGet(); // given up with its buffers, which the system may still write to
-      }
-    }
-  }
-
-  /** Takes a queue that is idle, or a new one, or waits for one. */
-  private Slots take() throws IOException {
-    boolean interrupted = false;
-    try {
-      for (; ; ) {
-        Slots slots = idle.poll();
-        if (slots == null) {
-          slots = make();
-        }
-        try {
-          if (slots == null) {
-            slots = idle.poll(50, TimeUnit.MILLISECONDS); // looks again: queues may be given up
-          }
-        } catch (InterruptedException e) {
-          interrupted = true; // reads take no time worth breaking
-        }
-        if (slots != null) {
-          return slots;
-        }
-      }
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
-  }
-
-  /** Makes another queue; returns null if there are enough, or the system gives no more. */
-  private @Nullable Slots make() throws IOException {
-    if (made.incrementAndGet() <= MOST_QUEUES) {
+    Exception failure = null;
+    boolean done = false;
+    while (!done) {
+      Place place = take();
       try {
-        return slots();
+        Slots slots = clean(place);
+        if (slots != null) {
+          place.unclean = true;
+          failure = run(plan, slots);
+          place.unclean = false;
+          done = true;
+        }
+      } finally {
+        place.taken = false;
+      }
+    }
+    LockSupport.unpark(waiters.poll());
+    Failures.rethrowIo(failure);
+  }
+
+  /** Takes a place that is free, or waits for one. */
+  private Place take() {
+    boolean interrupted = false;
+    while (true) {
+      Place place = free();
+      if (place == null) {
+        waiters.add(Thread.currentThread());
+        place = free();
+        if (place == null) {
+          LockSupport.parkNanos(this, 1_000_000); // who frees one may not come to wake others
+          interrupted |= Thread.interrupted(); // reads take no time worth breaking
+        }
+        waiters.remove(Thread.currentThread());
+      }
+      if (place != null) {
+        if (interrupted) {
+          Thread.currentThread().interrupt();
+        }
+        return place;
+      }
+    }
+  }
+
+  /** Takes one with a queue rather than one without. */
+  private @Nullable Place free() {
+    for (Place place : places) {
+      if (place.slots != null && place.take()) {
+        return place;
+      }
+    }
+    for (Place place : places) {
+      if (!full && place.slots == null && place.take()) {
+        return place;
+      }
+    }
+    return null;
+  }
+
+  /** Returns the queue of a place with nothing under way, or null if only others have one. */
+  private @Nullable Slots clean(Place place) throws IOException {
+    Slots slots = place.slots;
+    if (slots != null && place.unclean) {
+      try {
+        slots.queue.drain();
+      } catch (IOException e) {
+        slots = null; // given up with its buffers, which the system may still write to
+        place.slots = null;
+        full = false;
+      }
+    }
+    if (slots == null) {
+      try {
+        slots = slots();
       } catch (IOException | OutOfMemoryError e) {
-        if (made.decrementAndGet() == 0) {
+        if (Arrays.stream(places).noneMatch(other -> other.slots != null)) {
           throw e; // there is none to wait for
         }
+        full = true;
         return null;
       }
+      place.slots = slots;
     }
-    made.decrementAndGet();
-    return null;
+    place.unclean = false;
+    return slots;
   }
 
   /** Returns what went wrong, when nothing is under way any more. */
@@ -154,7 +211,7 @@ final class QueuedReads implements RowReads {
         slots.queue.begin(slot, plan.source(begun), plan.start(begun), 0, plan.length(begun));
         begun++;
       }
-      int slot = slots.queue.end(); // if this throws, the queue and its buffers are given up
+      int slot = slots.queue.end();
       try {
         if (ended(plan, slots, slot)) {
           slots.free[free++] = slot;
@@ -202,8 +259,11 @@ final class QueuedReads implements RowReads {
 
   @Override
   public void close() throws IOException {
-    for (Slots slots = idle.poll(); slots != null; slots = idle.poll()) {
-      slots.queue.close();
+    for (Place place : places) {
+      Slots slots = place.slots;
+      if (slots != null) {
+        slots.queue.close();
+      }
     }
     files.close();
   }

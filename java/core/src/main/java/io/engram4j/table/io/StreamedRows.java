@@ -1,6 +1,7 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.HostFiles;
+import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.io.ReadPlan.Source;
 import io.engram4j.table.io.TableFile.Region;
@@ -8,7 +9,6 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,6 +27,9 @@ import org.slf4j.LoggerFactory;
 final class StreamedRows implements RowSource, Closeable {
   private static final Logger LOG = LoggerFactory.getLogger(StreamedRows.class);
 
+  /** Logical blocks of disks have 512 or 4096 bytes, and pages 4096 at least. */
+  private static final int USUAL_BLOCK = 4096;
+
   private final TableFile table;
   private final List<Source> sources;
   private final RowReads files;
@@ -39,29 +42,29 @@ final class StreamedRows implements RowSource, Closeable {
 
   StreamedRows(TableFile table, HostFiles system, int depth) throws IOException {
     this.table = table;
-    this.sources = sources(table);
+    this.sources = sources(table, system);
     this.files = open(system, depth);
   }
 
-  private static List<Source> sources(TableFile table) throws IOException {
+  private static List<Source> sources(TableFile table, HostFiles system) throws IOException {
     Region weight = table.weight();
     Region scale = table.scale();
     List<Source> sources = new ArrayList<>();
     if (table.isInterleaved()) {
       Region rows = new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes());
-      sources.add(new Source(rows, block(weight.file()), 0));
+      sources.add(new Source(rows, block(system, weight.file()), 0));
     } else {
-      sources.add(new Source(weight, block(weight.file()), 0));
+      sources.add(new Source(weight, block(system, weight.file()), 0));
       if (scale != null) {
-        sources.add(new Source(scale, block(scale.file()), weight.bytes()));
+        sources.add(new Source(scale, block(system, scale.file()), weight.bytes()));
       }
     }
     return List.copyOf(sources);
   }
 
-  private static int block(Path file) throws IOException {
-    return (int)
-        Math.max(512, Math.min(RowReads.LARGEST_BLOCK, Files.getFileStore(file).getBlockSize()));
+  private static int block(HostFiles system, Path file) throws IOException {
+    RegularFiles.require(file);
+    return Math.max(USUAL_BLOCK, Math.min(RowReads.LARGEST_BLOCK, system.alignment(file)));
   }
 
   private RowReads open(HostFiles system, int depth) throws IOException {

@@ -1,15 +1,20 @@
 package io.engram4j.table.io;
 
+import io.engram4j.host.Digests;
+import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
 import java.util.List;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +32,9 @@ import org.jspecify.annotations.Nullable;
  */
 public record TableFile(
     String name, RowType type, long rows, int headDim, Region weight, @Nullable Region scale) {
+
+  private static final int MOST_HEADER = 1 << 20;
+  private static final int SAMPLED = 32;
 
   /**
    * A part of each row, at regular distances in one file.
@@ -121,6 +129,40 @@ public record TableFile(
   }
 
   /**
+   * Returns a digest of what the files hold: their sizes, what lies before the rows as far as
+   * {@value #MOST_HEADER} bytes, and {@value #SAMPLED} rows. Copies of a file have the same,
+   * whatever their times and places; a file of the same shape with other weights has another.
+   *
+   * @throws IOException if a file cannot be read, or is shorter than its rows
+   */
+  public byte[] fingerprint() throws IOException {
+    MessageDigest digest = Digests.sha256();
+    digest.update((type.name() + " " + rows + "x" + headDim).getBytes(StandardCharsets.US_ASCII));
+    for (Region region : scale == null ? List.of(weight) : List.of(weight, scale)) {
+      try (FileChannel channel = RegularFiles.read(region.file())) {
+        requireSize(region.file(), channel.size(), region.end(rows));
+        digest.update(
+            ByteBuffer.allocate(16).putLong(channel.size()).putLong(region.offset).flip());
+        digest.update(read(channel, 0, (int) Math.min(region.offset, MOST_HEADER)));
+        for (int i = 0; i < SAMPLED; i++) {
+          digest.update(read(channel, region.at((rows - 1) / (SAMPLED - 1) * i), region.bytes));
+        }
+      }
+    }
+    return digest.digest();
+  }
+
+  private static ByteBuffer read(FileChannel channel, long at, int bytes) throws IOException {
+    ByteBuffer buffer = ByteBuffer.allocate(bytes);
+    while (buffer.hasRemaining()) {
+      if (channel.read(buffer, at + buffer.position()) < 0) {
+        throw new EOFException("a file of rows became shorter while it was read");
+      }
+    }
+    return buffer.flip();
+  }
+
+  /**
    * Maps the rows, read-only.
    *
    * @param arena the mapping ends when it is closed
@@ -141,7 +183,7 @@ public record TableFile(
   }
 
   private MemorySegment map(Path file, long offset, long bytes, Arena arena) throws IOException {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    try (FileChannel channel = RegularFiles.read(file)) {
       requireSize(file, channel.size(), offset + bytes);
       return channel.map(MapMode.READ_ONLY, offset, bytes, arena);
     }

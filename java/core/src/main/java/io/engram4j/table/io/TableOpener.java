@@ -5,6 +5,7 @@ import io.engram4j.host.Host;
 import io.engram4j.host.HostFiles;
 import io.engram4j.host.Hosts;
 import io.engram4j.host.Limits;
+import io.engram4j.host.OwnDirectory;
 import io.engram4j.table.NumaPolicy;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
@@ -104,12 +105,17 @@ public final class TableOpener {
 
   /**
    * Returns how many bytes of a table's files are in memory just now, or -1 if the system does not
-   * tell.
+   * tell: Linux calls everything resident to those who neither own nor may write a file.
    *
    * @throws IOException if the files cannot be mapped
    */
   public static long inPageCache(TableFile file) throws IOException {
     HostFiles files = Hosts.find().files();
+    for (Path path : file.files()) {
+      if (!Files.isWritable(path) && !OwnDirectory.isOwner(path)) {
+        return -1;
+      }
+    }
     try (Arena arena = Arena.ofConfined()) {
       Table table = file.map(arena);
       long bytes = files.inPageCache(table.weight());
@@ -215,21 +221,32 @@ public final class TableOpener {
   /**
    * The first to come writes a packed file into a file system in memory, the others wait and map
    * it. A process that dies while it writes leaves a journal, and the next one goes on from there.
+   * The directory is this user's own: others can neither serve their rows there nor read these.
    */
   private HeldTable shared(TableFile file, Arena arena) throws IOException {
-    String user = System.getProperty("user.name", "user").replaceAll("[^A-Za-z0-9]", "_");
-    String name =
-        "engram4j-" + user + "-" + Digests.hex(Digests.sha256(file.identity()), 12) + ".rows";
-    Path target = options.sharedDirectory().resolve(name);
+    Path directory = options.sharedDirectory();
+    try {
+      directory = OwnDirectory.make(directory.resolve("engram4j-" + OwnDirectory.user()));
+    } catch (IOException e) {
+      throw new IOException("no place for shared tables: " + e.getMessage(), e);
+    }
+    String digest = Digests.hex(Digests.sha256(file.identity()), 12);
+    Path target = directory.resolve(digest + ".rows");
     String how = "attached to ";
     while (!Files.exists(target)) {
+      boolean busy = false;
       try {
         Packer.pack(file, target, options.threads(), options.progress());
         how = "loaded into ";
       } catch (Packer.BusyException e) {
+        busy = true;
         LockSupport.parkNanos(50_000_000); // another process is at it
         if (Thread.currentThread().isInterrupted()) {
           throw new IOException("interrupted while another process loads " + target, e);
+        }
+      } finally {
+        if (!busy && !Files.exists(target)) {
+          Packer.forget(target); // what was written is memory that nobody would give back
         }
       }
     }

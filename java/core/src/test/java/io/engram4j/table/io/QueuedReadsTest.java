@@ -136,6 +136,11 @@ class QueuedReadsTest {
       }
 
       @Override
+      public void drain() {
+        underWay.clear();
+      }
+
+      @Override
       public int end() {
         return underWay.removeFirst();
       }
@@ -190,6 +195,11 @@ class QueuedReadsTest {
 
     @Override
     public void spread(MemorySegment memory, int node) {}
+
+    @Override
+    public int alignment(Path file) {
+      return 0;
+    }
 
     @Override
     public long inPageCache(MemorySegment mapping) {

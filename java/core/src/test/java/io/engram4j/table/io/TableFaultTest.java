@@ -15,12 +15,12 @@ import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -41,21 +41,20 @@ class TableFaultTest {
     return TableOptions.defaults().placement(Placement.STREAMED).queueDepth(4);
   }
 
-  /** Linux opens a directory for reading, and then fails to read it: an error of the system's. */
+  /** Linux opens a directory or a device for reading, and then fails or never ends. */
   @Test
-  void aReadThatTheSystemRefuses() throws IOException {
-    Path unreadable = Files.createDirectory(directory.resolve("unreadable"));
-    for (int i = 0; i < 40; i++) {
-      Files.createFile(unreadable.resolve("long-name-so-that-it-has-some-bytes-" + i));
-    }
-    Region region = new Region(unreadable, 0, 32, 32);
-    TableFile file = new TableFile("rows", RowType.F32, 1, 8, region, null);
-    try (Arena arena = Arena.ofShared();
-        HeldTable held = new TableOpener(streamed()).open(file, 1, arena)) {
-      for (int i = 0; i < 3; i++) {
-        UncheckedIOException e =
-            assertThrows(UncheckedIOException.class, () -> read(held.table(), 0, 0, 0));
-        assertTrue(String.valueOf(e.getMessage()).contains("unreadable"), e.toString());
+  void whatIsNoFileIsRefused() throws IOException {
+    Path folder = Files.createDirectory(directory.resolve("folder"));
+    for (Path no : List.of(folder, Path.of("/dev/zero"))) {
+      TableFile file = new TableFile("rows", RowType.F32, 1, 8, new Region(no, 0, 32, 32), null);
+      for (Placement placement : EnumSet.complementOf(EnumSet.of(Placement.PINNED))) {
+        TableOptions options =
+            TableOptions.defaults().placement(placement).sharedDirectory(directory);
+        try (Arena arena = Arena.ofShared()) {
+          IOException e =
+              assertThrows(IOException.class, () -> new TableOpener(options).open(file, 1, arena));
+          assertTrue(String.valueOf(e.getMessage()).contains(no.toString()), e.toString());
+        }
       }
     }
   }

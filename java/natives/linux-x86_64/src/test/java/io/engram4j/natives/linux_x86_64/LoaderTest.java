@@ -9,6 +9,7 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -255,10 +256,24 @@ class LoaderTest {
   }
 
   @Test
-  void aWorkDirectoryThatCannotBeMade() throws Exception {
+  void whereTheWorkDirectoryCannotBeUsedATemporaryOneIs() throws Exception {
+    Path temporary = Files.createDirectory(directory.resolve("temporary"));
     Path file = Files.writeString(directory.resolve("file"), "");
-    Result result = run(ALLOW, "-Dengram.native.workdir=" + file);
-    assertTrue(result.out().strip().endsWith("java"), result.out());
+    Path shared = Files.createDirectory(directory.resolve("shared"));
+    Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxrwxrwx"));
+    for (Path unusable : List.of(file, shared)) { // no directory; one that others may write to
+      Result result =
+          run(
+              ALLOW,
+              "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+              "-Djava.io.tmpdir=" + temporary,
+              "-Dengram.native.workdir=" + unusable);
+      assertTrue(result.out().strip().endsWith("cpu"), result.out());
+      assertTrue(result.out().contains("-Dengram.native.workdir names another"), result.out());
+      try (Stream<Path> left = Files.list(temporary)) {
+        assertEquals(List.of(), left.toList());
+      }
+    }
   }
 
   /** Asked for by name, where there is no driver: by the library of the jar, if nvcc built it. */
