@@ -42,6 +42,7 @@ extern "C" {
 #define ENGRAM_ERROR_STRUCT -2 /* struct_size is not that of this library */
 #define ENGRAM_ERROR_ROW -3    /* a row id is neither -1 nor in the table */
 #define ENGRAM_ERROR_TIER -4   /* this CPU, or this build, does not have the tier */
+#define ENGRAM_ERROR_MEMORY -5 /* a page of a mapped file cannot be had; see engram_guard */
 
 /* Instruction-set tiers. */
 #define ENGRAM_TIER_SCALAR 0
@@ -157,6 +158,18 @@ ENGRAM_API const char *engram_build_info(void);
 /* Returns null if this build, CPU and operating system can run a tier, else a static text why not.
  */
 ENGRAM_API const char *engram_tier_problem(int tier);
+
+/*
+ * From now on, for good, a page of a mapped file that cannot be had (the file became shorter, its
+ * disk failed) ends a call with ENGRAM_ERROR_MEMORY and outputs of which any part is written; until
+ * then it is SIGBUS, and the end of the process. Puts a handler before the one that is there, which
+ * goes on to get every other SIGBUS. Returns ENGRAM_OK, ENGRAM_ERROR_ARGUMENT if the process has
+ * no handler, ENGRAM_ERROR_TIER where there is no guard. For one thread to call, once.
+ */
+ENGRAM_API int engram_guard(void);
+
+/* Returns the process's handler of SIGBUS, for the caller to look whose it is, or null. */
+ENGRAM_API void *engram_fault_handler(void);
 
 /* Fills in what is known of an element type; ENGRAM_ERROR_ARGUMENT if there is none. */
 ENGRAM_API int engram_describe_row_type(int type, struct engram_row_type *about);

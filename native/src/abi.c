@@ -1,6 +1,6 @@
 /* The public functions: arguments are checked, then the tier's kernels run. */
+#include "guard.h"
 #include "kernels.h"
-#include "rounding.h"
 
 /* What Java's side of the bindings holds as well. */
 _Static_assert(sizeof(struct engram_row_type) == 40, "layout of struct engram_row_type");
@@ -40,6 +40,8 @@ const char *engram_status_text(int status) {
       return "a row id is outside the table";
     case ENGRAM_ERROR_TIER:
       return "this CPU or this build does not have the tier";
+    case ENGRAM_ERROR_MEMORY:
+      return "a page of a mapped file cannot be had: it became shorter, or its disk failed";
     default:
       return "unknown status";
   }
@@ -84,6 +86,25 @@ int engram_describe_row_type(int type, struct engram_row_type *about) {
   return ENGRAM_OK;
 }
 
+struct hash_work {
+  const struct engram_kernels *k;
+  const struct engram_layout *layout;
+  const int *windows;
+  long long tokens;
+  long long *row_ids;
+};
+
+static int hash(void *arguments) {
+  const struct hash_work *w = arguments;
+  ENGRAM_KERNEL(w->k, hash)(w->layout, w->windows, w->tokens, (int64_t *)w->row_ids);
+  return ENGRAM_OK;
+}
+
+static int is_layout(const struct engram_layout *layout) {
+  return layout->max_ngram >= 2 && layout->max_ngram <= 64 && layout->heads >= 1 &&
+         layout->multipliers && layout->primes && layout->offsets && layout->inverses;
+}
+
 int engram_hash(int tier, const struct engram_layout *layout, const int *windows, long long tokens,
                 long long *row_ids) {
   const struct engram_kernels *k = engram_kernels_of(tier);
@@ -96,14 +117,11 @@ int engram_hash(int tier, const struct engram_layout *layout, const int *windows
   if (layout->struct_size != sizeof *layout) {
     return ENGRAM_ERROR_STRUCT;
   }
-  if (layout->max_ngram < 2 || layout->max_ngram > 64 || layout->heads < 1 ||
-      !layout->multipliers || !layout->primes || !layout->offsets || !layout->inverses) {
+  if (!is_layout(layout)) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  engram_setting found = engram_enter();
-  ENGRAM_KERNEL(k, hash)(layout, windows, tokens, (int64_t *)row_ids);
-  engram_leave(found);
-  return ENGRAM_OK;
+  struct hash_work work = {k, layout, windows, tokens, row_ids};
+  return engram_guarded(hash, &work);
 }
 
 static int is_table(const struct engram_table *table) {
@@ -114,6 +132,20 @@ static int is_table(const struct engram_table *table) {
   return !engram_has_scales_beside(table->type) ||
          (table->scale &&
           table->scale_stride >= engram_row_scale_bytes(table->type, table->head_dim));
+}
+
+struct gather_work {
+  const struct engram_kernels *k;
+  const struct engram_table *table;
+  const long long *row_ids;
+  long long count;
+  void *out;
+  int out_type;
+};
+
+static int gather(void *arguments) {
+  const struct gather_work *w = arguments;
+  return engram_gather_rows(w->k, w->table, w->row_ids, w->count, w->out, w->out_type);
 }
 
 int engram_gather(int tier, const struct engram_table *table, const long long *row_ids,
@@ -132,43 +164,69 @@ int engram_gather(int tier, const struct engram_table *table, const long long *r
   if (!is_table(table)) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  engram_setting found = engram_enter();
-  int status = engram_gather_rows(k, table, row_ids, count, out, out_type);
-  engram_leave(found);
-  return status;
+  struct gather_work work = {k, table, row_ids, count, out, out_type};
+  return engram_guarded(gather, &work);
+}
+
+struct lookup_work {
+  const struct engram_kernels *k;
+  int layers;
+  const struct engram_layout *const *layouts;
+  const struct engram_table *const *tables;
+  const int *windows;
+  long long tokens;
+  long long *row_ids;
+  void *rows;
+  int out_type;
+};
+
+static int lookup(void *arguments) {
+  const struct lookup_work *w = arguments;
+  long long *ids = w->row_ids;
+  for (int layer = 0; layer < w->layers; layer++) {
+    ENGRAM_KERNEL(w->k, hash)(w->layouts[layer], w->windows, w->tokens, (int64_t *)ids);
+    ids += w->tokens * engram_columns(w->layouts[layer]);
+  }
+  ids = w->row_ids;
+  uint8_t *out = w->rows;
+  for (int layer = 0; layer < w->layers; layer++) {
+    int64_t count = w->tokens * engram_columns(w->layouts[layer]);
+    int status = engram_gather_rows(w->k, w->tables[layer], ids, count, out, w->out_type);
+    if (status != ENGRAM_OK) {
+      return status;
+    }
+    ids += count;
+    out += count * w->tables[layer]->head_dim * engram_out_bytes(w->out_type);
+  }
+  return ENGRAM_OK;
 }
 
 int engram_lookup(int tier, int layers, const struct engram_layout *const *layouts,
                   const struct engram_table *const *tables, const int *windows, long long tokens,
                   long long *row_ids, void *rows, int out_type) {
-  if (layers < 1 || !layouts || !tables || !row_ids || !rows) {
+  const struct engram_kernels *k = engram_kernels_of(tier);
+  if (!k) {
+    return ENGRAM_ERROR_TIER;
+  }
+  if (layers < 1 || !layouts || !tables || !windows || tokens < 0 || !row_ids || !rows ||
+      (out_type != ENGRAM_F32 && out_type != ENGRAM_BF16)) {
     return ENGRAM_ERROR_ARGUMENT;
   }
   for (int layer = 0; layer < layers; layer++) {
-    if (!layouts[layer] || !tables[layer] || layouts[layer]->max_ngram != layouts[0]->max_ngram) {
+    if (!layouts[layer] || !tables[layer]) {
+      return ENGRAM_ERROR_ARGUMENT;
+    }
+    if (layouts[layer]->struct_size != sizeof **layouts ||
+        tables[layer]->struct_size != sizeof **tables) {
+      return ENGRAM_ERROR_STRUCT;
+    }
+    if (!is_layout(layouts[layer]) || !is_table(tables[layer]) ||
+        layouts[layer]->max_ngram != layouts[0]->max_ngram) {
       return ENGRAM_ERROR_ARGUMENT;
     }
   }
-  long long *ids = row_ids;
-  for (int layer = 0; layer < layers; layer++) {
-    int status = engram_hash(tier, layouts[layer], windows, tokens, ids);
-    if (status != ENGRAM_OK) {
-      return status;
-    }
-    ids += tokens * engram_columns(layouts[layer]);
-  }
-  ids = row_ids;
-  uint8_t *out = rows;
-  for (int layer = 0; layer < layers; layer++) {
-    int64_t count = tokens * engram_columns(layouts[layer]);
-    int status = engram_gather(tier, tables[layer], ids, count, out, out_type);
-    if (status != ENGRAM_OK) {
-      return status;
-    }
-    ids += count;
-    out += count * tables[layer]->head_dim * engram_out_bytes(out_type);
-  }
-  return ENGRAM_OK;
+  struct lookup_work work = {k, layers, layouts, tables, windows, tokens, row_ids, rows, out_type};
+  return engram_guarded(lookup, &work);
 }
 
 static int is_linear(const struct engram_linear *linear) {
@@ -179,6 +237,23 @@ static int is_linear(const struct engram_linear *linear) {
   return engram_has_scales_beside(linear->type)
              ? linear->scale && linear->scale_stride >= engram_tiles(linear->inputs)
              : !linear->scale;
+}
+
+struct nan_work {
+  const struct engram_kernels *k;
+  const struct engram_linear *linear;
+};
+
+static int nan_free(void *arguments) {
+  const struct nan_work *w = arguments;
+  const uint8_t *codes = w->linear->weight;
+  for (int output = 0; output < w->linear->outputs; output++) {
+    if (!ENGRAM_KERNEL(w->k, nan_free)(codes + output * (int64_t)w->linear->weight_stride,
+                                       w->linear->inputs)) {
+      return 0;
+    }
+  }
+  return 1;
 }
 
 int engram_nan_free(int tier, const struct engram_linear *linear) {
@@ -198,14 +273,8 @@ int engram_nan_free(int tier, const struct engram_linear *linear) {
   if (linear->type != ENGRAM_F8_E4M3) {
     return 0;
   }
-  const uint8_t *codes = linear->weight;
-  for (int output = 0; output < linear->outputs; output++) {
-    if (!ENGRAM_KERNEL(k, nan_free)(codes + output * (int64_t)linear->weight_stride,
-                                    linear->inputs)) {
-      return 0;
-    }
-  }
-  return 1;
+  struct nan_work work = {k, linear};
+  return engram_guarded(nan_free, &work);
 }
 
 /* The tier with another way for batches: none below the one whose projection is used. */
@@ -236,6 +305,30 @@ long long engram_project_scratch(int tier, const struct engram_linear *linear, l
   return is_linear(linear) ? batch_scratch(k, linear, tokens) : ENGRAM_ERROR_ARGUMENT;
 }
 
+struct project_work {
+  const struct engram_kernels *k;
+  const struct engram_linear *linear;
+  const float *in;
+  long long tokens;
+  int first;
+  int count;
+  float *out;
+  long long out_stride;
+  void *scratch; /* null: without */
+};
+
+static int project(void *arguments) {
+  const struct project_work *w = arguments;
+  if (w->scratch) {
+    with_batches(w->k)->project_batch(w->linear, w->in, w->tokens, w->first, w->count, w->out,
+                                      w->out_stride, w->scratch);
+  } else {
+    ENGRAM_KERNEL(w->k, project)
+    (w->linear, w->in, w->tokens, w->first, w->count, w->out, w->out_stride);
+  }
+  return ENGRAM_OK;
+}
+
 int engram_project(int tier, const struct engram_linear *linear, const float *in, long long tokens,
                    int first, int count, float *out, long long out_stride, void *scratch,
                    long long scratch_bytes) {
@@ -257,13 +350,34 @@ int engram_project(int tier, const struct engram_linear *linear, const float *in
   if (bytes > scratch_bytes) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  engram_setting found = engram_enter();
-  if (bytes > 0) {
-    with_batches(k)->project_batch(linear, in, tokens, first, count, out, out_stride, scratch);
-  } else {
-    ENGRAM_KERNEL(k, project)(linear, in, tokens, first, count, out, out_stride);
+  struct project_work work = {
+      k, linear, in, tokens, first, count, out, out_stride, bytes > 0 ? scratch : NULL};
+  int status = engram_guarded(project, &work);
+  if (status == ENGRAM_ERROR_MEMORY && work.scratch && with_batches(k)->abandon) {
+    with_batches(k)->abandon();
   }
-  engram_leave(found);
+  return status;
+}
+
+struct gate_work {
+  const struct engram_kernels *k;
+  const struct engram_gate_weights *gate;
+  const float *kv;
+  void *stream;
+  int type;
+  long long token_stride;
+  long long branch_stride;
+  const signed char *mask;
+  long long tokens;
+  float *gates;
+  float *gated;
+};
+
+static int gate_tokens(void *arguments) {
+  const struct gate_work *w = arguments;
+  ENGRAM_KERNEL(w->k, gate)
+  (w->gate, w->kv, w->stream, w->type, w->token_stride, w->branch_stride, w->mask, w->tokens,
+   w->gates, w->gated);
   return ENGRAM_OK;
 }
 
@@ -284,10 +398,29 @@ int engram_gate(int tier, const struct engram_gate_weights *gate, const float *k
   if (gate->branches < 1 || gate->hidden < 1 || !gate->product) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  engram_setting found = engram_enter();
-  ENGRAM_KERNEL(k, gate)
-  (gate, kv, stream, type, token_stride, branch_stride, mask, tokens, gates, gated);
-  engram_leave(found);
+  struct gate_work work = {k,    gate,   kv,    stream, type, token_stride, branch_stride,
+                           mask, tokens, gates, gated};
+  return engram_guarded(gate_tokens, &work);
+}
+
+struct conv_work {
+  const struct engram_kernels *k;
+  const struct engram_conv_weights *conv;
+  float *gated;
+  float *window;
+  const signed char *mask;
+  long long tokens;
+  void *stream;
+  int type;
+  long long token_stride;
+  long long branch_stride;
+};
+
+static int convolve(void *arguments) {
+  const struct conv_work *w = arguments;
+  ENGRAM_KERNEL(w->k, conv)
+  (w->conv, w->gated, w->window, w->mask, w->tokens, w->stream, w->type, w->token_stride,
+   w->branch_stride);
   return ENGRAM_OK;
 }
 
@@ -309,10 +442,8 @@ int engram_conv(int tier, const struct engram_conv_weights *conv, float *gated, 
       !conv->taps || !conv->norm || first < (long long)(conv->kernel - 1) * conv->dilation) {
     return ENGRAM_ERROR_ARGUMENT;
   }
-  engram_setting found = engram_enter();
-  ENGRAM_KERNEL(k, conv)
-  (conv, gated, window + first * conv->branches * (int64_t)conv->hidden, mask, tokens, stream, type,
-   token_stride, branch_stride);
-  engram_leave(found);
-  return ENGRAM_OK;
+  float *own = window + first * conv->branches * (int64_t)conv->hidden;
+  struct conv_work work = {k,      conv,   gated, own,          mask,
+                           tokens, stream, type,  token_stride, branch_stride};
+  return engram_guarded(convolve, &work);
 }

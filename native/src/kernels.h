@@ -30,6 +30,8 @@ struct engram_kernels {
   int64_t (*batch_scratch)(const struct engram_linear *linear, int64_t tokens);
   void (*project_batch)(const struct engram_linear *linear, const float *in, int64_t tokens,
                         int first, int count, float *out, int64_t out_stride, void *scratch);
+  /* tidies up behind a batch that was left in the midst; null if there is nothing to do */
+  void (*abandon)(void);
   /* whether none of count e4m3 codes is NaN */
   int (*nan_free)(const uint8_t *codes, int64_t count);
   /* as engram_gate */

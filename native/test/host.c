@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "guard_cases.h"
 #include "harness.h"
 #include "tiles.h"
 
@@ -30,6 +31,7 @@ int main(int argc, char **argv) {
     long long before = checked;
     words(tier);
     run_tier(tier, cases, mass);
+    guard_cases(tier);
     printf("tier %s executed %s: %lld comparisons\n", tier_name(tier), where, checked - before);
     if (reports) {
       fprintf(reports, "C tests of tier %s %s, seed %llu, comparisons: %lld\n", tier_name(tier),

@@ -404,6 +404,122 @@ public class Engram extends Engram$shared {
         }
     }
 
+    private static class engram_guard {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_INT    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_guard");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int engram_guard(void)
+     * }
+     */
+    public static FunctionDescriptor engram_guard$descriptor() {
+        return engram_guard.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int engram_guard(void)
+     * }
+     */
+    public static MethodHandle engram_guard$handle() {
+        return engram_guard.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int engram_guard(void)
+     * }
+     */
+    public static MemorySegment engram_guard$address() {
+        return engram_guard.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int engram_guard(void)
+     * }
+     */
+    public static int engram_guard() {
+        var mh$ = engram_guard.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_guard");
+            }
+            return (int)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class engram_fault_handler {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Engram.C_POINTER    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("engram_fault_handler");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void *engram_fault_handler(void)
+     * }
+     */
+    public static FunctionDescriptor engram_fault_handler$descriptor() {
+        return engram_fault_handler.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void *engram_fault_handler(void)
+     * }
+     */
+    public static MethodHandle engram_fault_handler$handle() {
+        return engram_fault_handler.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void *engram_fault_handler(void)
+     * }
+     */
+    public static MemorySegment engram_fault_handler$address() {
+        return engram_fault_handler.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void *engram_fault_handler(void)
+     * }
+     */
+    public static MemorySegment engram_fault_handler() {
+        var mh$ = engram_fault_handler.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("engram_fault_handler");
+            }
+            return (MemorySegment)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class engram_describe_row_type {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Engram.C_INT,
@@ -1028,6 +1144,15 @@ public class Engram extends Engram$shared {
      */
     public static int ENGRAM_ERROR_TIER() {
         return ENGRAM_ERROR_TIER;
+    }
+    private static final int ENGRAM_ERROR_MEMORY = (int)-5L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_ERROR_MEMORY -5
+     * }
+     */
+    public static int ENGRAM_ERROR_MEMORY() {
+        return ENGRAM_ERROR_MEMORY;
     }
 }
 

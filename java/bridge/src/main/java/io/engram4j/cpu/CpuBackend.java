@@ -17,10 +17,17 @@ final class CpuBackend implements Backend {
 
   private final Tier tier;
   private final String library;
+  private final String guard;
 
-  CpuBackend(Tier tier, String library) {
+  /**
+   * The kernels of a tier.
+   *
+   * @param guard why there is no {@link FaultGuard}, or empty
+   */
+  CpuBackend(Tier tier, String library, String guard) {
     this.tier = tier;
     this.library = library;
+    this.guard = guard;
   }
 
   @Override
@@ -37,7 +44,8 @@ final class CpuBackend implements Backend {
         + ", built by "
         + CpuCalls.buildInfo()
         + ", "
-        + library;
+        + library
+        + (guard.isEmpty() ? "" : ", unguarded: " + guard);
   }
 
   @Override

@@ -38,6 +38,8 @@ final class CpuCalls {
     Engram.engram_status_text$handle();
     Engram.engram_build_info$handle();
     Engram.engram_tier_problem$handle();
+    Engram.engram_guard$handle();
+    Engram.engram_fault_handler$handle();
     Engram.engram_describe_row_type$handle();
     Engram.engram_hash$handle();
     Engram.engram_gather$handle();
@@ -107,7 +109,8 @@ final class CpuCalls {
         tier.code(), layers, layouts, tables, windows, tokens, rowIds, rows, outType);
   }
 
-  static void project(
+  /** Returns the status: the caller can name the weights. */
+  static int project(
       Tier tier,
       MemorySegment plan,
       MemorySegment rows,
@@ -118,10 +121,8 @@ final class CpuCalls {
       long outStride,
       MemorySegment scratch,
       long scratchBytes) {
-    check(
-        "engram_project",
-        Engram.engram_project(
-            tier.code(), plan, rows, tokens, first, count, out, outStride, scratch, scratchBytes));
+    return Engram.engram_project(
+        tier.code(), plan, rows, tokens, first, count, out, outStride, scratch, scratchBytes);
   }
 
   /** Returns how much scratch any number of tokens may take. */
@@ -131,11 +132,9 @@ final class CpuCalls {
     return bytes;
   }
 
-  /** Returns whether no weight is NaN; reads them all. */
-  static boolean nanFree(Tier tier, MemorySegment plan) {
-    int answer = Engram.engram_nan_free(tier.code(), plan);
-    check("engram_nan_free", Math.min(answer, 0));
-    return answer == 1;
+  /** Returns 1 if no weight is NaN, else 0, or a status below 0; reads them all. */
+  static int nanFree(Tier tier, MemorySegment plan) {
+    return Engram.engram_nan_free(tier.code(), plan);
   }
 
   static void gate(

@@ -81,9 +81,7 @@ final class CpuKernels {
 
     @Override
     public void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
-      if (!table.weight().scope().isAlive()) {
-        throw new IllegalStateException("the memory of " + table.name() + " is closed");
-      }
+      requireOpen(table);
       if (count == 0) {
         return;
       }
@@ -106,6 +104,9 @@ final class CpuKernels {
     }
 
     private void check(int status, MemorySegment rowIds, long count) {
+      if (status == Engram.ENGRAM_ERROR_MEMORY()) {
+        throw FaultGuard.lost(table.name());
+      }
       if (status == Engram.ENGRAM_ERROR_ROW()) {
         for (long i = 0; i < count; i++) {
           table.check(rowIds.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, i)); // throws, naming it
@@ -135,8 +136,10 @@ final class CpuKernels {
     public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
       List<Linear> parts = projection.parts();
       for (int i = 0; i < parts.size(); i++) { // an iterator would be an object per call
-        if (!parts.get(i).weight().scope().isAlive()) {
-          throw new IllegalStateException("the memory of a projection is closed");
+        MemorySegment scale = parts.get(i).scale();
+        if (!parts.get(i).weight().scope().isAlive()
+            || (scale != null && !scale.scope().isAlive())) {
+          throw new IllegalStateException("the memory of " + parts.get(i).name() + " is closed");
         }
       }
       if (tokens == 0 || count == 0) {
@@ -158,6 +161,13 @@ final class CpuKernels {
       }
     }
 
+    private void check(String function, int part, int status) {
+      if (status == Engram.ENGRAM_ERROR_MEMORY()) {
+        throw FaultGuard.lost(projection.parts().get(part).name());
+      }
+      CpuCalls.check(function, status);
+    }
+
     /**
      * Not when the model is opened: this reads all weights, as the first projection does anyway.
      * How much scratch there must be depends on the answer.
@@ -169,9 +179,11 @@ final class CpuKernels {
       }
       long bytes = 0;
       try {
-        for (MemorySegment plan : plans) {
-          engram_linear.nan_free(plan, CpuCalls.nanFree(tier, plan) ? 1 : 0);
-          bytes = Math.max(bytes, CpuCalls.projectScratch(tier, plan));
+        for (int i = 0; i < plans.size(); i++) {
+          int answer = CpuCalls.nanFree(tier, plans.get(i));
+          check("engram_nan_free", i, Math.min(answer, 0));
+          engram_linear.nan_free(plans.get(i), answer);
+          bytes = Math.max(bytes, CpuCalls.projectScratch(tier, plans.get(i)));
         }
       } finally {
         Reference.reachabilityFence(projection);
@@ -197,17 +209,19 @@ final class CpuKernels {
           if (begin < end) {
             int at = column + begin;
             MemorySegment out = at == 0 ? kv : kv.asSlice(4L * at);
-            CpuCalls.project(
-                tier,
-                plans.get(i),
-                rows,
-                tokens,
-                begin,
-                end - begin,
-                out,
-                projection.outputs(),
-                own,
-                pool.bytes());
+            int status =
+                CpuCalls.project(
+                    tier,
+                    plans.get(i),
+                    rows,
+                    tokens,
+                    begin,
+                    end - begin,
+                    out,
+                    projection.outputs(),
+                    own,
+                    pool.bytes());
+            check("engram_project", i, status);
           }
           column += outputs;
         }
@@ -301,6 +315,13 @@ final class CpuKernels {
             hidden.tokenStride(),
             hidden.branchStride());
       }
+    }
+  }
+
+  static void requireOpen(Table table) {
+    if (!table.weight().scope().isAlive()
+        || (table.hasScales() && !table.scale().scope().isAlive())) {
+      throw new IllegalStateException("the memory of " + table.name() + " is closed");
     }
   }
 

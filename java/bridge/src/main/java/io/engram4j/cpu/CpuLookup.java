@@ -50,10 +50,7 @@ final class CpuLookup implements Backend.Lookup {
   public void run(
       MemorySegment windows, long tokens, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
     for (int layer = 0; layer < columns.length; layer++) {
-      if (!tables.get(layer).weight().scope().isAlive()) {
-        String name = tables.get(layer).name();
-        throw new IllegalStateException("the memory of " + name + " is closed");
-      }
+      CpuKernels.requireOpen(tables.get(layer));
     }
     if (tokens == 0) {
       return;
@@ -76,6 +73,10 @@ final class CpuLookup implements Backend.Lookup {
               Plans.type(outType));
       if (status == Engram.ENGRAM_ERROR_ROW()) {
         checkRows(rowIds, tokens);
+      }
+      if (status == Engram.ENGRAM_ERROR_MEMORY()) {
+        stages.run(windows, tokens, rowIds, rows, outType); // which tells whose it was
+        return;
       }
       CpuCalls.check("engram_lookup", status);
     } finally {

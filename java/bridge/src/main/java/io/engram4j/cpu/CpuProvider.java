@@ -50,7 +50,7 @@ public final class CpuProvider implements BackendProvider {
     if (reason.isPresent()) {
       throw new IllegalStateException("the cpu backend cannot run: " + reason.get());
     }
-    return new CpuBackend(tier(), String.valueOf(LIBRARY.get().path()));
+    return new CpuBackend(tier(), String.valueOf(LIBRARY.get().path()), FaultGuard.problem());
   }
 
   @Override

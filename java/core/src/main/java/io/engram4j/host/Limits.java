@@ -29,6 +29,11 @@ public final class Limits {
         : Long.MAX_VALUE;
   }
 
+  /** Returns whether the JVM was started with an option, by whatever means. */
+  public static boolean hasOption(String option) {
+    return ManagementFactory.getRuntimeMXBean().getInputArguments().contains(option);
+  }
+
   /**
    * Returns a limit of this process as Linux tells it, such as {@code Max locked memory}, or {@code
    * unknown}.

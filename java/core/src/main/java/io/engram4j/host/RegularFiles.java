@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.OpenOption;
@@ -57,6 +58,22 @@ public final class RegularFiles {
         file
             + (dangles ? " is a link to " + Files.readSymbolicLink(file) + ", which" : "")
             + " does not exist");
+  }
+
+  /**
+   * Checks that a file is one of the operating system's, which others than Java can open as well.
+   *
+   * @throws IOException if it is in an archive or the like, or is no regular file
+   */
+  public static void requireOfSystem(Path file) throws IOException {
+    if (file.getFileSystem() != FileSystems.getDefault()) {
+      throw new IOException(
+          file
+              + " is in "
+              + file.getFileSystem()
+              + ": copy it out, or take the placement resident");
+    }
+    require(file);
   }
 
   /** A clone without Git LFS has small texts in place of large files. */

@@ -33,6 +33,15 @@ public interface Backend {
   /** Returns what it is on this machine, in a few words: instruction set, library, device. */
   String description();
 
+  /**
+   * Returns whether kernels may be given mapped files. A file can become shorter under its mapping;
+   * compiled Java then goes on with whatever is in a register, so plain Java is given memory of its
+   * own.
+   */
+  default boolean acceptsMappings() {
+    return true;
+  }
+
   /** Makes the hash kernel of a layer. */
   Hash hash(LayerLayout layout, Arena arena);
 

@@ -31,12 +31,18 @@ public final class Table {
    *
    * @param reader fetches them, if they are not in memory
    * @param ahead asks for many at once, if they are in a mapped file
+   * @param file reads them from the file, if they are in a mapped one
+   * @param file reads them from the file, if they are in a mapped one
    * @param copies the same rows in several places, or none
    * @param near which copy is the nearest to this thread just now
    */
   private record Access(
-      @Nullable RowSource reader, @Nullable ReadAhead ahead, List<Table> copies, IntSupplier near) {
-    static final Access MEMORY = new Access(null, null, List.of(), () -> 0);
+      @Nullable RowSource reader,
+      @Nullable ReadAhead ahead,
+      @Nullable RowSource file,
+      List<Table> copies,
+      IntSupplier near) {
+    static final Access MEMORY = new Access(null, null, null, List.of(), () -> 0);
   }
 
   private Table(
@@ -64,9 +70,13 @@ public final class Table {
     return new Table(name, type, rows, headDim, weight, weightStride, scale, scaleStride, other);
   }
 
-  /** Returns this table with a way to fetch many of its rows from disk at once. */
-  public Table withReadAhead(ReadAhead other) {
-    return with(new Access(access.reader, other, access.copies, access.near));
+  /**
+   * Returns this table, which is mapped, with ways to fetch many of its rows from disk at once and
+   * to read them as they are: {@link #read} must not copy out of the mapping, since the file could
+   * become shorter under it.
+   */
+  public Table ofFile(ReadAhead ahead, RowSource file) {
+    return with(new Access(access.reader, ahead, file, access.copies, access.near));
   }
 
   /**
@@ -76,7 +86,7 @@ public final class Table {
    * @param near which of them a lookup of this thread takes; called for each lookup
    */
   public static Table copied(List<Table> copies, IntSupplier near) {
-    return copies.getFirst().with(new Access(null, null, List.copyOf(copies), near));
+    return copies.getFirst().with(new Access(null, null, null, List.copyOf(copies), near));
   }
 
   /** Returns the copies of the rows: usually this table alone. */
@@ -100,7 +110,7 @@ public final class Table {
       throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
     }
     MemorySegment none = MemorySegment.NULL;
-    Access access = new Access(source, null, List.of(), () -> 0);
+    Access access = new Access(source, null, null, List.of(), () -> 0);
     return new Table(name, type, rows, headDim, none, 0, null, 0, access);
   }
 
@@ -134,6 +144,10 @@ public final class Table {
     long scales = type.scaleBytes(headDim);
     if (access.ahead != null) {
       willNeed(access.ahead, rowIds, count, bytes, scales);
+    }
+    if (access.file != null) {
+      access.file.read(rowIds, count, rows);
+      return;
     }
     for (long i = 0; i < count; i++) {
       long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);

@@ -22,6 +22,7 @@ public final class Linear {
   private final long weightStride;
   private final long scaleStride;
   private final float @Nullable [] bias;
+  private final String name;
 
   /**
    * Describes a weight.
@@ -56,6 +57,7 @@ public final class Linear {
       throw new IllegalArgumentException(
           name + " has " + bias.length + " biases for " + outputs + " outputs");
     }
+    this.name = name;
     this.outputs = outputs;
     this.inputs = inputs;
     this.type = type;
@@ -68,6 +70,7 @@ public final class Linear {
 
   /** Some of the outputs and inputs of a whole. */
   private Linear(Linear whole, int firstOutput, int outputs, int firstInput, int inputs) {
+    this.name = whole.name;
     this.outputs = outputs;
     this.inputs = inputs;
     this.type = whole.type;
@@ -132,6 +135,11 @@ public final class Linear {
   /** Returns the number of tiles that cover {@code size} outputs or inputs. */
   public static int tiles(int size) {
     return (size + TILE - 1) / TILE;
+  }
+
+  /** Returns what messages call it. */
+  public String name() {
+    return name;
   }
 
   /** Returns the number of outputs. */

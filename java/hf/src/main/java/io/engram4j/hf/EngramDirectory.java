@@ -8,6 +8,7 @@ import io.engram4j.model.EngramLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.model.TokenMapFile;
 import io.engram4j.table.Placement;
+import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile;
 import io.engram4j.weights.LayerWeights;
@@ -263,7 +264,9 @@ public final class EngramDirectory {
       long bytes = layers.values().stream().mapToLong(layer -> layer.tableFile().bytes()).sum();
       List<LayerWeights> weights = new ArrayList<>();
       for (LayerTensors layer : layers.values()) {
-        weights.add(layer.load(tables.open(layer.tableFile(), bytes), tables.arena()));
+        boolean maps = backend.acceptsMappings();
+        Table table = tables.open(layer.tableFile(), bytes, maps);
+        weights.add(layer.load(table, maps, tables.arena()));
       }
       EngramModel model = new EngramModel(config, requireMap(), weights, backend, tables);
       opened = true;

@@ -22,6 +22,7 @@ final class FoundTensors {
   private final ShardIndex index;
   private final Map<String, TensorInfo> found = new LinkedHashMap<>();
   private final List<String> problems = new ArrayList<>();
+  private boolean maps = true;
 
   FoundTensors(String prefix, ShardIndex index) {
     this.prefix = prefix;
@@ -73,6 +74,16 @@ final class FoundTensors {
     }
   }
 
+  /** Says whether {@link #linear} maps weights or reads them. */
+  FoundTensors mapping(boolean allowed) {
+    maps = allowed;
+    return this;
+  }
+
+  private MemorySegment data(TensorInfo info, Arena arena) throws IOException {
+    return maps ? SafetensorsFile.map(info, arena) : SafetensorsFile.read(info, arena);
+  }
+
   /** Returns a tensor that was found. */
   TensorInfo get(String name) {
     return Objects.requireNonNull(found.get(name), name);
@@ -97,14 +108,13 @@ final class FoundTensors {
     TensorInfo info = get(names.weight());
     RowType type = rowType(info);
     String scale = names.scale();
-    MemorySegment scales =
-        scale != null && type.hasScalesBeside() ? SafetensorsFile.map(get(scale), arena) : null;
+    MemorySegment scales = scale != null && type.hasScalesBeside() ? data(get(scale), arena) : null;
     return new Linear(
         info.name(),
         Math.toIntExact(info.shape().getFirst()),
         Math.toIntExact(info.shape().getLast()),
         type,
-        SafetensorsFile.map(info, arena),
+        data(info, arena),
         scales,
         bias == null ? null : floats(bias));
   }

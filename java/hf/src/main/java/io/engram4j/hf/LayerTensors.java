@@ -113,10 +113,11 @@ final class LayerTensors {
    * Maps the large weights and reads the small ones.
    *
    * @param table the rows, opened from {@link #tableFile}
+   * @param maps whether large weights may be mapped, or are read into memory
    * @throws IOException if a file cannot be mapped
    */
-  LayerWeights load(Table table, Arena arena) throws IOException {
-    return checkpoint.weights(config, found, table, arena);
+  LayerWeights load(Table table, boolean maps, Arena arena) throws IOException {
+    return checkpoint.weights(config, found.mapping(maps), table, arena);
   }
 
   /** Returns where the table's rows lie. */

@@ -28,8 +28,9 @@ final class OpenTables implements AutoCloseable {
     return arena;
   }
 
-  Table open(TableFile file, long bytesOfAll) throws IOException {
-    HeldTable table = opener.open(file, bytesOfAll, arena);
+  /** Opens a table; {@code maps} as {@link TableOpener#open} has it. */
+  Table open(TableFile file, long bytesOfAll, boolean maps) throws IOException {
+    HeldTable table = opener.open(file, bytesOfAll, maps, arena);
     held.add(table);
     log.info("{}: {} ({})", file.name(), table.placement(), table.description());
     return table.table();

@@ -241,7 +241,7 @@ public final class SafetensorsFile {
     try (FileChannel channel = open(tensor)) {
       try {
         return channel.map(MapMode.READ_ONLY, tensor.offset(), tensor.bytes(), arena);
-      } catch (IOException e) {
+      } catch (IOException | UnsupportedOperationException e) {
         return read(channel, tensor, arena);
       }
     }

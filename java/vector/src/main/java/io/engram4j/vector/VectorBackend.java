@@ -27,6 +27,11 @@ final class VectorBackend implements Backend {
   }
 
   @Override
+  public boolean acceptsMappings() {
+    return false;
+  }
+
+  @Override
   public Hash hash(LayerLayout layout, Arena arena) {
     return plain.hash(layout, arena);
   }

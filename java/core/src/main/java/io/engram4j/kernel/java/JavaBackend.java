@@ -27,6 +27,11 @@ public final class JavaBackend implements Backend {
   }
 
   @Override
+  public boolean acceptsMappings() {
+    return false;
+  }
+
+  @Override
   public Hash hash(LayerLayout layout, Arena arena) {
     return (windows, tokens, rowIds) -> JavaHash.hash(layout, windows, tokens, rowIds);
   }

@@ -63,7 +63,7 @@ final class StreamedRows implements RowSource, Closeable {
   }
 
   private static int block(HostFiles system, Path file) throws IOException {
-    RegularFiles.require(file);
+    RegularFiles.requireOfSystem(file);
     return Math.max(USUAL_BLOCK, Math.min(RowReads.LARGEST_BLOCK, system.alignment(file)));
   }
 

@@ -185,7 +185,16 @@ public record TableFile(
   private MemorySegment map(Path file, long offset, long bytes, Arena arena) throws IOException {
     try (FileChannel channel = RegularFiles.read(file)) {
       requireSize(file, channel.size(), offset + bytes);
-      return channel.map(MapMode.READ_ONLY, offset, bytes, arena);
+      try {
+        return channel.map(MapMode.READ_ONLY, offset, bytes, arena);
+      } catch (IOException | UnsupportedOperationException e) {
+        throw new IOException(
+            file
+                + " cannot be mapped ("
+                + e.getMessage()
+                + "): its file system maps no files; take the placement streamed or resident",
+            e);
+      }
     }
   }
 

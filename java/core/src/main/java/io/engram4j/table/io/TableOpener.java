@@ -57,6 +57,16 @@ public final class TableOpener {
    * @throws IOException if files cannot be read, or there is no memory; the message has the numbers
    */
   public HeldTable open(TableFile file, long bytesOfAll, Arena arena) throws IOException {
+    return open(file, bytesOfAll, true, arena);
+  }
+
+  /**
+   * Does the same.
+   *
+   * @param maps whether the backend takes mapped files; else rows are read from them
+   */
+  public HeldTable open(TableFile file, long bytesOfAll, boolean maps, Arena arena)
+      throws IOException {
     String why = "";
     Placement placement = options.placement();
     if (placement == Placement.AUTO) {
@@ -75,9 +85,9 @@ public final class TableOpener {
     HeldTable held =
         switch (placement) {
           case RESIDENT, PINNED -> resident(file, placement, arena);
-          case SHARED -> shared(file, arena);
+          case SHARED -> shared(file, maps, arena);
           case STREAMED -> streamed(file, why);
-          default -> mapped(file, why, arena);
+          default -> maps ? mapped(file, why, arena) : read(file, Placement.MAPPED, why);
         };
     event.table = file.name();
     event.placement = held.placement().toString();
@@ -86,21 +96,53 @@ public final class TableOpener {
     return held;
   }
 
+  /** Rows of mapped placements for a backend that takes no mapping. */
+  private HeldTable read(TableFile file, Placement placement, String why) throws IOException {
+    FileRows rows = new FileRows(file);
+    return held(file, placement, rows, rows, "read through the page cache" + why);
+  }
+
+  /** A table whose rows are read, from a cache if there is one. */
+  private HeldTable held(
+      TableFile file, Placement placement, RowSource rows, Closeable files, String description)
+      throws IOException {
+    RowSource reader = rows;
+    Closeable closeable = files;
+    String form = description;
+    if (options.cacheBytes() > 0) {
+      RowCache cache;
+      try {
+        cache = cache(file, rows);
+      } catch (RuntimeException | Error e) {
+        files.close();
+        throw e;
+      }
+      reader = cache;
+      closeable = new CacheWatch(file.name(), cache, files);
+      form += ", " + cache.capacity() + " rows cached";
+    }
+    Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
+    return new HeldTable(table, placement, form, closeable);
+  }
+
   private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
-    Table table = file.map(arena).withReadAhead(host.files());
+    FileRows rows = new FileRows(file);
+    String form = (file.isInterleaved() ? "packed file" : "original shards") + why;
+    if (options.cacheBytes() > 0) {
+      return held(file, Placement.MAPPED, rows, rows, form);
+    }
+    Table table;
+    try {
+      table = file.map(arena).ofFile(host.files(), rows);
+    } catch (IOException | RuntimeException e) {
+      rows.close();
+      throw e;
+    }
     host.files().random(table.weight());
     if (table.hasScales()) {
       host.files().random(table.scale());
     }
-    Closeable closeable = null;
-    String form = file.isInterleaved() ? "packed file" : "original shards";
-    if (options.cacheBytes() > 0) {
-      RowCache cache = cache(file, table::read);
-      form += ", " + cache.capacity() + " rows cached";
-      table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), cache);
-      closeable = new CacheWatch(file.name(), cache, null);
-    }
-    return new HeldTable(table, Placement.MAPPED, form + why, closeable);
+    return new HeldTable(table, Placement.MAPPED, form, rows);
   }
 
   /**
@@ -140,23 +182,7 @@ public final class TableOpener {
 
   private HeldTable streamed(TableFile file, String why) throws IOException {
     StreamedRows rows = new StreamedRows(file, host.files(), options.queueDepth());
-    String description = rows.description();
-    RowSource reader = rows;
-    Closeable closeable = rows;
-    if (options.cacheBytes() > 0) {
-      RowCache cache;
-      try {
-        cache = cache(file, rows);
-      } catch (RuntimeException | Error e) {
-        rows.close();
-        throw e;
-      }
-      reader = cache;
-      closeable = new CacheWatch(file.name(), cache, rows);
-      description += ", " + cache.capacity() + " rows cached";
-    }
-    Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
-    return new HeldTable(table, Placement.STREAMED, description + why, closeable);
+    return held(file, Placement.STREAMED, rows, rows, rows.description() + why);
   }
 
   /** Rows that this table has, so many that the cache can hold them. */
@@ -223,7 +249,7 @@ public final class TableOpener {
    * it. A process that dies while it writes leaves a journal, and the next one goes on from there.
    * The directory is this user's own: others can neither serve their rows there nor read these.
    */
-  private HeldTable shared(TableFile file, Arena arena) throws IOException {
+  private HeldTable shared(TableFile file, boolean maps, Arena arena) throws IOException {
     Path directory = options.sharedDirectory();
     try {
       directory = OwnDirectory.make(directory.resolve("engram4j-" + OwnDirectory.user()));
@@ -258,6 +284,8 @@ public final class TableOpener {
     if (!same) {
       throw new IOException(target + " holds another table: " + copy);
     }
-    return new HeldTable(copy.map(arena), Placement.SHARED, how + target, null);
+    return maps
+        ? new HeldTable(copy.map(arena), Placement.SHARED, how + target, null)
+        : read(copy, Placement.SHARED, ", " + how + target);
   }
 }

@@ -33,6 +33,9 @@ class LoaderTest {
 
     public static void main(String[] args) {
       System.out.println(Backends.select().name());
+      if (Boolean.getBoolean("describe")) {
+        System.out.println(Backends.select().description());
+      }
     }
   }
 
@@ -273,6 +276,18 @@ class LoaderTest {
       try (Stream<Path> left = Files.list(temporary)) {
         assertEquals(List.of(), left.toList());
       }
+    }
+  }
+
+  @Test
+  void theGuardStepsAside() throws Exception {
+    for (List<String> why :
+        List.of(
+            List.of("-Xcheck:jni", "unguarded: -Xcheck:jni looks after handlers of signals"),
+            List.of("-Dengram.native.guard=false", "unguarded: -Dengram.native.guard=false"))) {
+      Result result = run(ALLOW, "-Ddescribe=true", why.get(0));
+      assertEquals(0, result.exit(), result.out());
+      assertTrue(result.out().contains(why.get(1)), result.out());
     }
   }
 

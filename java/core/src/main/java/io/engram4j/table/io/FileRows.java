@@ -1,0 +1,143 @@
+package io.engram4j.table.io;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.host.RegularFiles;
+import io.engram4j.table.RowSource;
+import io.engram4j.table.io.TableFile.Region;
+import java.io.Closeable;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.LongAdder;
+
+/**
+ * Rows read through the page cache, one by one, for backends that take no mapping. By files that an
+ * interrupt does not close, each for one caller at a time. Thread-safe; must not be closed while
+ * somebody reads.
+ */
+final class FileRows implements RowSource, Closeable {
+  private final TableFile table;
+  private final List<Region> regions = new ArrayList<>();
+  private final ConcurrentLinkedQueue<Reader> idle = new ConcurrentLinkedQueue<>();
+  private final LongAdder rowsRead = new LongAdder();
+
+  /**
+   * Opens the files.
+   *
+   * @throws IOException if one cannot be opened, or is shorter than its rows
+   */
+  FileRows(TableFile table) throws IOException {
+    this.table = table;
+    Region weight = table.weight();
+    Region scale = table.scale();
+    if (table.isInterleaved() || scale == null) {
+      regions.add(new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes()));
+    } else {
+      regions.add(weight);
+      regions.add(scale);
+    }
+    Reader first = new Reader();
+    idle.add(first);
+    try {
+      for (int i = 0; i < regions.size(); i++) {
+        Region region = regions.get(i);
+        table.requireSize(region.file(), first.files.get(i).length(), region.end(table.rows()));
+      }
+    } catch (IOException e) {
+      first.close();
+      throw e;
+    }
+  }
+
+  /** One caller's files. */
+  private final class Reader implements Closeable {
+    private final List<RandomAccessFile> files = new ArrayList<>();
+    private final byte[] row = new byte[table.rowBytes()];
+
+    Reader() throws IOException {
+      try {
+        for (Region region : regions) {
+          RegularFiles.requireOfSystem(region.file());
+          files.add(new RandomAccessFile(region.file().toFile(), "r"));
+        }
+      } catch (IOException e) {
+        close();
+        throw e;
+      }
+    }
+
+    byte[] read(long id) throws IOException {
+      int at = 0;
+      for (int i = 0; i < regions.size(); i++) {
+        Region region = regions.get(i);
+        RandomAccessFile file = files.get(i);
+        file.seek(region.at(id));
+        try {
+          file.readFully(row, at, region.bytes());
+        } catch (EOFException e) {
+          throw new EOFException(
+              region.file()
+                  + " ends at byte "
+                  + file.length()
+                  + ", before row "
+                  + id
+                  + " of "
+                  + table.name());
+        }
+        at += region.bytes();
+      }
+      return row;
+    }
+
+    @Override
+    public void close() throws IOException {
+      for (RandomAccessFile file : files) {
+        file.close();
+      }
+    }
+  }
+
+  @Override
+  public void read(MemorySegment rowIds, long count, MemorySegment rows) {
+    try {
+      Reader reader = idle.poll();
+      if (reader == null) {
+        reader = new Reader();
+      }
+      try {
+        for (long i = 0; i < count; i++) {
+          long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+          if (id >= 0) {
+            byte[] row = reader.read(id);
+            MemorySegment.copy(row, 0, rows, JAVA_BYTE, i * row.length, row.length);
+          }
+        }
+      } finally {
+        idle.add(reader);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    rowsRead.add(count);
+  }
+
+  @Override
+  public Statistics statistics() {
+    long read = rowsRead.sum();
+    return new Statistics(read, read * regions.size(), read * table.rowBytes(), 0, 0, 0, 0, 0, 0);
+  }
+
+  @Override
+  public void close() throws IOException {
+    for (Reader reader = idle.poll(); reader != null; reader = idle.poll()) {
+      reader.close();
+    }
+  }
+}
