@@ -35,17 +35,18 @@ class ArchitectureTest {
           Map.entry("bindings", Set.of()),
           Map.entry("core", Set.of()),
           Map.entry("hf", Set.of("core")),
+          Map.entry("tokenizer", Set.of("core", "hf")),
           Map.entry("tck", Set.of("core", "hf")),
           Map.entry("bridge", Set.of("core", "bindings")),
           Map.entry("natives", Set.of("bridge")),
           Map.entry("vector", Set.of("core")),
-          Map.entry("cli", Set.of("core", "hf", "tck")),
+          Map.entry("cli", Set.of("core", "hf", "tokenizer", "tck")),
           Map.entry("bench", Set.of("core", "hf", "tck")),
           Map.entry("rivals", Set.of("core", "bench")),
           Map.entry("spark", Set.of("core", "hf")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core")),
-          Map.entry("examples", Set.of("core", "hf", "tck", "jlama", "djl")));
+          Map.entry("examples", Set.of("core", "hf", "tokenizer", "tck", "jlama", "djl")));
 
   /** Which packages of the core a package may use; each is named in its package-info. */
   private static final Map<String, Set<String>> CORE =

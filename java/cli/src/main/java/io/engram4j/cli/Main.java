@@ -63,9 +63,6 @@ public final class Main implements Runnable {
     if (java.util.Arrays.asList(args).contains("--debug")) {
       System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "debug"); // before any logger
     }
-    // or DJL's tokenizers would look for the network and send usage statistics
-    System.getProperties().putIfAbsent("ai.djl.offline", "true");
-    System.getProperties().putIfAbsent("OPT_OUT_TRACKING", "true");
     int exit;
     try {
       exit = commandLine().execute(args);

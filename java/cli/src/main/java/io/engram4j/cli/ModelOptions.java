@@ -11,6 +11,8 @@ import picocli.CommandLine.Parameters;
 
 /** The parameters of every command that takes a model directory. */
 final class ModelOptions {
+  private static final long MOST_MEGABYTES = 1_000_000_000; // a petabyte
+
   @Parameters(index = "0", paramLabel = "DIR", description = "A Hugging Face model directory.")
   Path directory = Path.of("");
 
@@ -22,6 +24,15 @@ final class ModelOptions {
 
   EngramDirectory read() throws IOException {
     return EngramDirectory.read(directory, map);
+  }
+
+  /** Returns bytes of an option in megabytes. */
+  static long megabytes(String option, long value) {
+    if (value < 0 || value > MOST_MEGABYTES) {
+      throw new IllegalArgumentException(
+          option + " is " + value + ", not between 0 and " + MOST_MEGABYTES);
+    }
+    return value * 1_000_000;
   }
 
   /** Returns the named backend, or the best. */

@@ -5,12 +5,12 @@ import io.engram4j.EngramModel;
 import io.engram4j.LayerStatistics;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.hf.TextTokenizer;
 import io.engram4j.hf.TokenizerJson;
 import io.engram4j.memo.NgramSeed;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.TableOptions;
+import io.engram4j.tokenizer.TextTokenizer;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -125,7 +125,9 @@ final class RunCommand implements Callable<Integer> {
     String content = readText(text);
     int[] ids;
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
-      ids = tokenizer.encode(content);
+      try (Progress progress = new Progress("tokenize", content.length(), " kB", 1000)) {
+        ids = tokenizer.encode(content, progress::step);
+      }
     }
     ids = Arrays.copyOf(ids, Math.min(ids.length, maxTokens));
     if (ids.length == 0) {
@@ -151,7 +153,7 @@ final class RunCommand implements Callable<Integer> {
     TableOptions options =
         TableOptions.defaults()
             .placement(Placement.named(placement))
-            .cacheBytes(cacheMegabytes * 1_000_000);
+            .cacheBytes(ModelOptions.megabytes("--cache-mb", cacheMegabytes));
     if (seedRows != null) {
       options = options.seed(RowSeed.load(seedRows));
     }
@@ -168,7 +170,7 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private EngramModel withMemo(EngramModel opened) throws IOException {
-    EngramModel view = opened.withMemo(memoMegabytes * 1_000_000);
+    EngramModel view = opened.withMemo(ModelOptions.megabytes("--memo-mb", memoMegabytes));
     if (seedNgrams != null) {
       NgramSeed ngrams = NgramSeed.load(seedNgrams);
       try (Progress progress = new Progress("remember", ngrams.size(), " n-grams", 1)) {

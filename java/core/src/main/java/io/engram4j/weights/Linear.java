@@ -3,6 +3,7 @@ package io.engram4j.weights;
 import io.engram4j.table.RowType;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,7 +18,7 @@ public final class Linear {
   private final int outputs;
   private final int inputs;
   private final RowType type;
-  private final MemorySegment weight;
+  private final Supplier<MemorySegment> weight;
   private final @Nullable MemorySegment scale;
   private final long weightStride;
   private final long scaleStride;
@@ -41,11 +42,23 @@ public final class Linear {
       MemorySegment weight,
       @Nullable MemorySegment scale,
       float @Nullable [] bias) {
+    this(name, outputs, inputs, type, () -> weight, weight.byteSize(), scale, bias);
+  }
+
+  private Linear(
+      String name,
+      int outputs,
+      int inputs,
+      RowType type,
+      Supplier<MemorySegment> weight,
+      long bytes,
+      @Nullable MemorySegment scale,
+      float @Nullable [] bias) {
     if (!type.isWeight()) {
       throw new IllegalArgumentException(
           name + " has type " + type + ", which projections do not have");
     }
-    expect(name, weight.byteSize(), outputs * type.elementBytes(inputs));
+    expect(name, bytes, outputs * type.elementBytes(inputs));
     if (type.hasScalesBeside() != (scale != null)) {
       throw new IllegalArgumentException(
           name + " of type " + type + (scale == null ? " has no scale" : " has a scale"));
@@ -68,6 +81,50 @@ public final class Linear {
     this.bias = bias == null ? null : bias.clone();
   }
 
+  /**
+   * Describes a weight that is read when it is first wanted, by {@link #weight}.
+   *
+   * @param load reads it, once; what it throws leaves {@code weight()}, and the next call tries
+   *     again
+   * @param bytes how many bytes it will have
+   */
+  public static Linear loaded(
+      String name,
+      int outputs,
+      int inputs,
+      RowType type,
+      Supplier<MemorySegment> load,
+      long bytes,
+      @Nullable MemorySegment scale,
+      float @Nullable [] bias) {
+    return new Linear(name, outputs, inputs, type, new Once(load), bytes, scale, bias);
+  }
+
+  /** Asks once. */
+  private static final class Once implements Supplier<MemorySegment> {
+    private final Supplier<MemorySegment> load;
+    private volatile @Nullable MemorySegment loaded;
+
+    Once(Supplier<MemorySegment> load) {
+      this.load = load;
+    }
+
+    @Override
+    public MemorySegment get() {
+      MemorySegment known = loaded;
+      return known != null ? known : first();
+    }
+
+    private synchronized MemorySegment first() {
+      MemorySegment known = loaded;
+      if (known == null) {
+        known = load.get();
+        loaded = known;
+      }
+      return known;
+    }
+  }
+
   /** Some of the outputs and inputs of a whole. */
   private Linear(Linear whole, int firstOutput, int outputs, int firstInput, int inputs) {
     this.name = whole.name;
@@ -81,10 +138,9 @@ public final class Linear {
         firstInput == 0 && all != null
             ? Arrays.copyOfRange(all, firstOutput, firstOutput + outputs)
             : null;
-    this.weight =
-        whole.weight.asSlice(
-            firstOutput * weightStride + type.elementBytes(firstInput),
-            (outputs - 1) * weightStride + type.elementBytes(inputs));
+    long first = firstOutput * weightStride + type.elementBytes(firstInput);
+    long bytes = (outputs - 1) * weightStride + type.elementBytes(inputs);
+    this.weight = new Once(() -> whole.weight.get().asSlice(first, bytes));
     MemorySegment scales = whole.scale;
     this.scale =
         scales == null
@@ -157,9 +213,13 @@ public final class Linear {
     return type;
   }
 
-  /** Returns the weights. */
+  /**
+   * Returns the weights.
+   *
+   * @throws java.io.UncheckedIOException if they are read only now, and cannot be
+   */
   public MemorySegment weight() {
-    return weight;
+    return weight.get();
   }
 
   /** Returns the tile scales of an fp8 weight, null for other types. */

@@ -4,6 +4,7 @@ import io.engram4j.model.Dtype;
 import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The tensors of one layer that are there and fit, and what is wrong with the others. */
@@ -80,10 +82,6 @@ final class FoundTensors {
     return this;
   }
 
-  private MemorySegment data(TensorInfo info, Arena arena) throws IOException {
-    return maps ? SafetensorsFile.map(info, arena) : SafetensorsFile.read(info, arena);
-  }
-
   /** Returns a tensor that was found. */
   TensorInfo get(String name) {
     return Objects.requireNonNull(found.get(name), name);
@@ -108,14 +106,23 @@ final class FoundTensors {
     TensorInfo info = get(names.weight());
     RowType type = rowType(info);
     String scale = names.scale();
-    MemorySegment scales = scale != null && type.hasScalesBeside() ? data(get(scale), arena) : null;
-    return new Linear(
-        info.name(),
-        Math.toIntExact(info.shape().getFirst()),
-        Math.toIntExact(info.shape().getLast()),
-        type,
-        data(info, arena),
-        scales,
-        bias == null ? null : floats(bias));
+    MemorySegment scales =
+        scale != null && type.hasScalesBeside() ? SafetensorsFile.read(get(scale), arena) : null;
+    int outputs = Math.toIntExact(info.shape().getFirst());
+    int inputs = Math.toIntExact(info.shape().getLast());
+    float[] biases = bias == null ? null : floats(bias);
+    if (maps) {
+      MemorySegment mapped = SafetensorsFile.map(info, arena);
+      return new Linear(info.name(), outputs, inputs, type, mapped, scales, biases);
+    }
+    Supplier<MemorySegment> load =
+        () -> {
+          try {
+            return SafetensorsFile.read(info, arena);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        };
+    return Linear.loaded(info.name(), outputs, inputs, type, load, info.bytes(), scales, biases);
   }
 }

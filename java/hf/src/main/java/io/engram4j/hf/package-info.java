@@ -1,7 +1,7 @@
 /**
  * Model directories in Hugging Face's form: one file for each family that is known.
  *
- * <p>Uses the core, Jackson and the tokenizers.
+ * <p>Uses the core and Jackson.
  *
  * <p>Runs nothing; what it reads it refuses unless it is whole.
  */

@@ -446,16 +446,6 @@ class BadInputTest {
   }
 
   @Test
-  void loneSurrogatesAreRefused() {
-    IllegalArgumentException e =
-        assertThrows(
-            IllegalArgumentException.class, () -> TextTokenizer.requireWellFormed("ab\ud800c"));
-    assertEquals("the text has a lone surrogate at index 2", e.getMessage());
-    assertThrows(IllegalArgumentException.class, () -> TextTokenizer.requireWellFormed("\udc00"));
-    TextTokenizer.requireWellFormed("a\ud83d\ude00b");
-  }
-
-  @Test
   void oneFileInsteadOfShards() throws IOException {
     Files.delete(directory.resolve("model.safetensors.index.json"));
     List<Declaration> all = new ArrayList<>(SmallModel.tensors(1, 60));

@@ -80,6 +80,7 @@ public final class TableOpener {
               placement == Placement.MAPPED ? "fit" : "do not fit",
               free / 1e9);
     }
+    requireEffect(placement);
     LoadEvent event = new LoadEvent();
     event.begin();
     HeldTable held =
@@ -94,6 +95,24 @@ public final class TableOpener {
     event.description = held.description();
     event.commit();
     return held;
+  }
+
+  /** Options without effect are a mistake that nobody would see. */
+  private void requireEffect(Placement placement) {
+    boolean copies = placement.copies();
+    boolean chosen = options.placement() != Placement.AUTO;
+    if (options.seed() != null && options.cacheBytes() == 0) {
+      throw new IllegalArgumentException("a seed of rows needs a cache; there are 0 bytes for one");
+    }
+    if (chosen && copies && options.cacheBytes() > 0) {
+      throw new IllegalArgumentException(
+          "a cache of " + options.cacheBytes() + " bytes has no effect: tables are " + placement);
+    }
+    boolean onNodes = placement == Placement.RESIDENT || placement == Placement.PINNED;
+    if (chosen && !onNodes && options.numa() != NumaPolicy.FIRST_TOUCH) {
+      throw new IllegalArgumentException(
+          "NUMA policy " + options.numa() + " has no effect: tables are " + placement);
+    }
   }
 
   /** Rows of mapped placements for a backend that takes no mapping. */
@@ -171,7 +190,7 @@ public final class TableOpener {
     RowSeed seed = options.seed();
     try {
       if (seed != null) {
-        cache.seed(known(seed.of(file.name()), file, cache.capacity()));
+        cache.seed(rows(seed, file, cache.capacity()));
       }
       return cache;
     } catch (Throwable e) {
@@ -185,9 +204,29 @@ public final class TableOpener {
     return held(file, Placement.STREAMED, rows, rows, rows.description() + why);
   }
 
-  /** Rows that this table has, so many that the cache can hold them. */
-  private static long[] known(long[] rows, TableFile file, long most) {
-    return Arrays.stream(rows).filter(row -> row >= 0 && row < file.rows()).limit(most).toArray();
+  /** A seed's rows of a table, so many that the cache can hold them. */
+  private static long[] rows(RowSeed seed, TableFile file, long most) {
+    long[] rows = seed.rows().get(file.name());
+    if (rows == null) {
+      throw new IllegalArgumentException(
+          "the seed is of another model: it has no rows of "
+              + file.name()
+              + ", but of "
+              + seed.rows().keySet());
+    }
+    for (long row : rows) {
+      if (row < 0 || row >= file.rows()) {
+        throw new IllegalArgumentException(
+            "the seed is of another model: it has row "
+                + row
+                + " of "
+                + file.name()
+                + ", which has "
+                + file.rows()
+                + " rows");
+      }
+    }
+    return Arrays.copyOf(rows, (int) Math.min(rows.length, most));
   }
 
   private HeldTable resident(TableFile file, Placement placement, Arena arena) throws IOException {

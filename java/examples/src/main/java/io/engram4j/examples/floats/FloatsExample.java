@@ -2,9 +2,9 @@ package io.engram4j.examples.floats;
 
 import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.hf.TextTokenizer;
 import io.engram4j.tck.ByteTokenizer;
 import io.engram4j.tck.RandomModel;
+import io.engram4j.tokenizer.TextTokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

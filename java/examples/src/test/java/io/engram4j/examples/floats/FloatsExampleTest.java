@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.hf.TextTokenizer;
+import io.engram4j.tokenizer.TextTokenizer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;

@@ -1,0 +1,165 @@
+package io.engram4j.tokenizer;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.engram4j.hf.TokenizerJson;
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.LongConsumer;
+
+/**
+ * Text to token ids and back by a tokenizer.json, through DJL's binding of the Hugging Face
+ * tokenizers. No special tokens are added. Long texts are encoded in pieces that give the same ids.
+ * Thread-safe; close it to free its native memory.
+ *
+ * <p>The tokenizers end the process where they panic, so a file that they are known to panic on, or
+ * to run on for ever, is refused before. The first one that is opened sets system properties,
+ * unless they are set, which keep DJL from the network: {@code ai.djl.offline}, {@code
+ * OPT_OUT_TRACKING}; and {@code DJL_CACHE_DIR}, where its library is put.
+ */
+public final class TextTokenizer implements AutoCloseable {
+  private final HuggingFaceTokenizer tokenizer;
+  private final boolean cuts;
+  private final ReadWriteLock open = new ReentrantReadWriteLock(); // closing waits for those within
+  private boolean closed;
+
+  private TextTokenizer(HuggingFaceTokenizer tokenizer, boolean cuts) {
+    this.tokenizer = tokenizer;
+    this.cuts = cuts;
+  }
+
+  /**
+   * Opens a tokenizer.
+   *
+   * @throws IOException if the file is broken or is none that is known to be safe, or the native
+   *     library cannot be loaded here
+   */
+  public static TextTokenizer open(Path tokenizerJson) throws IOException {
+    TokenizerJson.read(tokenizerJson); // our own messages for what is broken, before native code
+    TokenizerRules rules = TokenizerRules.read(tokenizerJson);
+    DjlSettings.apply();
+    try {
+      HuggingFaceTokenizer tokenizer =
+          HuggingFaceTokenizer.builder()
+              .optTokenizerPath(tokenizerJson)
+              .optAddSpecialTokens(false)
+              .optTruncation(false)
+              .optPadding(false)
+              .build();
+      return new TextTokenizer(tokenizer, rules.canBeCut());
+    } catch (RuntimeException | LinkageError e) {
+      String reason = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
+      throw new IOException(
+          tokenizerJson
+              + " cannot be used to tokenize text: "
+              + reason
+              + (reason.contains("failed to map segment")
+                  ? "; is it mounted noexec? Name another directory with DJL_CACHE_DIR"
+                  : ""),
+          e);
+    }
+  }
+
+  /**
+   * Returns the token ids of a text.
+   *
+   * @throws IllegalArgumentException if the text has a lone surrogate, which no encoding can hold,
+   *     or is too long to encode at once and has no line ends to cut it at
+   * @throws IllegalStateException if the tokenizer is closed
+   */
+  public int[] encode(String text) {
+    return encode(text, characters -> {});
+  }
+
+  /**
+   * Does the same.
+   *
+   * @param progress hears of characters that are done
+   */
+  public int[] encode(String text, LongConsumer progress) {
+    requireWellFormed(text);
+    TokenPieces pieces = new TokenPieces(text, cuts, this::encodeAtOnce);
+    return pieces.encode(progress);
+  }
+
+  private int[] encodeAtOnce(String text) {
+    open.readLock().lock();
+    try {
+      requireOpen();
+      long[] ids = tokenizer.encode(text).getIds();
+      int[] narrow = new int[ids.length];
+      for (int i = 0; i < ids.length; i++) {
+        narrow[i] = Math.toIntExact(ids[i]);
+      }
+      return narrow;
+    } finally {
+      open.readLock().unlock();
+    }
+  }
+
+  /**
+   * Returns the text of token ids, special ones left out.
+   *
+   * @throws IllegalArgumentException if an id is negative
+   * @throws IllegalStateException if the tokenizer is closed
+   */
+  public String decode(int... ids) {
+    if (Arrays.stream(ids).anyMatch(id -> id < 0)) {
+      throw new IllegalArgumentException("a token id is negative");
+    }
+    open.readLock().lock();
+    try {
+      requireOpen();
+      return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
+    } finally {
+      open.readLock().unlock();
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the tokenizer is closed");
+    }
+  }
+
+  /** Checks that a text can be written as UTF-8. */
+  public static void requireWellFormed(String text) {
+    try {
+      StandardCharsets.UTF_8.newEncoder().encode(java.nio.CharBuffer.wrap(text));
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException(
+          "the text has a lone surrogate at index " + loneSurrogate(text), e);
+    }
+  }
+
+  private static int loneSurrogate(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      if (Character.isHighSurrogate(text.charAt(i))
+          && i + 1 < text.length()
+          && Character.isLowSurrogate(text.charAt(i + 1))) {
+        i++;
+      } else if (Character.isSurrogate(text.charAt(i))) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
+  /** Waits for calls under way; later ones are refused. */
+  @Override
+  public void close() {
+    open.writeLock().lock();
+    try {
+      if (!closed) {
+        closed = true;
+        tokenizer.close();
+      }
+    } finally {
+      open.writeLock().unlock();
+    }
+  }
+}

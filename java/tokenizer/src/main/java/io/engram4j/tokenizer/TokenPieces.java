@@ -1,0 +1,105 @@
+package io.engram4j.tokenizer;
+
+import java.util.Arrays;
+import java.util.function.Function;
+import java.util.function.LongConsumer;
+
+/**
+ * Encodes a text in pieces. The tokenizers make Java objects of every token of a call, and end the
+ * process where the heap has no room for them: 8 MB of text at once took more than 256 MB.
+ *
+ * <p>A cut lies behind the end of a line, before a letter or digit. Splitters match from left to
+ * right and look ahead a character at most, so what follows a cut does not depend on what is before
+ * if a match ends there; that it does is seen by encoding the surroundings with and without the
+ * cut.
+ */
+final class TokenPieces {
+  /** Characters of a piece; its tokens take about 10 MB. */
+  static final int PIECE = 1 << 15;
+
+  /** The longest that is encoded without a cut. */
+  static final int MOST = 1 << 20;
+
+  private static final int AROUND = 400;
+
+  private final String text;
+  private final boolean cuts;
+  private final Function<String, int[]> encode;
+
+  /**
+   * A text.
+   *
+   * @param cuts whether it may be cut
+   * @param encode encodes a piece
+   */
+  TokenPieces(String text, boolean cuts, Function<String, int[]> encode) {
+    this.text = text;
+    this.cuts = cuts;
+    this.encode = encode;
+  }
+
+  int[] encode(LongConsumer progress) {
+    int[] ids = new int[0];
+    int count = 0;
+    int from = 0;
+    while (from < text.length()) {
+      int end = end(from);
+      int[] more = encode.apply(text.substring(from, end));
+      progress.accept(end - from);
+      if (from == 0 && end == text.length()) {
+        return more;
+      }
+      if (count + more.length > ids.length) {
+        ids = Arrays.copyOf(ids, Math.max(count + more.length, 2 * ids.length));
+      }
+      System.arraycopy(more, 0, ids, count, more.length);
+      count += more.length;
+      from = end;
+    }
+    return Arrays.copyOf(ids, count);
+  }
+
+  /** Returns where the piece ends that begins at {@code from}. */
+  private int end(int from) {
+    if (text.length() - from <= PIECE) {
+      return text.length();
+    }
+    for (int at = from + PIECE; cuts && at < Math.min(text.length(), from + MOST); at++) {
+      if (isPlace(at) && isSame(from, at)) {
+        return at;
+      }
+    }
+    if (text.length() - from <= MOST) {
+      return text.length();
+    }
+    throw new IllegalArgumentException(
+        "the text has no line end to cut it at from character "
+            + from
+            + " to "
+            + (from + MOST)
+            + (cuts ? "" : " that this tokenizer's added tokens allow"));
+  }
+
+  private boolean isPlace(int at) {
+    return text.charAt(at - 1) == '\n'
+        && Character.isLetterOrDigit(text.charAt(at))
+        && !Character.isWhitespace(text.charAt(at - 2));
+  }
+
+  private boolean isSame(int from, int at) {
+    int start = Math.max(from, at - AROUND);
+    while (start > from && !isPlace(start)) {
+      start--;
+    }
+    int end = Math.min(text.length(), at + AROUND);
+    if (end < text.length() && Character.isLowSurrogate(text.charAt(end))) {
+      end++;
+    }
+    int[] whole = encode.apply(text.substring(start, end));
+    int[] before = encode.apply(text.substring(start, at));
+    int[] behind = encode.apply(text.substring(at, end));
+    return whole.length == before.length + behind.length
+        && Arrays.equals(whole, 0, before.length, before, 0, before.length)
+        && Arrays.equals(whole, before.length, whole.length, behind, 0, behind.length);
+  }
+}

@@ -1,0 +1,134 @@
+package io.engram4j.tokenizer;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Set;
+
+/**
+ * What of a tokenizer.json is given to the tokenizers. They panic on some normalizers, prefixes and
+ * patterns, which ends the process, and others make a text grow or a match run for ever: so only
+ * parts that are known are let through, which are those of byte-level BPE models.
+ */
+final class TokenizerRules {
+  private static final Set<String> NORMALIZERS =
+      Set.of("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents");
+  private static final Set<String> SPLITTERS = Set.of("ByteLevel", "Digits");
+  private static final Set<String> PROCESSORS = Set.of("ByteLevel", "TemplateProcessing");
+  private static final int MOST_DEPTH = 8;
+
+  private final String what;
+  private boolean cuts = true;
+
+  private TokenizerRules(String what) {
+    this.what = what;
+  }
+
+  /**
+   * Reads a file that is valid JSON.
+   *
+   * @throws IOException naming the part that is not known
+   */
+  static TokenizerRules read(Path file) throws IOException {
+    TokenizerRules rules = new TokenizerRules(file.toString());
+    JsonNode root = new ObjectMapper().readTree(file.toFile());
+    rules.normalizer(root.path("normalizer"), 0);
+    rules.splitter(root.path("pre_tokenizer"), 0);
+    rules.processor(root.path("post_processor"), 0);
+    rules.model(root.path("model"));
+    for (JsonNode token : root.path("added_tokens")) {
+      rules.added(token);
+    }
+    return rules;
+  }
+
+  /** Returns whether a text can be cut at ends of lines: no added token reaches over them. */
+  boolean canBeCut() {
+    return cuts;
+  }
+
+  private void normalizer(JsonNode node, int depth) throws IOException {
+    String type = type(node, "normalizer", depth);
+    if (type.equals("Sequence")) {
+      for (JsonNode inner : node.path("normalizers")) {
+        normalizer(inner, depth + 1);
+      }
+    } else {
+      require(type, NORMALIZERS, "normalizer");
+    }
+  }
+
+  private void splitter(JsonNode node, int depth) throws IOException {
+    String type = type(node, "pre_tokenizer", depth);
+    if (type.equals("Sequence")) {
+      for (JsonNode inner : node.path("pretokenizers")) {
+        splitter(inner, depth + 1);
+      }
+    } else if (type.equals("Split")) {
+      JsonNode pattern = node.path("pattern");
+      if (pattern.path("Regex").isTextual()) {
+        String problem = RegexCheck.problem(pattern.path("Regex").textValue());
+        if (problem != null) {
+          throw refused("a pre_tokenizer whose pattern " + problem);
+        }
+      } else if (pattern.path("String").asText().isEmpty()) {
+        throw refused("a pre_tokenizer without a pattern");
+      }
+    } else {
+      require(type, SPLITTERS, "pre_tokenizer");
+    }
+  }
+
+  private void processor(JsonNode node, int depth) throws IOException {
+    String type = type(node, "post_processor", depth);
+    if (type.equals("Sequence")) {
+      for (JsonNode inner : node.path("processors")) {
+        processor(inner, depth + 1);
+      }
+    } else {
+      require(type, PROCESSORS, "post_processor");
+    }
+  }
+
+  private void model(JsonNode model) throws IOException {
+    for (String affix : new String[] {"continuing_subword_prefix", "end_of_word_suffix"}) {
+      if (!model.path(affix).asText("").isEmpty() && !model.path(affix).isNull()) {
+        throw refused("a model with " + affix);
+      }
+    }
+    if (model.path("dropout").asDouble(0) != 0) {
+      throw refused("a model with dropout");
+    }
+  }
+
+  private void added(JsonNode token) throws IOException {
+    String content = token.path("content").asText();
+    if (content.isEmpty()) {
+      throw refused("an empty added token");
+    }
+    cuts &= content.indexOf('\n') < 0 && !token.path("lstrip").asBoolean();
+  }
+
+  /** An absent part has the empty type. */
+  private String type(JsonNode node, String part, int depth) throws IOException {
+    if (depth > MOST_DEPTH) {
+      throw refused("a " + part + " of more than " + MOST_DEPTH + " levels");
+    }
+    return node.path("type").asText("");
+  }
+
+  private void require(String type, Set<String> known, String part) throws IOException {
+    if (!type.isEmpty() && !known.contains(type)) {
+      throw refused("a " + part + " of type " + printable(type));
+    }
+  }
+
+  private static String printable(String text) {
+    return text.replaceAll("[^\\x20-\\x7e]", "?");
+  }
+
+  private IOException refused(String part) {
+    return new IOException(what + " cannot be used to tokenize text: it has " + part);
+  }
+}
