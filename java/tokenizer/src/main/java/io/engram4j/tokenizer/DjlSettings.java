@@ -15,6 +15,7 @@ final class DjlSettings {
     set("ai.djl.offline", "true");
     set("OPT_OUT_TRACKING", "true");
     set("DJL_CACHE_DIR", directory().toString());
+    set("jna.tmpdir", directory().resolve("jna").toString()); // or a folder at the home's place
   }
 
   private static void set(String name, String value) {

@@ -7,6 +7,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.LongConsumer;
@@ -23,13 +24,13 @@ import java.util.function.LongConsumer;
  */
 public final class TextTokenizer implements AutoCloseable {
   private final HuggingFaceTokenizer tokenizer;
-  private final boolean cuts;
+  private final List<String> wide; // added tokens that no cut may go through
   private final ReadWriteLock open = new ReentrantReadWriteLock(); // closing waits for those within
   private boolean closed;
 
-  private TextTokenizer(HuggingFaceTokenizer tokenizer, boolean cuts) {
+  private TextTokenizer(HuggingFaceTokenizer tokenizer, List<String> wide) {
     this.tokenizer = tokenizer;
-    this.cuts = cuts;
+    this.wide = wide;
   }
 
   /**
@@ -50,7 +51,7 @@ public final class TextTokenizer implements AutoCloseable {
               .optTruncation(false)
               .optPadding(false)
               .build();
-      return new TextTokenizer(tokenizer, rules.canBeCut());
+      return new TextTokenizer(tokenizer, rules.wideTokens());
     } catch (RuntimeException | LinkageError e) {
       String reason = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
       throw new IOException(
@@ -82,8 +83,7 @@ public final class TextTokenizer implements AutoCloseable {
    */
   public int[] encode(String text, LongConsumer progress) {
     requireWellFormed(text);
-    TokenPieces pieces = new TokenPieces(text, cuts, this::encodeAtOnce);
-    return pieces.encode(progress);
+    return new TokenPieces(text, wide, this::encodeAtOnce).encode(progress);
   }
 
   private int[] encodeAtOnce(String text) {

@@ -1,6 +1,7 @@
 package io.engram4j.tokenizer;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Function;
 import java.util.function.LongConsumer;
 
@@ -23,18 +24,18 @@ final class TokenPieces {
   private static final int AROUND = 400;
 
   private final String text;
-  private final boolean cuts;
+  private final List<String> wide;
   private final Function<String, int[]> encode;
 
   /**
    * A text.
    *
-   * @param cuts whether it may be cut
+   * @param wide what no cut goes through or stands before
    * @param encode encodes a piece
    */
-  TokenPieces(String text, boolean cuts, Function<String, int[]> encode) {
+  TokenPieces(String text, List<String> wide, Function<String, int[]> encode) {
     this.text = text;
-    this.cuts = cuts;
+    this.wide = wide;
     this.encode = encode;
   }
 
@@ -64,7 +65,7 @@ final class TokenPieces {
     if (text.length() - from <= PIECE) {
       return text.length();
     }
-    for (int at = from + PIECE; cuts && at < Math.min(text.length(), from + MOST); at++) {
+    for (int at = from + PIECE; at < Math.min(text.length(), from + MOST); at++) {
       if (isPlace(at) && isSame(from, at)) {
         return at;
       }
@@ -73,17 +74,24 @@ final class TokenPieces {
       return text.length();
     }
     throw new IllegalArgumentException(
-        "the text has no line end to cut it at from character "
-            + from
-            + " to "
-            + (from + MOST)
-            + (cuts ? "" : " that this tokenizer's added tokens allow"));
+        "the text has no line end to cut it at from character " + from + " to " + (from + MOST));
   }
 
   private boolean isPlace(int at) {
     return text.charAt(at - 1) == '\n'
         && Character.isLetterOrDigit(text.charAt(at))
-        && !Character.isWhitespace(text.charAt(at - 2));
+        && !Character.isWhitespace(text.charAt(at - 2))
+        && wide.stream().noneMatch(token -> reaches(token, at));
+  }
+
+  /** Whether a token stands over a place, or begins there. */
+  private boolean reaches(String token, int at) {
+    for (int start = Math.max(0, at - token.length() + 1); start <= at; start++) {
+      if (text.startsWith(token, start)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private boolean isSame(int from, int at) {

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -19,7 +21,7 @@ final class TokenizerRules {
   private static final int MOST_DEPTH = 8;
 
   private final String what;
-  private boolean cuts = true;
+  private final List<String> wide = new ArrayList<>();
 
   private TokenizerRules(String what) {
     this.what = what;
@@ -43,9 +45,9 @@ final class TokenizerRules {
     return rules;
   }
 
-  /** Returns whether a text can be cut at ends of lines: no added token reaches over them. */
-  boolean canBeCut() {
-    return cuts;
+  /** Returns the added tokens that can reach over the end of a line, where no cut may be. */
+  List<String> wideTokens() {
+    return List.copyOf(wide);
   }
 
   private void normalizer(JsonNode node, int depth) throws IOException {
@@ -107,7 +109,9 @@ final class TokenizerRules {
     if (content.isEmpty()) {
       throw refused("an empty added token");
     }
-    cuts &= content.indexOf('\n') < 0 && !token.path("lstrip").asBoolean();
+    if (content.indexOf('\n') >= 0 || token.path("lstrip").asBoolean()) {
+      wide.add(content);
+    }
   }
 
   /** An absent part has the empty type. */

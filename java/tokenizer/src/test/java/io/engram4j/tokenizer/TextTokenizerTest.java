@@ -165,12 +165,12 @@ class TextTokenizerTest {
       for (int seed = 0; seed < 4; seed++) {
         String text = text(seed, 200_000);
         AtomicInteger calls = new AtomicInteger();
-        int[] whole = new TokenPieces(text, false, tokenizer::encode).encode(c -> {});
+        int[] whole = new TokenPieces(text, List.of("\n"), tokenizer::encode).encode(c -> {});
         AtomicLong heard = new AtomicLong();
         int[] pieces =
             new TokenPieces(
                     text,
-                    true,
+                    List.of("b\na"),
                     piece -> {
                       calls.incrementAndGet();
                       assertTrue(piece.length() < 2 * TokenPieces.PIECE);
