@@ -147,6 +147,7 @@ public final class EngramModel implements AutoCloseable {
               map,
               config.imageTokenId().orElse(-1),
               config.barrierTokenId().orElse(-1),
+              new ModelKey(config, map),
               steps,
               lifetime);
     } catch (Throwable e) {
@@ -416,7 +417,8 @@ public final class EngramModel implements AutoCloseable {
   /**
    * Continues a sequence from a snapshot.
    *
-   * @throws IllegalArgumentException if the snapshot is of a model of another shape
+   * @throws IllegalArgumentException if the snapshot is of a model of another vocabulary, hashing
+   *     or shape
    */
   public EngramSequence restore(SequenceSnapshot snapshot) {
     int lookBack = config.maxNgram() - 1;

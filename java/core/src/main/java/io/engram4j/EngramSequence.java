@@ -25,7 +25,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class EngramSequence {
   /** What all sequences of a view of a model share. */
-  record Shared(TokenMap map, int imageId, int barrierId, StepPool steps, Lifetime lifetime) {
+  record Shared(
+      TokenMap map, int imageId, int barrierId, ModelKey key, StepPool steps, Lifetime lifetime) {
     /** Types of image tokens that reference preprocessing may count behind the vocabulary. */
     private static final int IMAGE_TYPES = 16;
 
@@ -56,6 +57,10 @@ public final class EngramSequence {
 
   /** Checks a snapshot and marks its ids. */
   static int[] marked(SequenceSnapshot snapshot, int lookBack, Shared shared) {
+    if (snapshot.model() != 0 && snapshot.model() != shared.key().get()) {
+      throw new IllegalArgumentException(
+          "the snapshot is of another model: its vocabulary, hashing or shape differ");
+    }
     int[] last = snapshot.lastIds();
     int wanted = Math.min(snapshot.length(), lookBack);
     if (last.length != wanted) {
@@ -213,7 +218,7 @@ public final class EngramSequence {
       int[] last = state.last();
       Arrays.setAll(last, i -> compressed(last[i]));
       List<float[]> windows = state.convWindows();
-      return new SequenceSnapshot(length(), last, windows);
+      return new SequenceSnapshot(shared.key().get(), length(), last, windows);
     } finally {
       owner.exit();
     }

@@ -9,6 +9,7 @@ import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Random;
@@ -89,6 +90,48 @@ class EngramModelTest {
     message(
         IndexOutOfBoundsException.class,
         () -> model.restore(SequenceSnapshot.of(7, new int[] {1, 2, 80})));
+  }
+
+  /** What a snapshot holds of a convolution goes to another process and back. */
+  @Test
+  void snapshotsLeaveTheProcess() {
+    for (EngramModel model : List.of(TestModels.v41(), TestModels.paper())) {
+      int width = model.config().streamWidth();
+      EngramSequence sequence = model.newSequence();
+      sequence.append(new int[] {1, 2, 3, 4, 5, 6, 7});
+      float[] first = TestModels.gaussians(7 * width, new Random(1));
+      model.layers().forEach(layer -> layer.apply(sequence, 7, first.clone()));
+      byte[] bytes = sequence.snapshot().toBytes();
+      EngramSequence restored = model.restore(SequenceSnapshot.fromBytes(bytes));
+      float[] expected = TestModels.gaussians(width, new Random(2));
+      float[] actual = expected.clone();
+      for (EngramSequence each : List.of(sequence, restored)) {
+        each.append(8);
+        float[] hidden = each == sequence ? expected : actual;
+        model.layers().forEach(layer -> layer.apply(each, 1, hidden));
+      }
+      assertArrayEquals(expected, actual);
+      for (int at = 0; at < bytes.length; at += 3) {
+        byte[] damaged = bytes.clone();
+        damaged[at] ^= 4;
+        message(IllegalArgumentException.class, () -> SequenceSnapshot.fromBytes(damaged));
+        byte[] cut = Arrays.copyOf(bytes, at);
+        message(IllegalArgumentException.class, () -> SequenceSnapshot.fromBytes(cut));
+      }
+    }
+  }
+
+  @Test
+  void snapshotsOfAnotherModelAreRefused() {
+    EngramSequence sequence = TestModels.v41().newSequence();
+    sequence.append(new int[] {1, 2, 3, 4});
+    SequenceSnapshot snapshot = sequence.snapshot();
+    TestModels.v41().restore(snapshot); // the same, opened again
+    EngramModel other =
+        EngramModel.hashOnly(TestModels.v41Flash(), TestModels.v41SizedMap(), new JavaBackend());
+    String message = message(IllegalArgumentException.class, () -> other.restore(snapshot));
+    assertTrue(message.contains("of another model"), message);
+    assertEquals(4, other.restore(SequenceSnapshot.of(4, snapshot.lastIds())).length());
   }
 
   @Test

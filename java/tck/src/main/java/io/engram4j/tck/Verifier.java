@@ -61,6 +61,9 @@ public final class Verifier {
     }
     int[] ids = Arrays.stream(TensorData.longs(input)).mapToInt(Verifier::toTokenId).toArray();
     this.tokens = ids.length;
+    if (tokens == 0) {
+      throw new IOException(file + " has no tokens, so nothing can be compared");
+    }
     EngramSequence sequence = model.newSequence();
     TensorInfo dead = take("dead", tokens);
     if (dead == null) {
@@ -76,9 +79,14 @@ public final class Verifier {
     this.batch = model.newBatch().add(sequence, 0, tokens);
     TensorInfo compressed = take("compressed_ids", tokens);
     if (compressed != null) {
-      long[] actual = Arrays.stream(ids).mapToLong(model.map()::get).toArray();
+      long[] actual = Arrays.stream(ids).mapToLong(id -> compressed(model, id)).toArray();
       results.add(Compare.exact("compressed_ids", actual, TensorData.longs(compressed)));
     }
+  }
+
+  /** Ids that only mark images have none. */
+  private static int compressed(EngramModel model, int id) {
+    return id < 0 || id >= model.map().size() ? -1 : model.map().get(id);
   }
 
   private static int toTokenId(long id) {

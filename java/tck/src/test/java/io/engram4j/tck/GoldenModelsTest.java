@@ -1,15 +1,20 @@
 package io.engram4j.tck;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.SafetensorsWriter;
+import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.Dtype;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -38,6 +43,22 @@ class GoldenModelsTest {
           assertTrue(result.passed(), () -> file + " " + result);
         }
       }
+    }
+  }
+
+  /** All of its tensors would be equal: there is nothing in them. */
+  @Test
+  void aTruthFileWithoutTokensIsNoTruth() throws IOException {
+    Path empty = golden.resolve("expected-empty.safetensors");
+    List<Declaration> tensors =
+        List.of(
+            Declaration.of("input_ids", Dtype.I64, 0),
+            Declaration.of("layers.1.hash_ids", Dtype.I64, 0, 24));
+    new SafetensorsWriter(empty, tensors).close();
+    try (EngramModel model =
+        EngramDirectory.read(golden.resolve("mini-v41")).open(new JavaBackend())) {
+      IOException e = assertThrows(IOException.class, () -> Verifier.verify(model, empty));
+      assertTrue(String.valueOf(e.getMessage()).contains("has no tokens"), e.getMessage());
     }
   }
 }
