@@ -1,11 +1,12 @@
 package io.engram4j.model;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * The layouts of all Engram layers of a model. Layers share one pool of primes, so they are made
@@ -38,23 +39,37 @@ public final class EngramLayout {
   /** Returns the table sizes per layer and column; needs no token map. */
   public static List<long[]> primes(EngramConfig config) {
     Set<Long> seen = new HashSet<>();
-    // The search restarts at the same place for every order and skips what was taken; all it took
-    // from there lies below the last find, so it may as well go on from that.
-    Map<Long, Long> last = new HashMap<>();
+    // The search restarts at the same place for every order and skips what was taken. From where it
+    // started to its last find all primes are taken: there it may as well go on, and so may
+    // searches
+    // that start in between.
+    NavigableMap<Long, Long> taken = new TreeMap<>();
     List<long[]> all = new ArrayList<>();
     for (int layer = 0; layer < config.layerIds().size(); layer++) {
       long[] primes = new long[config.columns()];
       for (int column = 0; column < primes.length; column++) {
         long start = config.vocabSizes().get(column / config.headsPerNgram());
-        long prime = last.getOrDefault(start, start - 1);
+        long prime = start - 1;
         do {
-          prime = Primes.after(prime);
+          prime = Primes.after(behind(taken, prime));
         } while (!seen.add(prime));
-        last.put(start, prime);
+        taken.put(start, prime);
         primes[column] = prime;
       }
       all.add(primes);
     }
     return all;
+  }
+
+  /** Returns the last prime of the ranges that a place is in, or the place. */
+  private static long behind(NavigableMap<Long, Long> taken, long place) {
+    long at = place;
+    while (true) {
+      Map.Entry<Long, Long> range = taken.floorEntry(at + 1);
+      if (range == null || range.getValue() <= at) {
+        return at;
+      }
+      at = range.getValue();
+    }
   }
 }

@@ -3,12 +3,19 @@ package io.engram4j.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.TestModels;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -54,6 +61,59 @@ class EngramLayoutTest {
     assertEquals(10_348_242, Arrays.stream(primes.get(1)).sum());
     assertEquals(646403, primes.get(0)[0]);
     assertEquals(646879, primes.get(1)[15]);
+  }
+
+  /** As the reference searches: every time from the start, over what is taken. */
+  private static List<long[]> oneByOne(EngramConfig config) {
+    Set<Long> seen = new HashSet<>();
+    List<long[]> all = new ArrayList<>();
+    for (int layer = 0; layer < config.layerIds().size(); layer++) {
+      long[] primes = new long[config.columns()];
+      for (int column = 0; column < primes.length; column++) {
+        long prime = config.vocabSizes().get(column / config.headsPerNgram()) - 1;
+        do {
+          prime = Primes.after(prime);
+        } while (!seen.add(prime));
+        primes[column] = prime;
+      }
+      all.add(primes);
+    }
+    return all;
+  }
+
+  private static EngramConfig config(List<Integer> layers, List<Long> sizes, int heads) {
+    return EngramConfig.builder()
+        .hiddenSize(8)
+        .branches(1)
+        .layerIds(layers)
+        .ngrams(sizes.size() + 1, sizes)
+        .heads(heads, 8)
+        .build();
+  }
+
+  @Test
+  void theSearchFindsWhatTheReferencesFinds() {
+    SplittableRandom random = new SplittableRandom(3);
+    for (int round = 0; round < 300; round++) {
+      List<Long> sizes =
+          random.longs(random.nextInt(1, 6), 5, 5 + random.nextInt(1, 3000)).boxed().toList();
+      EngramConfig config = config(List.of(0, 3, 4), sizes, random.nextInt(1, 12));
+      List<long[]> expected = oneByOne(config);
+      List<long[]> actual = EngramLayout.primes(config);
+      for (int layer = 0; layer < 3; layer++) {
+        assertArrayEquals(expected.get(layer), actual.get(layer), "sizes " + sizes);
+      }
+    }
+  }
+
+  /** A file of 6 kB must not take minutes: here one by one are 2 * 10^9 steps. */
+  @Test
+  void manyOrdersFromNeighbouringSizesAreSoonDone() {
+    List<Long> sizes = LongStream.range(0, 63).map(i -> 2_000_000_000L + i).boxed().toList();
+    EngramConfig config = config(List.of(1), sizes, 1040);
+    List<long[]> primes =
+        assertTimeoutPreemptively(Duration.ofSeconds(30), () -> EngramLayout.primes(config));
+    assertEquals(65_520, Arrays.stream(primes.getFirst()).distinct().count());
   }
 
   @Test

@@ -16,9 +16,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * JSON read strictly: no duplicate keys, nothing after the end, bounded size. NaN and Infinity are
- * read, as Python writes them into fields of a configuration that are none of ours; and a byte
- * order mark is skipped.
+ * JSON read strictly: nothing after the end, bounded size, and no duplicate keys in headers and
+ * tokenizers. Configurations and indexes are read as Python does: of a key that is there twice the
+ * last counts, NaN and Infinity are numbers, and a byte order mark is skipped.
  */
 final class Json {
   static final JsonFactory FACTORY =
@@ -32,22 +32,33 @@ final class Json {
   private static final ObjectMapper MAPPER =
       new ObjectMapper(FACTORY).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
+  private static final ObjectMapper PYTHON =
+      new ObjectMapper(
+              new JsonFactoryBuilder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build())
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+
   private Json() {}
 
   /**
-   * Reads a file that holds a JSON object.
+   * Reads a file that holds a JSON object, as Python does.
    *
    * @throws IOException naming the file, and line and column where the JSON is broken
    */
   static JsonNode readObject(Path file, long maxBytes) throws IOException {
     requireFile(file, maxBytes);
-    return parseObject(file.toString(), Files.readAllBytes(file));
+    return parseObject(PYTHON, file.toString(), Files.readAllBytes(file));
   }
 
+  /** Reads an object in which no key is there twice. */
   static JsonNode parseObject(String what, byte[] json) throws IOException {
+    return parseObject(MAPPER, what, json);
+  }
+
+  private static JsonNode parseObject(ObjectMapper mapper, String what, byte[] json)
+      throws IOException {
     JsonNode root;
     try {
-      root = MAPPER.readTree(json);
+      root = mapper.readTree(json);
     } catch (JsonProcessingException e) {
       throw broken(what, e);
     }

@@ -157,12 +157,6 @@ class BadInputTest {
             "3 row counts for 2 layers"));
     all.add(
         damage(
-            "duplicate key",
-            config("\"hc_mult\": 2", "\"hc_mult\": 2, \"hc_mult\": 4"),
-            "config.json",
-            "Duplicate field 'hc_mult'"));
-    all.add(
-        damage(
             "prime sums",
             config("[60, 120]", "[60, 121]"),
             "layer 3 sum of primes: 120, but engram_num_embeddings says 121"));

@@ -1,12 +1,16 @@
 package io.engram4j.hf;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.engram4j.model.EngramConfig;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Configurations as they are released: at two levels, and as Python writes them. */
 class ConfigReaderTest {
@@ -50,5 +54,14 @@ class ConfigReaderTest {
       assertEquals(160, read(json).hiddenSize());
       assertEquals(160, read("\ufeff" + json).hiddenSize());
     }
+  }
+
+  /** Python takes the last of them; a header of tensors must not have any. */
+  @Test
+  void ofAKeyThatIsThereTwiceTheLastCounts(@TempDir Path directory) throws IOException {
+    String twice = TEXT.replace("\"hc_mult\": 4", "\"hc_mult\": 2, \"hc_mult\": 4");
+    Path file = Files.writeString(directory.resolve("config.json"), "{" + twice + "}");
+    assertEquals(4, ConfigReader.read(file).config().branches());
+    assertThrows(IOException.class, () -> read("{" + twice + "}"));
   }
 }
