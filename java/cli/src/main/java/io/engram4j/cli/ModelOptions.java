@@ -13,7 +13,10 @@ import picocli.CommandLine.Parameters;
 final class ModelOptions {
   private static final long MOST_MEGABYTES = 1_000_000_000; // a petabyte
 
-  @Parameters(index = "0", paramLabel = "DIR", description = "A Hugging Face model directory.")
+  @Parameters(
+      index = "0",
+      paramLabel = "DIR",
+      description = "A Hugging Face model directory, or ORG/NAME in its cache.")
   Path directory = Path.of("");
 
   @Option(

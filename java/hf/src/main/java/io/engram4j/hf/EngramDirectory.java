@@ -66,7 +66,8 @@ public final class EngramDirectory {
   }
 
   /**
-   * Reads a directory. What is wrong with tensors and token map is collected in {@link #checks}.
+   * Reads a directory, or what a path stands for in the hub's cache ({@link HubCache#resolve}).
+   * What is wrong with tensors and token map is collected in {@link #checks}.
    *
    * @throws IOException if there is no usable config.json; the message names file and field
    */
@@ -75,11 +76,12 @@ public final class EngramDirectory {
   }
 
   /**
-   * Reads a directory, with the token map from elsewhere.
+   * Reads a directory, or what stands for it, with the token map from elsewhere.
    *
    * @param map a tokenizer.json or a map file, or null for the directory's own
    */
-  public static EngramDirectory read(Path path, @Nullable Path map) throws IOException {
+  public static EngramDirectory read(Path given, @Nullable Path map) throws IOException {
+    Path path = HubCache.resolve(given);
     if (!Files.isDirectory(path)) {
       throw new IOException(
           path + (Files.exists(path) ? " is a file, not" : " is not") + " a model directory");
