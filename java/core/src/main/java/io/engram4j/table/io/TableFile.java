@@ -33,6 +33,15 @@ import org.jspecify.annotations.Nullable;
 public record TableFile(
     String name, RowType type, long rows, int headDim, Region weight, @Nullable Region scale) {
 
+  /** A file system maps no files, as FUSE's with direct I/O. */
+  static final class NotMappedException extends IOException {
+    private static final long serialVersionUID = 1;
+
+    NotMappedException(String message, Throwable cause) {
+      super(message, cause);
+    }
+  }
+
   private static final int MOST_HEADER = 1 << 20;
   private static final int SAMPLED = 32;
 
@@ -188,7 +197,7 @@ public record TableFile(
       try {
         return channel.map(MapMode.READ_ONLY, offset, bytes, arena);
       } catch (IOException | UnsupportedOperationException e) {
-        throw new IOException(
+        throw new NotMappedException(
             file
                 + " cannot be mapped ("
                 + e.getMessage()

@@ -153,6 +153,12 @@ public final class TableOpener {
     Table table;
     try {
       table = file.map(arena).ofFile(host.files(), rows);
+    } catch (TableFile.NotMappedException e) {
+      rows.close();
+      if (options.placement() != Placement.AUTO) {
+        throw e;
+      }
+      return streamed(file, ", chosen since its file system maps no files");
     } catch (IOException | RuntimeException e) {
       rows.close();
       throw e;
