@@ -61,7 +61,7 @@ final class DeviceTable {
   /** Returns why a table cannot be read by its address, or null if it can. */
   private static @Nullable String problem(Table table) {
     if (!table.isInMemory()) {
-      return "it is streamed";
+      return "it is streamed, or of a backend that maps no files";
     }
     return memoryOf(table).stream().allMatch(MemorySegment::isNative)
         ? null

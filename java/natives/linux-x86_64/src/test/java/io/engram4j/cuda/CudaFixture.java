@@ -8,7 +8,6 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.table.Placement;
@@ -53,7 +52,7 @@ abstract class CudaFixture {
         ByteTokenizer.write(directory);
       }
       return EngramDirectory.read(directory)
-          .open(new JavaBackend(), TableOptions.defaults().placement(placement));
+          .open(new MappedJava(), TableOptions.defaults().placement(placement));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -10,7 +10,6 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.cuda.CudaOptions.Tables;
 import io.engram4j.hf.EngramDirectory;
-import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.table.Placement;
@@ -35,7 +34,7 @@ class CudaVariantTest extends CudaFixture {
   private EngramModel paper(Path directory) throws IOException {
     Golden.extract(directory);
     return EngramDirectory.read(directory.resolve("mini-paper"))
-        .open(new JavaBackend(), TableOptions.defaults().placement(Placement.MAPPED));
+        .open(new MappedJava(), TableOptions.defaults().placement(Placement.MAPPED));
   }
 
   /** One step of a model with convolutions on the device, beside the same on the host. */
