@@ -5,6 +5,7 @@ import org.jspecify.annotations.NullMarked;
 module io.engram4j.tokenizer {
   requires io.engram4j.hf;
   requires ai.djl.tokenizers;
+  requires com.fasterxml.jackson.core;
   requires com.fasterxml.jackson.databind;
   requires static transitive org.jspecify;
 

@@ -56,9 +56,7 @@ final class NativeCache {
 
   private static Path inCache(String name, byte[] library) throws IOException {
     String hash = Digests.hex(Digests.sha256(library), 8);
-    Path directory = directory().resolve("native-" + hash);
-    Files.createDirectories(directory);
-    directory = OwnDirectory.require(directory);
+    Path directory = OwnDirectory.makeAll(directory().resolve("native-" + hash));
     Path file = directory.resolve(System.mapLibraryName(name));
     if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
         && MessageDigest.isEqual(

@@ -14,6 +14,7 @@ import java.util.Set;
  */
 public final class OwnDirectory {
   private static final int OTHERS_WRITE = 0022;
+  private static final int GROUP_WRITES = 0020;
   private static final int STICKY = 01000;
   private static final int MODE = 07777;
   private static final int ROOT = 0;
@@ -36,6 +37,23 @@ public final class OwnDirectory {
       } catch (FileAlreadyExistsException e) {
         return require(absolute);
       }
+    } else {
+      Files.createDirectories(absolute);
+    }
+    return require(absolute);
+  }
+
+  /**
+   * Makes a directory and those above it that are not there, for this user alone.
+   *
+   * @return its path without links
+   * @throws IOException as {@link #require} does
+   */
+  public static Path makeAll(Path directory) throws IOException {
+    Path absolute = directory.toAbsolutePath().normalize();
+    if (hasModes(absolute)) {
+      Set<PosixFilePermission> modes = PosixFilePermissions.fromString("rwx------");
+      Files.createDirectories(absolute, PosixFilePermissions.asFileAttribute(modes));
     } else {
       Files.createDirectories(absolute);
     }
@@ -66,7 +84,11 @@ public final class OwnDirectory {
       if (owner != self && owner != ROOT) {
         throw new IOException(at + " belongs to user " + owner + ", not to user " + self);
       }
-      boolean shared = (mode & OTHERS_WRITE) != 0;
+      int writers = mode & OTHERS_WRITE;
+      if ((int) Files.getAttribute(at, "unix:gid") == self) {
+        writers &= ~GROUP_WRITES; // a group of this user's own, as many systems give each one
+      }
+      boolean shared = writers != 0;
       boolean protects = (mode & STICKY) != 0 && !at.equals(real);
       if (shared && !protects) {
         throw new IOException(

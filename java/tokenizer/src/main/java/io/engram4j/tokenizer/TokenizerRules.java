@@ -1,5 +1,7 @@
 package io.engram4j.tokenizer;
 
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
@@ -14,6 +16,7 @@ import java.util.Set;
  * parts that are known are let through, which are those of byte-level BPE models.
  */
 final class TokenizerRules {
+  private static final ObjectMapper MAPPER = new ObjectMapper();
   private static final Set<String> NORMALIZERS =
       Set.of("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents");
   private static final Set<String> SPLITTERS = Set.of("ByteLevel", "Digits");
@@ -34,15 +37,42 @@ final class TokenizerRules {
    */
   static TokenizerRules read(Path file) throws IOException {
     TokenizerRules rules = new TokenizerRules(file.toString());
-    JsonNode root = new ObjectMapper().readTree(file.toFile());
-    rules.normalizer(root.path("normalizer"), 0);
-    rules.splitter(root.path("pre_tokenizer"), 0);
-    rules.processor(root.path("post_processor"), 0);
-    rules.model(root.path("model"));
-    for (JsonNode token : root.path("added_tokens")) {
-      rules.added(token);
+    try (JsonParser parser = MAPPER.createParser(file.toFile())) {
+      parser.nextToken();
+      while (parser.nextToken() == JsonToken.FIELD_NAME) {
+        rules.part(parser);
+      }
     }
     return rules;
+  }
+
+  /** Looks at a part of the file; the vocabulary and its merges, nearly all of it, are skipped. */
+  private void part(JsonParser parser) throws IOException {
+    String name = parser.currentName();
+    JsonToken start = parser.nextToken();
+    switch (name) {
+      case "normalizer" -> normalizer(MAPPER.readTree(parser), 0);
+      case "pre_tokenizer" -> splitter(MAPPER.readTree(parser), 0);
+      case "post_processor" -> processor(MAPPER.readTree(parser), 0);
+      case "added_tokens" -> {
+        JsonNode tokens = MAPPER.readTree(parser);
+        for (JsonNode token : tokens) {
+          added(token);
+        }
+      }
+      case "model" -> {
+        while (start == JsonToken.START_OBJECT && parser.nextToken() == JsonToken.FIELD_NAME) {
+          String field = parser.currentName();
+          JsonToken value = parser.nextToken();
+          if (value.isScalarValue()) {
+            model(field, parser.getText(), value);
+          } else {
+            parser.skipChildren();
+          }
+        }
+      }
+      default -> parser.skipChildren();
+    }
   }
 
   /** Returns the added tokens that can reach over the end of a line, where no cut may be. */
@@ -93,13 +123,12 @@ final class TokenizerRules {
     }
   }
 
-  private void model(JsonNode model) throws IOException {
-    for (String affix : new String[] {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      if (!model.path(affix).asText("").isEmpty() && !model.path(affix).isNull()) {
-        throw refused("a model with " + affix);
-      }
+  private void model(String field, String value, JsonToken kind) throws IOException {
+    boolean affix = field.equals("continuing_subword_prefix") || field.equals("end_of_word_suffix");
+    if (affix && kind != JsonToken.VALUE_NULL && !value.isEmpty()) {
+      throw refused("a model with " + field);
     }
-    if (model.path("dropout").asDouble(0) != 0) {
+    if (field.equals("dropout") && kind != JsonToken.VALUE_NULL) {
       throw refused("a model with dropout");
     }
   }
