@@ -34,7 +34,8 @@ module io.engram4j.core {
       io.engram4j.bench,
       io.engram4j.bridge,
       io.engram4j.cli,
-      io.engram4j.hf;
+      io.engram4j.hf,
+      io.engram4j.tokenizer;
   exports io.engram4j.kernel to
       io.engram4j.bench,
       io.engram4j.bridge,

@@ -88,10 +88,12 @@ final class ControlGroups {
                   || parts[1].matches(".*[ ,]" + version.controller + "(,.*)?"));
       if (right) {
         Path top = Path.of(plain(mount[4]));
-        Path group = top.resolve(below(plain(mount[3]), path(version)));
-        while (group.startsWith(top)) {
-          groups.add(group);
+        Path group = top.resolve(below(plain(mount[3]), path(version))).normalize();
+        group = group.startsWith(top) ? group : top; // of another namespace: what can be seen of it
+        groups.add(group);
+        while (!group.equals(top)) {
           group = group.resolve("..").normalize();
+          groups.add(group);
         }
       }
     }

@@ -85,7 +85,7 @@ public final class OwnDirectory {
         throw new IOException(at + " belongs to user " + owner + ", not to user " + self);
       }
       int writers = mode & OTHERS_WRITE;
-      if ((int) Files.getAttribute(at, "unix:gid") == self) {
+      if (!at.equals(real) && self != ROOT && (int) Files.getAttribute(at, "unix:gid") == self) {
         writers &= ~GROUP_WRITES; // a group of this user's own, as many systems give each one
       }
       boolean shared = writers != 0;

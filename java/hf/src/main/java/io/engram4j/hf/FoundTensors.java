@@ -4,7 +4,6 @@ import io.engram4j.model.Dtype;
 import io.engram4j.table.RowType;
 import io.engram4j.weights.Linear;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -115,14 +114,7 @@ final class FoundTensors {
       MemorySegment mapped = SafetensorsFile.map(info, arena);
       return new Linear(info.name(), outputs, inputs, type, mapped, scales, biases);
     }
-    Supplier<MemorySegment> load =
-        () -> {
-          try {
-            return SafetensorsFile.read(info, arena);
-          } catch (IOException e) {
-            throw new UncheckedIOException(e);
-          }
-        };
+    Supplier<MemorySegment> load = new WeightReader(info, arena);
     return Linear.loaded(info.name(), outputs, inputs, type, load, info.bytes(), scales, biases);
   }
 }

@@ -1,6 +1,5 @@
 package io.engram4j.tck;
 
-import io.engram4j.Backends;
 import io.engram4j.hf.DirectoryPacker;
 import io.engram4j.hf.EngramDirectory;
 import java.io.IOException;
@@ -34,6 +33,7 @@ public final class Soak {
   private final Map<String, LongAdder> counts = new ConcurrentHashMap<>();
   private final SoakTruth truth;
   private final String backends;
+  private volatile boolean failed;
   private final long files; // that were open at the start
 
   private Soak(Path work, Duration duration, String backends) throws IOException {
@@ -88,16 +88,17 @@ public final class Soak {
     return work.resolve("golden").resolve("mini-v41");
   }
 
-  Path shared() throws IOException {
-    return Files.createDirectories(work.resolve("shared"));
-  }
-
   String[] backends() {
     return backends.split(",");
   }
 
   boolean isOver() {
-    return System.nanoTime() > end;
+    return failed || System.nanoTime() > end;
+  }
+
+  /** Ends the others, too. */
+  void fail() {
+    failed = true;
   }
 
   void count(String what, long more) {
@@ -129,32 +130,9 @@ public final class Soak {
     }
   }
 
-  /**
-   * {@code Soak MINUTES [SEED [BACKENDS]]}, or, in a process that is to be killed, {@code Soak pack
-   * FROM TO}.
-   */
+  /** {@code Soak FROM TO} packs a model, in a process that is to be killed. */
   public static void main(String[] args) throws IOException {
-    if (args.length == 3 && args[0].equals("pack")) {
-      new DirectoryPacker(EngramDirectory.read(Path.of(args[1])), Path.of(args[2]), 1, n -> {})
-          .pack();
-      return;
-    }
-    double minutes = Double.parseDouble(args.length > 0 ? args[0] : "2");
-    long seed = args.length > 1 ? Long.parseLong(args[1]) : System.nanoTime();
-    String backends = args.length > 2 ? args[2] : Backends.select().name() + ",java";
-    Path work = Files.createTempDirectory("engram4j-soak-");
-    System.out.printf("%s minutes with %s, seed %d, in %s%n", minutes, backends, seed, work);
-    Map<String, LongAdder> counts =
-        run(Duration.ofMillis((long) (minutes * 60_000)), seed, work, backends);
-    counts.entrySet().stream()
-        .sorted(Map.Entry.comparingByKey())
-        .forEach(
-            entry -> System.out.printf("%-32s %,12d%n", entry.getKey(), entry.getValue().sum()));
-    System.out.println("nothing wrong, nothing left");
-    try (Stream<Path> all = Files.walk(work)) {
-      for (Path file : all.sorted(java.util.Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
+    EngramDirectory from = EngramDirectory.read(Path.of(args[0]));
+    new DirectoryPacker(from, Path.of(args[1]), 1, bytes -> {}).pack();
   }
 }

@@ -36,18 +36,32 @@ final class SoakUser implements Callable<Void> {
 
   private final Soak soak;
   private final Path own;
+  private final Path shared; // in place of a file system in memory
   private final SplittableRandom random;
 
   SoakUser(Soak soak, Path own, SplittableRandom random) {
     this.soak = soak;
     this.own = own;
+    this.shared = own.resolveSibling(own.getFileName() + "-shared");
     this.random = random;
   }
 
   @Override
   public @Nullable Void call() throws Exception {
+    try {
+      return use();
+    } catch (Throwable e) {
+      soak.fail();
+      throw e;
+    }
+  }
+
+  private @Nullable Void use() throws Exception {
     while (!soak.isOver()) {
       copyFiles();
+      if (random.nextInt(6) == 0) {
+        delete(shared); // loaded anew
+      }
       switch (random.nextInt(8)) {
         case 0 -> packAndKill();
         case 1 -> serve(soak.source(), false);
@@ -55,6 +69,7 @@ final class SoakUser implements Callable<Void> {
       }
     }
     delete(own);
+    delete(shared);
     return null;
   }
 
@@ -91,7 +106,6 @@ final class SoakUser implements Callable<Void> {
                 "-cp",
                 System.getProperty("java.class.path"),
                 Soak.class.getName(),
-                "pack",
                 own.toString(),
                 packed.toString())
             .redirectErrorStream(true)
@@ -109,7 +123,10 @@ final class SoakUser implements Callable<Void> {
     Backend backend = Backends.named(names[random.nextInt(names.length)]);
     Placement placement = PLACEMENTS[random.nextInt(PLACEMENTS.length)];
     TableOptions options =
-        TableOptions.defaults().placement(placement).sharedDirectory(soak.shared()).threads(1);
+        TableOptions.defaults()
+            .placement(placement)
+            .sharedDirectory(Files.createDirectories(shared))
+            .threads(1);
     if (!placement.copies() && random.nextBoolean()) {
       options = options.cacheBytes(random.nextInt(1, 300_000));
     }
@@ -132,9 +149,6 @@ final class SoakUser implements Callable<Void> {
         }
       }
     }
-    if (placement == Placement.SHARED && random.nextInt(4) == 0) {
-      forgetShared();
-    }
   }
 
   /** Returns whether rows may be gone now. */
@@ -147,19 +161,10 @@ final class SoakUser implements Callable<Void> {
       return false;
     }
     try (RandomAccessFile file = new RandomAccessFile(shard.toFile(), "rw")) {
-      file.setLength(random.nextLong(file.length()));
+      file.setLength(random.nextLong(Math.max(1, file.length())));
     }
     soak.count("cut short", 1);
     return true;
-  }
-
-  /** Of shared tables that nobody has opened just now; on Linux those who have keep theirs. */
-  private void forgetShared() throws IOException {
-    try (Stream<Path> files = Files.walk(soak.shared())) {
-      for (Path file : files.filter(f -> f.toString().endsWith(".rows")).toList()) {
-        Files.deleteIfExists(file);
-      }
-    }
   }
 
   /** Does something with a sequence; returns the one to go on with. */

@@ -1,39 +1,68 @@
 package io.engram4j.tokenizer;
 
+import io.engram4j.host.CacheDirectory;
+import io.engram4j.host.OwnDirectory;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * What DJL reads from properties when it starts: it must ask no network (its telemetry asks the
- * cloud's metadata address), and put its library where this project's other files are, which is
- * never the current directory.
+ * What DJL and JNA read from properties when they start: they must ask no network (DJL's telemetry
+ * asks the cloud's metadata address), and put their libraries where nobody else can write to, which
+ * is never the current directory.
  */
 final class DjlSettings {
+  private static boolean applied;
+
   private DjlSettings() {}
 
-  static void apply() {
+  static synchronized void apply() throws IOException {
+    if (applied) {
+      return;
+    }
     set("ai.djl.offline", "true");
     set("OPT_OUT_TRACKING", "true");
-    set("DJL_CACHE_DIR", directory().toString());
-    set("jna.tmpdir", directory().resolve("jna").toString()); // or a folder at the home's place
+    if (isUnset("DJL_CACHE_DIR") || isUnset("jna.tmpdir")) {
+      Path directory = directory();
+      set("DJL_CACHE_DIR", directory.toString());
+      set("jna.tmpdir", directory.resolve("jna").toString());
+    }
+    applied = true;
+  }
+
+  private static boolean isUnset(String name) {
+    return System.getenv(name) == null && System.getProperty(name) == null;
   }
 
   private static void set(String name, String value) {
-    if (System.getenv(name) == null) {
-      System.getProperties().putIfAbsent(name, value);
+    if (isUnset(name)) {
+      System.setProperty(name, value);
     }
   }
 
-  /** As the natives' cache has it: a user's cache, else one in the temporary directory. */
-  private static Path directory() {
-    String xdg = System.getenv("XDG_CACHE_HOME");
-    Path home = Path.of(System.getProperty("user.home", "?"));
-    if (xdg != null && !xdg.isBlank()) {
-      return Path.of(xdg, "engram4j", "djl").toAbsolutePath();
+  /** The user's cache, or a new directory where there is none that only this user can write to. */
+  private static Path directory() throws IOException {
+    Path cache = CacheDirectory.ofUser().resolve("djl");
+    try {
+      Path own = OwnDirectory.makeAll(cache);
+      if (Files.isWritable(own)) {
+        return own;
+      }
+    } catch (IOException e) {
+      // a new one
     }
-    return home.isAbsolute() && Files.isDirectory(home)
-        ? home.resolve(Path.of(".cache", "engram4j", "djl"))
-        : Path.of(
-            System.getProperty("java.io.tmpdir"), "engram4j-djl-" + ProcessHandle.current().pid());
+    Path fresh = Files.createTempDirectory("engram4j-djl-");
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(fresh)));
+    return fresh;
+  }
+
+  private static void delete(Path directory) {
+    try (var files = Files.walk(directory)) {
+      for (Path file : files.sorted(java.util.Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(file);
+      }
+    } catch (IOException | java.io.UncheckedIOException e) {
+      return; // the system's temporary files are cleaned up
+    }
   }
 }

@@ -5,15 +5,15 @@ import java.util.Deque;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Whether a pattern can take time out of proportion to its text: a repetition of what repeats
- * itself, such as {@code (a+)+}, or a reference back to a group. Patterns of published tokenizers
- * have neither.
+ * Whether a pattern can take time out of proportion to its text: a repetition of a group that
+ * repeats something or has a choice, such as {@code (a+)+} or {@code (a|aa)+}, or a reference back
+ * to a group. Patterns of published tokenizers have neither.
  */
 final class RegexCheck {
   private static final int LONGEST = 4000;
 
   private final String pattern;
-  private final Deque<Boolean> groups = new ArrayDeque<>(); // whether something in it repeats
+  private final Deque<Boolean> groups = new ArrayDeque<>(); // whether it can match in several ways
   private boolean repeats;
   private int at;
 
@@ -35,8 +35,14 @@ final class RegexCheck {
       char c = pattern.charAt(at++);
       switch (c) {
         case '\\' -> {
-          if (at < pattern.length() && isReference(pattern.charAt(at++))) {
+          char escaped = at < pattern.length() ? pattern.charAt(at++) : ' ';
+          if (isReference(escaped)) {
             return "refers back to a group";
+          }
+          boolean named = "pPxu".indexOf(escaped) >= 0; // a property or a number, no count
+          if (named && at < pattern.length() && pattern.charAt(at) == '{') {
+            at++;
+            skipCounts();
           }
           closedRepeats = false;
         }
@@ -60,18 +66,23 @@ final class RegexCheck {
           repeats |= groups.pop();
         }
         case '*', '+', '{' -> {
-          if (c != '{' || isUnbounded()) {
-            if (closedRepeats) {
-              return "repeats what repeats itself";
-            }
-            repeats = true;
+          if (c == '{') {
+            skipCounts();
           }
+          if (closedRepeats) {
+            return "repeats what repeats itself, or has a choice";
+          }
+          repeats = true;
           while (at < pattern.length()
               && (pattern.charAt(at) == '?' || pattern.charAt(at) == '+')) {
             at++; // lazy, possessive
           }
         }
-        default -> closedRepeats = c == '?' && closedRepeats;
+        case '|', '?' -> {
+          repeats = true; // the group can match in several ways
+          closedRepeats = false;
+        }
+        default -> closedRepeats = false;
       }
     }
     return groups.isEmpty() ? null : "leaves a group open";
@@ -98,11 +109,8 @@ final class RegexCheck {
     }
   }
 
-  /** Skips a bounded repetition; tells whether it may go on for more than a few. */
-  private boolean isUnbounded() {
+  private void skipCounts() {
     int end = pattern.indexOf('}', at);
-    String counts = end < 0 ? "" : pattern.substring(at, end);
-    at = end < 0 ? at : end + 1;
-    return !counts.matches("\\d{1,2}(,\\d{1,2})?");
+    at = end < 0 ? pattern.length() : end + 1;
   }
 }

@@ -20,7 +20,7 @@ import java.util.function.LongConsumer;
  * <p>The tokenizers end the process where they panic, so a file that they are known to panic on, or
  * to run on for ever, is refused before. The first one that is opened sets system properties,
  * unless they are set, which keep DJL from the network: {@code ai.djl.offline}, {@code
- * OPT_OUT_TRACKING}; and {@code DJL_CACHE_DIR}, where its library is put.
+ * OPT_OUT_TRACKING}; {@code DJL_CACHE_DIR} and {@code jna.tmpdir}, where their libraries are put.
  */
 public final class TextTokenizer implements AutoCloseable {
   private final HuggingFaceTokenizer tokenizer;

@@ -9,7 +9,7 @@ import java.util.function.LongConsumer;
  * Encodes a text in pieces. The tokenizers make Java objects of every token of a call, and end the
  * process where the heap has no room for them: 8 MB of text at once took more than 256 MB.
  *
- * <p>A cut lies behind the end of a line, before a letter or digit. Splitters match from left to
+ * <p>A cut lies behind the end of a line, with no other space around. Splitters match from left to
  * right and look ahead a character at most, so what follows a cut does not depend on what is before
  * if a match ends there; that it does is seen by encoding the surroundings with and without the
  * cut.
@@ -74,13 +74,19 @@ final class TokenPieces {
       return text.length();
     }
     throw new IllegalArgumentException(
-        "the text has no line end to cut it at from character " + from + " to " + (from + MOST));
+        "the text is too long to encode at once, and from character "
+            + from
+            + " to "
+            + (from + MOST)
+            + " there is no line end where cutting it changes no token");
   }
 
   private boolean isPlace(int at) {
-    return text.charAt(at - 1) == '\n'
-        && Character.isLetterOrDigit(text.charAt(at))
-        && !Character.isWhitespace(text.charAt(at - 2))
+    int line = at >= 2 && text.charAt(at - 2) == '\r' ? at - 2 : at - 1; // where it ends
+    return line >= 1
+        && text.charAt(at - 1) == '\n'
+        && !Character.isWhitespace(text.charAt(at))
+        && !Character.isWhitespace(text.charAt(line - 1))
         && wide.stream().noneMatch(token -> reaches(token, at));
   }
 

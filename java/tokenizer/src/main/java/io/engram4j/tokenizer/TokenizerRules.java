@@ -148,7 +148,14 @@ final class TokenizerRules {
     if (depth > MOST_DEPTH) {
       throw refused("a " + part + " of more than " + MOST_DEPTH + " levels");
     }
-    return node.path("type").asText("");
+    if (node.isMissingNode() || node.isNull()) {
+      return "";
+    }
+    String type = node.path("type").asText("");
+    if (type.isEmpty()) {
+      throw refused("a " + part + " without a type");
+    }
+    return type;
   }
 
   private void require(String type, Set<String> known, String part) throws IOException {

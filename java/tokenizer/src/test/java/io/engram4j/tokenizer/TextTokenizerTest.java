@@ -83,6 +83,7 @@ class TextTokenizerTest {
         "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"String\": \"\"}, \"behavior\": \"Isolated\"}, ",
         "\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a+)+$\"}, \"behavior\": \"Isolated\"}, ",
         "\"post_processor\": {\"type\": \"RobertaProcessing\"}, ",
+        "\"normalizer\": {\"pattern\": {\"Regex\": \"(a+)+$\"}, \"content\": \"\"}, ",
       })
   void whatTheTokenizersChokeOnIsRefused(String parts) throws IOException {
     Path file = tokenizer(parts);
@@ -119,7 +120,9 @@ class TextTokenizerTest {
         "(a+)?b",
         "(ab)+",
         "a{2}",
-        "[a+]+"
+        "[a+]+",
+        "(\\p{L})+",
+        "(?:ab){2,5}"
       })
   void patternsOfPublishedTokenizersPass(String pattern) {
     assertNull(RegexCheck.problem(pattern));
@@ -138,6 +141,10 @@ class TextTokenizerTest {
         "(a",
         "a)",
         "",
+        "(a|a)*b",
+        "(?:a|aa)+$",
+        "(a{1,99}){1,99}b",
+        "(a?){9}",
         "((?:a{1,})+)",
         "(a+)*?",
         "(a+)++",
@@ -159,13 +166,40 @@ class TextTokenizerTest {
     return text.toString();
   }
 
+  /** By the library itself, uncut. */
+  private int[] atOnce(String text) throws IOException {
+    try (var uncut =
+        ai.djl.huggingface.tokenizers.HuggingFaceTokenizer.builder()
+            .optTokenizerPath(tokenizer(split(GPT2)))
+            .optAddSpecialTokens(false)
+            .optTruncation(false)
+            .optPadding(false)
+            .build()) {
+      return java.util.Arrays.stream(uncut.encode(text).getIds())
+          .mapToInt(id -> (int) id)
+          .toArray();
+    }
+  }
+
+  @Test
+  void linesOfAnyKindAreCut() throws IOException {
+    String[] kinds = {"\nAb\nab 1", "ab\r\nab", "<ab>\n<1>", "ab\n\n  ab\nb"};
+    try (TextTokenizer tokenizer = open()) {
+      for (String kind : kinds) {
+        String text = kind.replace('A', 'a').repeat(2 * TokenPieces.MOST / kind.length());
+        assertTrue(tokenizer.encode(text).length > TokenPieces.MOST / 4, kind);
+      }
+      assertTrue(tokenizer.encode("\na" + "b".repeat(40_000) + "\nab").length > 0);
+    }
+  }
+
   @Test
   void piecesGiveTheSameIds() throws IOException {
     try (TextTokenizer tokenizer = open()) {
       for (int seed = 0; seed < 4; seed++) {
         String text = text(seed, 200_000);
         AtomicInteger calls = new AtomicInteger();
-        int[] whole = new TokenPieces(text, List.of("\n"), tokenizer::encode).encode(c -> {});
+        int[] whole = atOnce(text);
         AtomicLong heard = new AtomicLong();
         int[] pieces =
             new TokenPieces(

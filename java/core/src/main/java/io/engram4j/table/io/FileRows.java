@@ -14,18 +14,21 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
  * Rows read through the page cache, one by one, for backends that take no mapping. By files that an
- * interrupt does not close, each for one caller at a time. Thread-safe; must not be closed while
- * somebody reads.
+ * interrupt does not close, each for one caller at a time; all are opened at once, since a path may
+ * lead to another file later. Thread-safe; must not be closed while somebody reads.
  */
 final class FileRows implements RowSource, Closeable {
+  private static final int READERS = 4;
+
   private final TableFile table;
   private final List<Region> regions = new ArrayList<>();
-  private final ConcurrentLinkedQueue<Reader> idle = new ConcurrentLinkedQueue<>();
+  private final BlockingQueue<Reader> idle = new LinkedBlockingQueue<>();
   private final LongAdder rowsRead = new LongAdder();
 
   /**
@@ -50,8 +53,11 @@ final class FileRows implements RowSource, Closeable {
         Region region = regions.get(i);
         table.requireSize(region.file(), first.files.get(i).length(), region.end(table.rows()));
       }
+      for (int i = 1; i < READERS; i++) {
+        idle.add(new Reader());
+      }
     } catch (IOException e) {
-      first.close();
+      close();
       throw e;
     }
   }
@@ -107,10 +113,7 @@ final class FileRows implements RowSource, Closeable {
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
     try {
-      Reader reader = idle.poll();
-      if (reader == null) {
-        reader = new Reader();
-      }
+      Reader reader = take();
       try {
         for (long i = 0; i < count; i++) {
           long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
@@ -126,6 +129,22 @@ final class FileRows implements RowSource, Closeable {
       throw new UncheckedIOException(e);
     }
     rowsRead.add(count);
+  }
+
+  /** Waits for files if all are in use: reads take no time worth breaking. */
+  private Reader take() {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        Reader reader = idle.take();
+        if (interrupted) {
+          Thread.currentThread().interrupt();
+        }
+        return reader;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
   }
 
   @Override

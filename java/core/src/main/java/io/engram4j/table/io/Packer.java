@@ -12,7 +12,6 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +41,7 @@ public final class Packer {
   private final int chunks;
   private final LongConsumer progress;
   private final PackedFile.Origin origin;
+  private boolean forgets;
 
   private Packer(TableFile source, PackedFile.Origin origin, Path target, LongConsumer progress) {
     this.source = source;
@@ -77,11 +77,15 @@ public final class Packer {
     return new Packer(source, origin, target, progress).run(threads);
   }
 
-  /** Deletes what a pack that failed has left. */
-  static void forget(Path target) throws IOException {
-    for (String suffix : List.of(PART, JOURNAL)) {
-      Files.deleteIfExists(target.resolveSibling(target.getFileName() + suffix));
-    }
+  /**
+   * Packs, and deletes what was written if that fails, while the lock is held: for a file system in
+   * memory, where nobody would give it back.
+   */
+  static PackedFile packOrForget(TableFile source, Path target, int threads, LongConsumer progress)
+      throws IOException {
+    Packer packer = new Packer(source, PackedFile.Origin.of(source), target, progress);
+    packer.forgets = true;
+    return packer.run(threads);
   }
 
   private PackedFile run(int threads) throws IOException {
@@ -95,6 +99,12 @@ public final class Packer {
         requireRoom(out.size());
         Parallel.run("pack", threads, chunks, () -> new Worker(out, journal));
         finish(out, journal);
+      } catch (Throwable e) {
+        if (forgets) {
+          Files.deleteIfExists(part);
+          Files.deleteIfExists(journalFile);
+        }
+        throw e;
       }
       Files.deleteIfExists(journalFile);
     }

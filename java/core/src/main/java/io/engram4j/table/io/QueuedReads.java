@@ -261,10 +261,20 @@ final class QueuedReads implements RowReads {
   public void close() throws IOException {
     for (Place place : places) {
       Slots slots = place.slots;
-      if (slots != null) {
+      if (slots != null && (!place.unclean || drained(slots))) {
         slots.queue.close();
       }
     }
     files.close();
+  }
+
+  /** Whether nothing is under way any more; else the system may still write to the buffers. */
+  private static boolean drained(Slots slots) {
+    try {
+      slots.queue.drain();
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
   }
 }

@@ -305,19 +305,13 @@ public final class TableOpener {
     Path target = directory.resolve(digest + ".rows");
     String how = "attached to ";
     while (!Files.exists(target)) {
-      boolean busy = false;
       try {
-        Packer.pack(file, target, options.threads(), options.progress());
+        Packer.packOrForget(file, target, options.threads(), options.progress());
         how = "loaded into ";
       } catch (Packer.BusyException e) {
-        busy = true;
         LockSupport.parkNanos(50_000_000); // another process is at it
         if (Thread.currentThread().isInterrupted()) {
           throw new IOException("interrupted while another process loads " + target, e);
-        }
-      } finally {
-        if (!busy && !Files.exists(target)) {
-          Packer.forget(target); // what was written is memory that nobody would give back
         }
       }
     }
