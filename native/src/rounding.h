@@ -1,8 +1,8 @@
 /*
  * The thread's floating-point setting. Libraries that a process has loaded leave threads with
  * subnormals flushed or another rounding; results do not depend on it: a call computes with
- * rounding to nearest, nothing flushed, nothing trapped, and gives back what it found. Reading the
- * word costs a nanosecond, writing it is seldom necessary.
+ * rounding to nearest, nothing flushed, nothing trapped, and gives back what it found, which
+ * seldom takes more than reading it.
  */
 #ifndef ENGRAM_ROUNDING_H
 #define ENGRAM_ROUNDING_H

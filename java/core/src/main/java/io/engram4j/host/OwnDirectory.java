@@ -9,8 +9,9 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 
 /**
- * Directories into which nobody but this user, or root, can have put anything. Where a file system
- * has no owners and modes, as on Windows, every directory counts as such.
+ * Directories into which nobody but this user, or root, can have put anything. Above them a group
+ * with the user's own number may write, which many systems give each user. Where a file system has
+ * no owners and modes, as on Windows, every directory counts as such.
  */
 public final class OwnDirectory {
   private static final int OTHERS_WRITE = 0022;

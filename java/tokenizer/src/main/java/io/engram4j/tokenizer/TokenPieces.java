@@ -15,7 +15,7 @@ import java.util.function.LongConsumer;
  * cut.
  */
 final class TokenPieces {
-  /** Characters of a piece; its tokens take about 10 MB. */
+  /** Characters of a piece. */
   static final int PIECE = 1 << 15;
 
   /** The longest that is encoded without a cut. */

@@ -12,11 +12,12 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Rows read through the page cache, one by one, for backends that take no mapping. By files that an
@@ -25,10 +26,19 @@ import java.util.concurrent.atomic.LongAdder;
  */
 final class FileRows implements RowSource, Closeable {
   private static final int READERS = 4;
+  private static final VarHandle TAKEN;
+
+  static {
+    try {
+      TAKEN = MethodHandles.lookup().findVarHandle(Reader.class, "taken", boolean.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   private final TableFile table;
   private final List<Region> regions = new ArrayList<>();
-  private final BlockingQueue<Reader> idle = new LinkedBlockingQueue<>();
+  private final List<Reader> readers = new ArrayList<>();
   private final LongAdder rowsRead = new LongAdder();
 
   /**
@@ -47,14 +57,14 @@ final class FileRows implements RowSource, Closeable {
       regions.add(scale);
     }
     Reader first = new Reader();
-    idle.add(first);
+    readers.add(first);
     try {
       for (int i = 0; i < regions.size(); i++) {
         Region region = regions.get(i);
         table.requireSize(region.file(), first.files.get(i).length(), region.end(table.rows()));
       }
       for (int i = 1; i < READERS; i++) {
-        idle.add(new Reader());
+        readers.add(new Reader());
       }
     } catch (IOException e) {
       close();
@@ -62,8 +72,12 @@ final class FileRows implements RowSource, Closeable {
     }
   }
 
-  /** One caller's files. */
+  /**
+   * One caller's files. They are given back by a write to a field: a caller that ran out of stack
+   * or heap must not leave the others without.
+   */
   private final class Reader implements Closeable {
+    private volatile boolean taken;
     private final List<RandomAccessFile> files = new ArrayList<>();
     private final byte[] row = new byte[table.rowBytes()];
 
@@ -123,7 +137,7 @@ final class FileRows implements RowSource, Closeable {
           }
         }
       } finally {
-        idle.add(reader);
+        reader.taken = false;
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -135,15 +149,16 @@ final class FileRows implements RowSource, Closeable {
   private Reader take() {
     boolean interrupted = false;
     while (true) {
-      try {
-        Reader reader = idle.take();
-        if (interrupted) {
-          Thread.currentThread().interrupt();
+      for (Reader reader : readers) {
+        if (!reader.taken && TAKEN.compareAndSet(reader, false, true)) {
+          if (interrupted) {
+            Thread.currentThread().interrupt();
+          }
+          return reader;
         }
-        return reader;
-      } catch (InterruptedException e) {
-        interrupted = true;
       }
+      LockSupport.parkNanos(this, 20_000);
+      interrupted |= Thread.interrupted();
     }
   }
 
@@ -155,7 +170,7 @@ final class FileRows implements RowSource, Closeable {
 
   @Override
   public void close() throws IOException {
-    for (Reader reader = idle.poll(); reader != null; reader = idle.poll()) {
+    for (Reader reader : readers) {
       reader.close();
     }
   }
