@@ -5,20 +5,36 @@ import io.engram4j.os.AmxTiles;
 import io.engram4j.work.Failures;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The calls into the library. Off-heap arguments go through the plain handles that jextract made;
  * for heap arrays there is a second, critical handle per function, which pins them: so only short
  * ranges go through it ({@link CpuKernels}).
+ *
+ * <p>Where a struct has addresses of memory that can be closed, the handle has {@value
+ * HeldMemory#MOST} more arguments than the function. C does not see them: in every calling
+ * convention the caller puts them behind the others and takes them away again. The bridge keeps
+ * their arenas open until the call returns.
  */
 final class CpuCalls {
   private static final MethodHandle HASH_HEAP =
       critical(Engram.engram_hash$address(), Engram.engram_hash$descriptor());
+  private static final MethodHandle GATHER =
+      plain(Engram.engram_gather$address(), holding(Engram.engram_gather$descriptor()));
   private static final MethodHandle GATHER_HEAP =
-      critical(Engram.engram_gather$address(), Engram.engram_gather$descriptor());
+      critical(Engram.engram_gather$address(), holding(Engram.engram_gather$descriptor()));
+  private static final MethodHandle LOOKUP =
+      plain(Engram.engram_lookup$address(), holding(Engram.engram_lookup$descriptor()));
+  private static final MethodHandle PROJECT =
+      plain(Engram.engram_project$address(), holding(Engram.engram_project$descriptor()));
+  private static final MethodHandle NAN_FREE =
+      plain(Engram.engram_nan_free$address(), holding(Engram.engram_nan_free$descriptor()));
   private static final MethodHandle GATE_HEAP =
       critical(Engram.engram_gate$address(), Engram.engram_gate$descriptor());
 
@@ -32,6 +48,17 @@ final class CpuCalls {
     return Linker.nativeLinker().downcallHandle(address, descriptor, Linker.Option.critical(true));
   }
 
+  @SuppressWarnings("restricted")
+  private static MethodHandle plain(MemorySegment address, FunctionDescriptor descriptor) {
+    return Linker.nativeLinker().downcallHandle(address, descriptor);
+  }
+
+  private static FunctionDescriptor holding(FunctionDescriptor descriptor) {
+    MemoryLayout[] held = new MemoryLayout[HeldMemory.MOST];
+    Arrays.fill(held, ValueLayout.ADDRESS);
+    return descriptor.appendArgumentLayouts(held);
+  }
+
   /** Binds every function now, so that a missing one shows when the library is loaded. */
   static void bindAll() {
     AmxTiles.ask(); // before the library looks which tiers there are
@@ -42,11 +69,7 @@ final class CpuCalls {
     Engram.engram_fault_handler$handle();
     Engram.engram_describe_row_type$handle();
     Engram.engram_hash$handle();
-    Engram.engram_gather$handle();
-    Engram.engram_lookup$handle();
-    Engram.engram_project$handle();
     Engram.engram_project_scratch$handle();
-    Engram.engram_nan_free$handle();
     Engram.engram_gate$handle();
     Engram.engram_conv$handle();
   }
@@ -83,12 +106,35 @@ final class CpuCalls {
       MemorySegment rowIds,
       long count,
       MemorySegment out,
-      int outType) {
-    if (rowIds.isNative() && out.isNative()) {
-      return Engram.engram_gather(tier.code(), plan, rowIds, count, out, outType);
-    }
+      int outType,
+      HeldMemory held) {
     try {
-      return (int) GATHER_HEAP.invokeExact(tier.code(), plan, rowIds, count, out, outType);
+      if (rowIds.isNative() && out.isNative()) {
+        return (int)
+            GATHER.invokeExact(
+                tier.code(),
+                plan,
+                rowIds,
+                count,
+                out,
+                outType,
+                held.held(0),
+                held.held(1),
+                held.held(2),
+                held.held(3));
+      }
+      return (int)
+          GATHER_HEAP.invokeExact(
+              tier.code(),
+              plan,
+              rowIds,
+              count,
+              out,
+              outType,
+              held.held(0),
+              held.held(1),
+              held.held(2),
+              held.held(3));
     } catch (Throwable e) {
       throw Failures.unchecked(e);
     }
@@ -104,9 +150,27 @@ final class CpuCalls {
       long tokens,
       MemorySegment rowIds,
       MemorySegment rows,
-      int outType) {
-    return Engram.engram_lookup(
-        tier.code(), layers, layouts, tables, windows, tokens, rowIds, rows, outType);
+      int outType,
+      HeldMemory held) {
+    try {
+      return (int)
+          LOOKUP.invokeExact(
+              tier.code(),
+              layers,
+              layouts,
+              tables,
+              windows,
+              tokens,
+              rowIds,
+              rows,
+              outType,
+              held.held(0),
+              held.held(1),
+              held.held(2),
+              held.held(3));
+    } catch (Throwable e) {
+      throw Failures.unchecked(e);
+    }
   }
 
   /** Returns the status: the caller can name the weights. */
@@ -120,9 +184,28 @@ final class CpuCalls {
       MemorySegment out,
       long outStride,
       MemorySegment scratch,
-      long scratchBytes) {
-    return Engram.engram_project(
-        tier.code(), plan, rows, tokens, first, count, out, outStride, scratch, scratchBytes);
+      long scratchBytes,
+      HeldMemory held) {
+    try {
+      return (int)
+          PROJECT.invokeExact(
+              tier.code(),
+              plan,
+              rows,
+              tokens,
+              first,
+              count,
+              out,
+              outStride,
+              scratch,
+              scratchBytes,
+              held.held(0),
+              held.held(1),
+              held.held(2),
+              held.held(3));
+    } catch (Throwable e) {
+      throw Failures.unchecked(e);
+    }
   }
 
   /** Returns how much scratch any number of tokens may take. */
@@ -133,8 +216,14 @@ final class CpuCalls {
   }
 
   /** Returns 1 if no weight is NaN, else 0, or a status below 0; reads them all. */
-  static int nanFree(Tier tier, MemorySegment plan) {
-    return Engram.engram_nan_free(tier.code(), plan);
+  static int nanFree(Tier tier, MemorySegment plan, HeldMemory held) {
+    try {
+      return (int)
+          NAN_FREE.invokeExact(
+              tier.code(), plan, held.held(0), held.held(1), held.held(2), held.held(3));
+    } catch (Throwable e) {
+      throw Failures.unchecked(e);
+    }
   }
 
   static void gate(

@@ -72,23 +72,25 @@ final class CpuKernels {
     private final Tier tier;
     private final Table table;
     private final MemorySegment plan;
+    private final HeldMemory held;
 
     CpuGather(Tier tier, Table table, Arena arena) {
       this.tier = tier;
       this.table = table;
       this.plan = Plans.onHost(arena).table(table);
+      this.held = HeldMemory.of(List.of(table));
     }
 
     @Override
     public void run(MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
-      requireOpen(table);
+      held.requireOpen();
       if (count == 0) {
         return;
       }
       int type = Plans.type(outType);
       try {
         if (rowIds.isNative() && out.isNative()) {
-          check(CpuCalls.gather(tier, plan, rowIds, count, out, type), rowIds, count);
+          check(CpuCalls.gather(tier, plan, rowIds, count, out, type, held), rowIds, count);
           return;
         }
         long rowBytes = (long) table.headDim() * outType.bytes();
@@ -96,7 +98,7 @@ final class CpuKernels {
           long rows = Math.min(PINNED_ROWS, count - from);
           MemorySegment ids = rowIds.asSlice(8 * from);
           MemorySegment to = out.asSlice(from * rowBytes);
-          check(CpuCalls.gather(tier, plan, ids, rows, to, type), ids, rows);
+          check(CpuCalls.gather(tier, plan, ids, rows, to, type, held), ids, rows);
         }
       } finally {
         Reference.reachabilityFence(table); // the plan has only the addresses of its memory
@@ -120,6 +122,7 @@ final class CpuKernels {
     private final Tier tier;
     private final Projection projection;
     private final List<MemorySegment> plans = new ArrayList<>();
+    private final List<HeldMemory> held = new ArrayList<>();
     private final Arena arena;
     private volatile @Nullable Scratch scratch;
 
@@ -129,18 +132,14 @@ final class CpuKernels {
       this.arena = arena;
       for (Linear part : projection.parts()) {
         plans.add(Plans.onHost(arena).linear(part));
+        held.add(HeldMemory.of(part));
       }
     }
 
     @Override
     public void run(MemorySegment rows, int tokens, int first, int count, MemorySegment kv) {
-      List<Linear> parts = projection.parts();
-      for (int i = 0; i < parts.size(); i++) { // an iterator would be an object per call
-        MemorySegment scale = parts.get(i).scale();
-        if (!parts.get(i).weight().scope().isAlive()
-            || (scale != null && !scale.scope().isAlive())) {
-          throw new IllegalStateException("the memory of " + parts.get(i).name() + " is closed");
-        }
+      for (int i = 0; i < held.size(); i++) { // an iterator would be an object per call
+        held.get(i).requireOpen();
       }
       if (tokens == 0 || count == 0) {
         return;
@@ -180,7 +179,7 @@ final class CpuKernels {
       long bytes = 0;
       try {
         for (int i = 0; i < plans.size(); i++) {
-          int answer = CpuCalls.nanFree(tier, plans.get(i));
+          int answer = CpuCalls.nanFree(tier, plans.get(i), held.get(i));
           check("engram_nan_free", i, Math.min(answer, 0));
           engram_linear.nan_free(plans.get(i), answer);
           bytes = Math.max(bytes, CpuCalls.projectScratch(tier, plans.get(i)));
@@ -220,7 +219,8 @@ final class CpuKernels {
                     out,
                     projection.outputs(),
                     own,
-                    pool.bytes());
+                    pool.bytes(),
+                    held.get(i));
             check("engram_project", i, status);
           }
           column += outputs;
@@ -315,13 +315,6 @@ final class CpuKernels {
             hidden.tokenStride(),
             hidden.branchStride());
       }
-    }
-  }
-
-  static void requireOpen(Table table) {
-    if (!table.weight().scope().isAlive()
-        || (table.hasScales() && !table.scale().scope().isAlive())) {
-      throw new IllegalStateException("the memory of " + table.name() + " is closed");
     }
   }
 

@@ -18,6 +18,7 @@ import java.util.List;
 final class CpuLookup implements Backend.Lookup {
   private final Tier tier;
   private final List<Table> tables;
+  private final HeldMemory held;
   private final StagewiseLookup stages;
   private final List<MemorySegment> plans = new ArrayList<>(); // keeps them alive
   private final MemorySegment layoutPlans;
@@ -32,6 +33,7 @@ final class CpuLookup implements Backend.Lookup {
       Arena arena) {
     this.tier = tier;
     this.tables = List.copyOf(tables);
+    this.held = HeldMemory.of(tables);
     this.stages = stages;
     this.columns = layouts.stream().mapToInt(LayerLayout::columns).toArray();
     this.layoutPlans = arena.allocate(ValueLayout.ADDRESS, tables.size());
@@ -49,13 +51,12 @@ final class CpuLookup implements Backend.Lookup {
   @Override
   public void run(
       MemorySegment windows, long tokens, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
-    for (int layer = 0; layer < columns.length; layer++) {
-      CpuKernels.requireOpen(tables.get(layer));
-    }
+    held.requireOpen();
     if (tokens == 0) {
       return;
     }
-    if (!windows.isNative() || !rowIds.isNative() || !rows.isNative()) {
+    boolean offHeap = windows.isNative() && rowIds.isNative() && rows.isNative();
+    if (!offHeap || !held.fitsOneCall()) {
       stages.run(windows, tokens, rowIds, rows, outType);
       return;
     }
@@ -70,7 +71,8 @@ final class CpuLookup implements Backend.Lookup {
               tokens,
               rowIds,
               rows,
-              Plans.type(outType));
+              Plans.type(outType),
+              held);
       if (status == Engram.ENGRAM_ERROR_ROW()) {
         checkRows(rowIds, tokens);
       }
