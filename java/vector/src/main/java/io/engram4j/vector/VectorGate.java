@@ -1,6 +1,5 @@
 package io.engram4j.vector;
 
-import static io.engram4j.vector.Vectors.ALL;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -11,7 +10,6 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.GateWeights;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.ref.Reference;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -83,10 +81,10 @@ final class VectorGate implements Backend.Gate {
       if (hidden.dtype() == Dtype.F32) {
         MemorySegment.copy(data, at, floats, 0, 4L * size);
       } else if (data.isNative()) {
-        VectorBfloat16.widen(address(data) + at, floats.address(), size);
+        VectorBfloat16.widen(data, at, floats, size);
       } else {
         MemorySegment.copy(data, at, halves, 0, 2L * size);
-        VectorBfloat16.widen(halves.address(), floats.address(), size);
+        VectorBfloat16.widen(halves, 0, floats, size);
       }
     }
 
@@ -95,16 +93,12 @@ final class VectorGate implements Backend.Gate {
       if (hidden.dtype() == Dtype.F32) {
         MemorySegment.copy(floats, 0, data, at, 4L * size);
       } else if (data.isNative()) {
-        VectorBfloat16.narrow(floats.address(), address(data) + at, size);
+        VectorBfloat16.narrow(floats, data, at, size);
       } else {
-        VectorBfloat16.narrow(floats.address(), halves.address(), size);
+        VectorBfloat16.narrow(floats, halves, 0, size);
         MemorySegment.copy(halves, 0, data, at, 2L * size);
       }
     }
-  }
-
-  private static long address(MemorySegment stream) {
-    return Vectors.address(stream, "the hidden stream");
   }
 
   /** All tokens and branches; what is not float32 off the heap goes through the scratch. */
@@ -118,24 +112,18 @@ final class VectorGate implements Backend.Gate {
     int size = weights.hiddenSize();
     int branches = weights.branches();
     double[] lanes = new double[Vectors.D.length()];
-    try {
-      for (long token = 0; token < tokens; token++) {
-        boolean live = mask.get(JAVA_BYTE, token) != 0;
-        long keys = 4L * size * (branches + 1) * token;
-        for (int branch = 0; branch < branches; branch++) {
-          float gate = 0;
-          if (live) {
-            long key = keys + 4L * size * branch;
-            long value = keys + 4L * size * branches;
-            gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, lanes);
-          }
-          gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
+    for (long token = 0; token < tokens; token++) {
+      boolean live = mask.get(JAVA_BYTE, token) != 0;
+      long keys = 4L * size * (branches + 1) * token;
+      for (int branch = 0; branch < branches; branch++) {
+        float gate = 0;
+        if (live) {
+          long key = keys + 4L * size * branch;
+          long value = keys + 4L * size * branches;
+          gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, lanes);
         }
+        gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
       }
-    } finally {
-      Reference.reachabilityFence(kv);
-      Reference.reachabilityFence(hidden.data());
-      Reference.reachabilityFence(product);
     }
   }
 
@@ -149,20 +137,18 @@ final class VectorGate implements Backend.Gate {
       @Nullable Scratch scratch,
       double[] lanes) {
     int size = weights.hiddenSize();
-    long keysAndValues = Vectors.address(kv, "key and value");
-    long stream;
-    if (scratch == null) {
-      stream = address(hidden.data()) + at;
-    } else {
+    MemorySegment stream = hidden.data();
+    long from = at;
+    if (scratch != null) {
       scratch.take(hidden, at);
-      stream = scratch.floats().address();
+      stream = scratch.floats();
+      from = 0;
     }
-    long weight = product.address() + 4L * size * branch;
-    float gate = quick(weights, stream, keysAndValues + key, weight, lanes);
+    float gate = quick(stream, from, kv, key, branch, lanes);
     if (Float.isNaN(gate)) { // or not good enough
       gate = JavaGate.compute(weights, branch, kv, key, hidden, at);
     }
-    add(stream, keysAndValues + value, gate, size);
+    add(stream, from, kv, value, gate, size);
     if (scratch != null) {
       scratch.give(hidden, at);
     }
@@ -170,12 +156,16 @@ final class VectorGate implements Backend.Gate {
   }
 
   /** Returns the gate, or NaN where float sums are not good enough for one. */
-  private static float quick(
-      GateWeights weights, long stream, long key, long product, double[] lanes) {
+  private float quick(
+      MemorySegment hidden, long stream, MemorySegment keys, long key, int branch, double[] lanes) {
+    MemorySegment xs = Vectors.offHeap(hidden);
+    MemorySegment ys = Vectors.offHeap(keys);
+    MemorySegment ws = Vectors.offHeap(product);
     int step = Vectors.LANES;
     int size = weights.hiddenSize();
+    long weight = 4L * size * branch;
     DoubleVector streams = DoubleVector.zero(Vectors.D);
-    DoubleVector keys = DoubleVector.zero(Vectors.D);
+    DoubleVector keySums = DoubleVector.zero(Vectors.D);
     DoubleVector dots = DoubleVector.zero(Vectors.D);
     for (int from = 0; from < size; from += GROUP * step) {
       FloatVector s = FloatVector.zero(Vectors.F);
@@ -184,10 +174,10 @@ final class VectorGate implements Backend.Gate {
       int end = Math.min(size, from + GROUP * step);
       for (int i = from; i < end; i += step) {
         FloatVector x =
-            FloatVector.fromMemorySegment(Vectors.F, ALL, stream + 4L * i, Vectors.LITTLE);
-        FloatVector y = FloatVector.fromMemorySegment(Vectors.F, ALL, key + 4L * i, Vectors.LITTLE);
+            FloatVector.fromMemorySegment(Vectors.F, xs, stream + 4L * i, Vectors.LITTLE);
+        FloatVector y = FloatVector.fromMemorySegment(Vectors.F, ys, key + 4L * i, Vectors.LITTLE);
         FloatVector w =
-            FloatVector.fromMemorySegment(Vectors.F, ALL, product + 4L * i, Vectors.LITTLE);
+            FloatVector.fromMemorySegment(Vectors.F, ws, weight + 4L * i, Vectors.LITTLE);
         s = x.fma(x, s);
         k = y.fma(y, k);
         d = x.mul(w).fma(y, d);
@@ -196,15 +186,16 @@ final class VectorGate implements Backend.Gate {
           streams
               .add(s.convertShape(VectorOperators.F2D, Vectors.D, 0))
               .add(s.convertShape(VectorOperators.F2D, Vectors.D, 1));
-      keys =
-          keys.add(k.convertShape(VectorOperators.F2D, Vectors.D, 0))
+      keySums =
+          keySums
+              .add(k.convertShape(VectorOperators.F2D, Vectors.D, 0))
               .add(k.convertShape(VectorOperators.F2D, Vectors.D, 1));
       dots =
           dots.add(d.convertShape(VectorOperators.F2D, Vectors.D, 0))
               .add(d.convertShape(VectorOperators.F2D, Vectors.D, 1));
     }
     double streamSquares = Vectors.sum(streams, lanes);
-    double keySquares = Vectors.sum(keys, lanes);
+    double keySquares = Vectors.sum(keySums, lanes);
     double dot = Vectors.sum(dots, lanes);
     boolean ordinary =
         streamSquares >= LEAST
@@ -216,13 +207,16 @@ final class VectorGate implements Backend.Gate {
     return ordinary ? JavaGate.fromSums(weights, streamSquares, keySquares, dot) : Float.NaN;
   }
 
-  private static void add(long stream, long value, float gate, int size) {
+  private static void add(
+      MemorySegment hidden, long stream, MemorySegment values, long value, float gate, int size) {
+    MemorySegment xs = Vectors.offHeap(hidden);
+    MemorySegment vs = Vectors.offHeap(values);
     FloatVector g = FloatVector.broadcast(Vectors.F, gate);
     for (int i = 0; i < size; i += Vectors.LANES) {
-      FloatVector v = FloatVector.fromMemorySegment(Vectors.F, ALL, value + 4L * i, Vectors.LITTLE);
-      FloatVector.fromMemorySegment(Vectors.F, ALL, stream + 4L * i, Vectors.LITTLE)
+      FloatVector v = FloatVector.fromMemorySegment(Vectors.F, vs, value + 4L * i, Vectors.LITTLE);
+      FloatVector.fromMemorySegment(Vectors.F, xs, stream + 4L * i, Vectors.LITTLE)
           .add(v.mul(g))
-          .intoMemorySegment(ALL, stream + 4L * i, Vectors.LITTLE);
+          .intoMemorySegment(xs, stream + 4L * i, Vectors.LITTLE);
     }
   }
 }

@@ -13,10 +13,11 @@ import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The shapes of this CPU and the memory that all kernels read: one segment that covers every
- * address. Kernels would otherwise see a mapping in one call and an arena's memory in the next, and
- * code that was compiled for one class of segments runs a hundred times slower with two. What an
- * address may be was checked before.
+ * The shapes of this CPU, and memory as kernels read it: through the caller's segments, so that
+ * each access has its bounds, its arena and its thread checked, and an arena that is closed
+ * meanwhile is an exception. Code that was compiled for segments of one class runs a hundred times
+ * slower when another comes, on the heap for example, and those of a whole process count: so a
+ * kernel begins by telling the compiler that its segments are off the heap ({@link #offHeap}).
  */
 final class Vectors {
   static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -32,10 +33,17 @@ final class Vectors {
       VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, F.length() * 16)));
 
   static final int LANES = F.length();
+
+  /** The 32 codes of a block: one load for all vectors of floats that they become. */
+  static final VectorSpecies<Byte> TILE = ByteVector.SPECIES_256;
+
+  /** How many vectors of floats a block becomes. */
+  static final int PARTS = TILE.length() / LANES;
+
   static final ByteOrder LITTLE = ByteOrder.LITTLE_ENDIAN;
 
-  /** Only where {@link #problem} has none. */
-  static final MemorySegment ALL = everything();
+  /** The class of every segment off the heap, of mapped ones the one above theirs. */
+  private static final Class<?> OFF_HEAP = MemorySegment.NULL.getClass();
 
   /** What {@link #codes} come divided by: 2^8, so that the least scale makes a normal factor. */
   static final int CODES_DIVIDED = 8;
@@ -52,51 +60,29 @@ final class Vectors {
 
   private Vectors() {}
 
-  @SuppressWarnings("restricted")
-  private static MemorySegment everything() {
-    Module own = Vectors.class.getModule();
-    // without the permission a JVM that denies would throw here, and no one could be told why
-    return own.isNativeAccessEnabled()
-        ? MemorySegment.NULL.reinterpret(Long.MAX_VALUE)
-        : MemorySegment.NULL;
-  }
-
   /** Returns why the kernels cannot run here, or null if they can. */
   static @Nullable String problem() {
-    Module own = Vectors.class.getModule();
-    if (!own.isNativeAccessEnabled()) {
-      return "this JVM needs --enable-native-access="
-          + (own.isNamed() ? own.getName() : "ALL-UNNAMED");
-    }
     if (LANES != ByteVector.zero(B).length()) {
       return "vectors of this CPU have " + F.vectorBitSize() + " bits, but 256 are the least";
     }
     return null;
   }
 
-  /**
-   * Returns the address of memory off the heap, after the checks that an access through the segment
-   * itself would have made. As with a C kernel's arguments, memory of a shared arena must not be
-   * closed meanwhile.
-   */
-  static long address(MemorySegment segment, String what) {
-    if (!segment.scope().isAlive()) {
-      throw new IllegalStateException("the memory of " + what + " is closed");
-    }
-    if (!segment.isAccessibleBy(Thread.currentThread())) {
-      throw new WrongThreadException("the memory of " + what + " belongs to another thread");
-    }
-    return segment.address();
+  /** Returns the segment, which {@link MemorySegment#isNative}; the compiler then knows it. */
+  static MemorySegment offHeap(MemorySegment segment) {
+    return (MemorySegment) OFF_HEAP.cast(segment);
   }
 
   /**
-   * Returns fp8 codes as floats divided by 256. With the bias added at once no code is a subnormal
-   * float, which costs Intel's cores 150 cycles a vector; those with exponent 0 then lack a
-   * subtraction. Small, so that it is compiled into the loop.
+   * Returns as many fp8 codes as there are floats in a vector, as floats divided by 256. With the
+   * bias added at once no code is a subnormal float, which costs Intel's cores 150 cycles a vector;
+   * those with exponent 0 then lack a subtraction. Small, so that it is compiled into the loop.
+   *
+   * @param part the first codes, or those after them
    */
-  static FloatVector codes(ByteVector codes) {
+  static FloatVector codes(ByteVector codes, int part) {
     IntVector moved =
-        ((IntVector) codes.convertShape(VectorOperators.B2I, I, 0))
+        ((IntVector) codes.convertShape(VectorOperators.B2I, I, part))
             .lanewise(VectorOperators.LSHL, CODE_SHIFT);
     IntVector size = moved.and(CODE_SIZE);
     FloatVector value = size.add(CODE_BIAS).reinterpretAsFloats();

@@ -21,7 +21,7 @@ class VectorBfloat16Test {
     for (int code = 0; code < COUNT; code++) {
       halves.setAtIndex(ValueLayout.JAVA_SHORT, code, (short) code);
     }
-    VectorBfloat16.widen(halves.address(), floats.address(), COUNT);
+    VectorBfloat16.widen(halves, 0, floats, COUNT);
     for (int code = 0; code < COUNT; code++) {
       assertEquals(code << 16, floats.getAtIndex(ValueLayout.JAVA_INT, code));
     }
@@ -36,7 +36,7 @@ class VectorBfloat16Test {
         int bits = upper << 16 | (lower < 0 ? random.nextInt(COUNT) : lower);
         floats.setAtIndex(ValueLayout.JAVA_INT, upper, bits);
       }
-      VectorBfloat16.narrow(floats.address(), halves.address(), COUNT);
+      VectorBfloat16.narrow(floats, halves, 0, COUNT);
       for (int upper = 0; upper < COUNT; upper++) {
         float x = Float.intBitsToFloat(floats.getAtIndex(ValueLayout.JAVA_INT, upper));
         short expected = Bfloat16.fromFloat(x);

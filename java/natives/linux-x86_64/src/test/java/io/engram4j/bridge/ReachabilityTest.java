@@ -76,8 +76,7 @@ class ReachabilityTest {
         field.setAccessible(true);
         MethodHandle handle = (MethodHandle) field.get(null);
         boolean critical = field.getName().endsWith("_HEAP");
-        calls.add(
-            call(handle.type(), critical ? "\"critical\": {\"allowHeapAccess\": true}" : ""));
+        calls.add(call(handle.type(), critical ? "\"critical\": {\"allowHeapAccess\": true}" : ""));
       }
     }
     return calls;
