@@ -36,8 +36,8 @@ final class Uring implements AsyncFiles.Queue {
   private final int[] files;
   private final int bytes;
   private final int ring;
-  private final Arena arena = Arena.ofShared();
-  private final MemorySegment state = Libc.state(arena);
+  private final Arena arena;
+  private final MemorySegment state;
   private final MemorySegment rings;
   private final MemorySegment submissions;
   private final MemorySegment[] buffers;
@@ -56,48 +56,55 @@ final class Uring implements AsyncFiles.Queue {
   Uring(int[] files, int depth, int bytes) throws IOException {
     this.files = files;
     this.bytes = bytes;
-    try (Arena scratch = Arena.ofConfined()) {
-      MemorySegment parameters = scratch.allocate(120, 8);
-      this.ring = (int) Libc.system(SETUP, depth, parameters.address(), 0, 0, 0, 0);
-      if (ring < 0) {
-        throw new IOException("the system refuses io_uring: errno " + -ring);
+    this.results = new int[depth];
+    this.buffers = new MemorySegment[depth];
+    this.arena = Arena.ofShared();
+    int opened = -1;
+    try {
+      this.state = Libc.state(arena);
+      MemorySegment parameters = arena.allocate(120, 8);
+      opened = (int) Libc.system(SETUP, depth, parameters.address(), 0, 0, 0, 0);
+      if (opened < 0) {
+        throw new IOException("the system refuses io_uring: errno " + -opened);
       }
+      this.ring = opened;
       int features = parameters.get(JAVA_INT, 20);
       if ((features & SINGLE_MAP) == 0 || (features & PLAIN_READ) == 0) {
-        Libc.close(ring);
         throw new IOException("io_uring needs Linux 5.6");
       }
       int entries = parameters.get(JAVA_INT, 0);
       long array = parameters.get(JAVA_INT, 40 + 24);
-      completions = parameters.get(JAVA_INT, 80 + 20);
+      this.completions = parameters.get(JAVA_INT, 80 + 20);
       long most = completions + (long) COMPLETION * parameters.get(JAVA_INT, 4);
-      try {
-        rings = map(Math.max(most, array + 4L * entries), 0);
-        submissions = map((long) SUBMISSION * entries, SUBMISSIONS);
-        this.buffers = new MemorySegment[depth];
-        for (int i = 0; i < depth; i++) {
-          buffers[i] = arena.allocate(bytes, Libc.PAGE);
-        }
-      } catch (IOException | OutOfMemoryError e) {
-        close();
-        throw new IOException("no memory for " + depth + " reads at once: " + e.getMessage(), e);
+      this.rings = map(opened, Math.max(most, array + 4L * entries), 0);
+      this.submissions = map(opened, (long) SUBMISSION * entries, SUBMISSIONS);
+      for (int i = 0; i < depth; i++) {
+        buffers[i] = arena.allocate(bytes, Libc.PAGE);
       }
-      submissionHead = parameters.get(JAVA_INT, 40);
-      submissionTail = parameters.get(JAVA_INT, 40 + 4);
-      completionHead = parameters.get(JAVA_INT, 80);
-      completionTail = parameters.get(JAVA_INT, 80 + 4);
-      submissionMask = rings.get(JAVA_INT, parameters.get(JAVA_INT, 40 + 8));
-      completionMask = rings.get(JAVA_INT, parameters.get(JAVA_INT, 80 + 8));
+      this.submissionHead = parameters.get(JAVA_INT, 40);
+      this.submissionTail = parameters.get(JAVA_INT, 40 + 4);
+      this.completionHead = parameters.get(JAVA_INT, 80);
+      this.completionTail = parameters.get(JAVA_INT, 80 + 4);
+      this.submissionMask = rings.get(JAVA_INT, parameters.get(JAVA_INT, 40 + 8));
+      this.completionMask = rings.get(JAVA_INT, parameters.get(JAVA_INT, 80 + 8));
       for (int i = 0; i < entries; i++) {
         rings.set(JAVA_INT, array + 4L * i, i); // submissions are always taken in their order
       }
+    } catch (Throwable e) {
+      if (opened >= 0) {
+        Libc.close(opened);
+      }
+      arena.close();
+      if (e instanceof OutOfMemoryError) {
+        throw new IOException("no memory for " + depth + " reads at once: " + e.getMessage(), e);
+      }
+      throw e;
     }
-    this.results = new int[depth];
   }
 
   @SuppressWarnings("restricted")
-  private MemorySegment map(long length, long offset) throws IOException {
-    long address = Libc.map(length, Libc.SHARED, ring, offset);
+  private MemorySegment map(int file, long length, long offset) throws IOException {
+    long address = Libc.map(length, Libc.SHARED, file, offset);
     if (address < 0) {
       throw new IOException("io_uring's memory cannot be mapped: errno " + -address);
     }

@@ -28,16 +28,21 @@ final class UringFiles implements AsyncFiles {
 
   /** Opens all files, or none. */
   private boolean open(List<Path> paths, int flag) {
-    for (int i = 0; i < files.length; i++) {
-      files[i] = Libc.open(paths.get(i).toString(), CLOSE_ON_EXEC | flag);
-      if (files[i] < 0) {
-        for (int before = 0; before < i; before++) {
-          Libc.close(files[before]);
+    int opened = 0;
+    try {
+      while (opened < files.length) {
+        int file = Libc.open(paths.get(opened).toString(), CLOSE_ON_EXEC | flag);
+        if (file < 0) {
+          return false;
         }
-        return false;
+        files[opened++] = file;
+      }
+      return true;
+    } finally {
+      for (int i = 0; opened < files.length && i < opened; i++) {
+        Libc.close(files[i]);
       }
     }
-    return true;
   }
 
   @Override

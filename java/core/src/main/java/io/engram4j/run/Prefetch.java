@@ -60,9 +60,9 @@ final class Prefetch implements Runnable, AutoCloseable {
 
   private void work() {
     runner = Thread.currentThread();
-    PrefetchEvent event = new PrefetchEvent();
-    event.begin();
     try {
+      PrefetchEvent event = new PrefetchEvent();
+      event.begin();
       fetch();
       event.layer = layer.layout().layerId();
       event.tokens = windows.tokens();
@@ -96,7 +96,8 @@ final class Prefetch implements Runnable, AutoCloseable {
   /**
    * Waits until the rows are there; does the work itself if no thread has begun it.
    *
-   * @throws RuntimeException what went wrong while they were fetched
+   * @throws RuntimeException what went wrong while they were fetched; whoever asks again finds that
+   *     nothing was begun
    */
   void await() {
     if (state.get() != DONE) {
@@ -113,7 +114,11 @@ final class Prefetch implements Runnable, AutoCloseable {
       event.commit();
       layer.countStall(event.inline, System.nanoTime() - start);
     }
-    Failures.rethrow(failure);
+    Throwable e = failure;
+    if (e != null) {
+      state.set(IDLE);
+      Failures.rethrow(e);
+    }
   }
 
   private void awaitEnd() {

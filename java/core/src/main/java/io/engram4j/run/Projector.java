@@ -23,6 +23,9 @@ public final class Projector extends SharedWork<Projector.Space>
   /** Pieces per thread, so that one which comes late, or is slow, holds up the others little. */
   private static final int PIECES = 4;
 
+  /** For who does no piece. */
+  private static final Space NONE = new Space();
+
   private final @Nullable Executor executor;
   private final int threads;
   private final Outputs split = new Outputs();
@@ -129,7 +132,11 @@ public final class Projector extends SharedWork<Projector.Space>
     } catch (RuntimeException | Error e) {
       refused = e; // not now: those who came are at work
     }
-    run();
+    try {
+      run();
+    } catch (Throwable e) { // no memory, while helpers are at work
+      abandon(e, NONE);
+    }
     Throwable failure = await();
     Failures.rethrow(failure == null ? refused : failure);
   }
@@ -137,20 +144,24 @@ public final class Projector extends SharedWork<Projector.Space>
   /** What the caller does, and a helper when it comes. */
   @Override
   public void run() {
-    Space space;
-    synchronized (spaces) {
-      space = spaces.poll();
-      if (space == null) {
-        space = new Space();
-        made.add(space);
-      }
-    }
+    Space space = take();
     try {
       help(space);
     } finally {
       synchronized (spaces) {
         spaces.push(space);
       }
+    }
+  }
+
+  private Space take() {
+    synchronized (spaces) {
+      Space space = spaces.poll();
+      if (space == null) {
+        space = new Space();
+        made.add(space);
+      }
+      return space;
     }
   }
 

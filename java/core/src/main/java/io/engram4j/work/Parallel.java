@@ -35,12 +35,16 @@ public final class Parallel {
     AtomicLong next = new AtomicLong();
     AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     List<Thread> started = new ArrayList<>();
-    for (int i = 0; i < Math.min(threads, parts); i++) {
-      started.add(
-          Thread.ofPlatform()
-              .daemon()
-              .name("engram-" + name + "-" + i)
-              .start(() -> work(next, parts, workers, failure)));
+    try {
+      for (int i = 0; i < Math.min(threads, parts); i++) {
+        started.add(
+            Thread.ofPlatform()
+                .daemon()
+                .name("engram-" + name + "-" + i)
+                .start(() -> work(next, parts, workers, failure)));
+      }
+    } catch (Throwable e) { // no thread: those that there are must end before what they use does
+      failure.compareAndSet(null, e);
     }
     boolean interrupted = false;
     for (Thread thread : started) {

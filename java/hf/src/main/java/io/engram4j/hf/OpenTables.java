@@ -17,11 +17,12 @@ final class OpenTables implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(OpenTables.class);
 
   private final TableOpener opener;
-  private final Arena arena = Arena.ofShared();
   private final List<HeldTable> held = new ArrayList<>();
+  private final Arena arena;
 
   OpenTables(TableOptions options) {
     this.opener = new TableOpener(options);
+    this.arena = Arena.ofShared(); // the last, as nobody closes what was not made to the end
   }
 
   Arena arena() {
@@ -31,7 +32,12 @@ final class OpenTables implements AutoCloseable {
   /** Opens a table; {@code maps} as {@link TableOpener#open} has it. */
   Table open(TableFile file, long bytesOfAll, boolean maps) throws IOException {
     HeldTable table = opener.open(file, bytesOfAll, maps, arena);
-    held.add(table);
+    try {
+      held.add(table);
+    } catch (Throwable e) {
+      table.close();
+      throw e;
+    }
     log.info("{}: {} ({})", file.name(), table.placement(), table.description());
     return table.table();
   }

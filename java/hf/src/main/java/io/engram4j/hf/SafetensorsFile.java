@@ -277,18 +277,22 @@ public final class SafetensorsFile {
   private static FileChannel open(TensorInfo tensor) throws IOException {
     FileChannel channel = RegularFiles.read(tensor.file());
     long end = tensor.offset() + tensor.bytes();
-    if (channel.size() < end) {
+    try {
       long size = channel.size();
+      if (size < end) {
+        throw new IOException(
+            tensor.file()
+                + " has "
+                + size
+                + " bytes, but tensor "
+                + tensor.name()
+                + " ends at "
+                + end);
+      }
+      return channel;
+    } catch (Throwable e) {
       channel.close();
-      throw new IOException(
-          tensor.file()
-              + " has "
-              + size
-              + " bytes, but tensor "
-              + tensor.name()
-              + " ends at "
-              + end);
+      throw e;
     }
-    return channel;
   }
 }

@@ -61,11 +61,16 @@ public final class SafetensorsWriter implements AutoCloseable {
       throws IOException {
     this.file = file;
     byte[] header = header(tensors, metadata);
-    this.channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     this.size =
         tensors.stream().mapToLong(Declaration::bytes).reduce(8L + header.length, Math::addExact);
-    write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(0, header.length));
-    write(ByteBuffer.wrap(header));
+    this.channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    try {
+      write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(0, header.length));
+      write(ByteBuffer.wrap(header));
+    } catch (Throwable e) {
+      channel.close();
+      throw e;
+    }
   }
 
   /** Returns the header's JSON, padded so that the data begins at a multiple of 64 bytes. */

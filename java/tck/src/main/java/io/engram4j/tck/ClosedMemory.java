@@ -29,15 +29,17 @@ public final class ClosedMemory {
   private static final int OUTPUTS = 512;
 
   private final Backend backend;
+  private final Arena kernels;
 
   /** Work on memory of two arenas, of which the second is closed meanwhile. */
   private interface Work {
     Runnable on(Arena stays, Arena closed);
   }
 
-  /** For a backend. */
-  public ClosedMemory(Backend backend) {
+  /** For a backend, whose kernels have their memory from a shared arena. */
+  public ClosedMemory(Backend backend, Arena kernels) {
     this.backend = backend;
+    this.kernels = kernels;
   }
 
   /** Returns a gather of many rows on memory of three arenas. */
@@ -56,7 +58,7 @@ public final class ClosedMemory {
       ids.setAtIndex(ValueLayout.JAVA_LONG, i, i % ROWS);
     }
     MemorySegment rows = arguments.allocate(4L * count * DIM);
-    Backend.Gather kernel = backend.gather(table, Arena.ofAuto());
+    Backend.Gather kernel = backend.gather(table, kernels);
     return () -> kernel.run(ids, count, rows, Dtype.F32);
   }
 
@@ -74,7 +76,7 @@ public final class ClosedMemory {
             null);
     MemorySegment rows = arguments.allocate(4L * tokens * INPUTS);
     MemorySegment out = arguments.allocate(4L * tokens * OUTPUTS);
-    Backend.Project kernel = backend.project(new Projection(List.of(linear)), Arena.ofAuto());
+    Backend.Project kernel = backend.project(new Projection(List.of(linear)), kernels);
     return () -> kernel.run(rows, tokens, 0, OUTPUTS, out);
   }
 

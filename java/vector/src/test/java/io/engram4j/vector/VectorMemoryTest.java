@@ -75,7 +75,9 @@ class VectorMemoryTest {
 
   @Test
   void closingInTheMidstOfACallIsSeen() throws Exception {
-    new ClosedMemory(backend).race(40);
+    try (Arena kernels = Arena.ofShared()) {
+      new ClosedMemory(backend, kernels).race(40);
+    }
   }
 
   @Test

@@ -13,25 +13,31 @@ import org.jspecify.annotations.Nullable;
 /** Reads runs of rows, interleaved whatever the files have. For one thread. */
 final class BulkReader implements AutoCloseable {
   private final TableFile file;
-  private final FileChannel weights;
-  private final @Nullable FileChannel scales;
   private final Arena arena = Arena.ofConfined();
   private final MemorySegment weightScratch;
   private final MemorySegment scaleScratch;
+  private final FileChannel weights;
+  private final @Nullable FileChannel scales;
 
   /** A reader of at most {@code mostRows} rows at a time. */
   BulkReader(TableFile file, int mostRows) throws IOException {
     this.file = file;
-    this.weights = RegularFiles.read(file.weight().file());
-    Region scale = file.scale();
-    boolean apart = !file.isInterleaved() && scale != null;
-    this.scales = apart && scale != null ? RegularFiles.read(scale.file()) : null;
-    this.weightScratch = scratch(apart ? (long) mostRows * file.weight().bytes() : 0);
-    this.scaleScratch = scratch(apart && scale != null ? (long) mostRows * scale.bytes() : 0);
-  }
-
-  private MemorySegment scratch(long bytes) {
-    return arena.allocate(bytes, 64);
+    Region scale = file.isInterleaved() ? null : file.scale();
+    FileChannel opened = null;
+    try {
+      long rows = scale == null ? 0 : mostRows;
+      this.weightScratch = arena.allocate(rows * file.weight().bytes(), 64);
+      this.scaleScratch = arena.allocate(scale == null ? 0 : rows * scale.bytes(), 64);
+      opened = RegularFiles.read(file.weight().file());
+      this.scales = scale == null ? null : RegularFiles.read(scale.file());
+      this.weights = opened;
+    } catch (Throwable e) {
+      arena.close();
+      if (opened != null) {
+        opened.close();
+      }
+      throw e;
+    }
   }
 
   /**

@@ -56,9 +56,9 @@ final class FileRows implements RowSource, Closeable {
       regions.add(weight);
       regions.add(scale);
     }
-    Reader first = new Reader();
-    readers.add(first);
     try {
+      Reader first = new Reader();
+      readers.add(first);
       for (int i = 0; i < regions.size(); i++) {
         Region region = regions.get(i);
         table.requireSize(region.file(), first.files.get(i).length(), region.end(table.rows()));
@@ -66,7 +66,7 @@ final class FileRows implements RowSource, Closeable {
       for (int i = 1; i < READERS; i++) {
         readers.add(new Reader());
       }
-    } catch (IOException e) {
+    } catch (Throwable e) {
       close();
       throw e;
     }
@@ -87,7 +87,7 @@ final class FileRows implements RowSource, Closeable {
           RegularFiles.requireOfSystem(region.file());
           files.add(new RandomAccessFile(region.file().toFile(), "r"));
         }
-      } catch (IOException e) {
+      } catch (Throwable e) {
         close();
         throw e;
       }

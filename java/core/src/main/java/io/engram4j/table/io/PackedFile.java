@@ -243,13 +243,20 @@ public final class PackedFile {
   }
 
   private final class Verifier implements Parallel.Worker {
-    private final BulkReader reader = new BulkReader(table, chunkRows);
     private final Arena arena = Arena.ofConfined();
-    private final MemorySegment buffer = arena.allocate((long) chunkRows * table.rowBytes(), 4096);
+    private final MemorySegment buffer;
+    private final BulkReader reader;
     private final LongConsumer progress;
 
     Verifier(LongConsumer progress) throws IOException {
       this.progress = progress;
+      try {
+        this.buffer = arena.allocate((long) chunkRows * table.rowBytes(), 4096);
+        this.reader = new BulkReader(table, chunkRows);
+      } catch (Throwable e) {
+        arena.close();
+        throw e;
+      }
     }
 
     @Override

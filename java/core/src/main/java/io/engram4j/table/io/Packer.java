@@ -99,6 +99,7 @@ public final class Packer {
         requireRoom(out.size());
         Parallel.run("pack", threads, chunks, () -> new Worker(out, journal));
         finish(out, journal);
+        Files.deleteIfExists(journalFile);
       } catch (Throwable e) {
         if (forgets) {
           Files.deleteIfExists(part);
@@ -106,7 +107,6 @@ public final class Packer {
         }
         throw e;
       }
-      Files.deleteIfExists(journalFile);
     }
     return PackedFile.open(target);
   }
@@ -156,13 +156,20 @@ public final class Packer {
   private final class Worker implements Parallel.Worker {
     private final FileChannel out;
     private final Journal journal;
-    private final BulkReader reader = new BulkReader(source, chunkRows);
     private final Arena arena = Arena.ofConfined();
-    private final MemorySegment buffer = arena.allocate((long) chunkRows * source.rowBytes(), 4096);
+    private final MemorySegment buffer;
+    private final BulkReader reader;
 
     Worker(FileChannel out, Journal journal) throws IOException {
       this.out = out;
       this.journal = journal;
+      try {
+        this.buffer = arena.allocate((long) chunkRows * source.rowBytes(), 4096);
+        this.reader = new BulkReader(source, chunkRows);
+      } catch (Throwable e) {
+        arena.close();
+        throw e;
+      }
     }
 
     @Override

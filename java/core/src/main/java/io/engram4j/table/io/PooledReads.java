@@ -52,7 +52,7 @@ final class PooledReads implements RowReads {
         channels.add(channel);
         table.requireSize(file, channel.size(), source.region().end(table.rows()));
       }
-    } catch (IOException | RuntimeException e) {
+    } catch (Throwable e) {
       closeFiles();
       throw e;
     }

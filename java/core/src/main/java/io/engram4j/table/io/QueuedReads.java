@@ -87,14 +87,25 @@ final class QueuedReads implements RowReads {
         places[i] = new Place();
       }
       places[0].slots = slots(); // the first caller is not the one to find out that there are none
-    } catch (IOException | RuntimeException e) {
+    } catch (Throwable e) {
+      for (Place place : places) {
+        if (place != null && place.slots != null) {
+          place.slots.queue.close();
+        }
+      }
       files.close();
       throw e;
     }
   }
 
   private Slots slots() throws IOException {
-    return new Slots(files.newQueue(depth, bytes), depth);
+    AsyncFiles.Queue queue = files.newQueue(depth, bytes);
+    try {
+      return new Slots(queue, depth);
+    } catch (Throwable e) {
+      queue.close();
+      throw e;
+    }
   }
 
   long size(int source) throws IOException {

@@ -20,19 +20,29 @@ final class RowCache implements RowSource, AutoCloseable {
   private final RowSource source;
   private final int rowBytes;
   private final SetCache cache;
-  private final Arena arena = Arena.ofShared();
-  private final MemorySegment rows;
   private final Queue<Misses> idle = new ConcurrentLinkedQueue<>();
   private final LongAdder buffers = new LongAdder(); // bytes
   private final LongAdder hits = new LongAdder();
   private final LongAdder misses = new LongAdder();
+  private final Arena arena;
+  private final MemorySegment rows;
 
   /** What one caller must read from below. */
-  private static final class Misses {
+  private static final class Misses implements AutoCloseable {
     private final long[] key = new long[1];
     private final Buffer ids = new Buffer();
     private final Buffer rows = new Buffer();
     private int[] places = {};
+
+    long bytes() {
+      return ids.bytes() + rows.bytes();
+    }
+
+    @Override
+    public void close() {
+      ids.close();
+      rows.close();
+    }
   }
 
   /** A cache of so many bytes over a source that somebody else closes. */
@@ -40,6 +50,7 @@ final class RowCache implements RowSource, AutoCloseable {
     this.source = source;
     this.rowBytes = rowBytes;
     this.cache = new SetCache(bytes / (SetCache.WAYS * (rowBytes + 9L)), 1);
+    this.arena = Arena.ofShared(); // the last, as nobody closes what was not made to the end
     try {
       this.rows = arena.allocate((long) cache.places() * rowBytes, 64);
     } catch (Throwable e) {
@@ -61,20 +72,26 @@ final class RowCache implements RowSource, AutoCloseable {
     if (missing == null) {
       missing = new Misses();
     }
-    reserve(missing, (int) count);
-    readSome(rowIds, (int) count, to, missing);
-    idle.add(missing);
+    try {
+      reserve(missing, (int) count);
+      readSome(rowIds, (int) count, to, missing);
+      idle.add(missing);
+    } catch (Throwable e) {
+      buffers.add(-missing.bytes());
+      missing.close();
+      throw e;
+    }
   }
 
   private void reserve(Misses missing, int count) {
-    long before = missing.ids.bytes() + missing.rows.bytes();
+    long before = missing.bytes();
     if (missing.places.length < count) {
       int larger = Math.max(64, 2 * count);
       missing.ids.reserve(8L * larger);
       missing.rows.reserve((long) larger * rowBytes);
       missing.places = new int[larger];
     }
-    buffers.add(missing.ids.bytes() + missing.rows.bytes() - before);
+    buffers.add(missing.bytes() - before);
   }
 
   private void readSome(MemorySegment rowIds, int count, MemorySegment to, Misses missing) {
@@ -179,8 +196,7 @@ final class RowCache implements RowSource, AutoCloseable {
   @Override
   public void close() {
     for (Misses misses = idle.poll(); misses != null; misses = idle.poll()) {
-      misses.ids.close();
-      misses.rows.close();
+      misses.close();
     }
     arena.close();
   }

@@ -81,7 +81,7 @@ final class StreamedRows implements RowSource, Closeable {
         table.requireSize(region.file(), queued.size(i), region.end(table.rows()));
       }
       return queued;
-    } catch (IOException e) {
+    } catch (Throwable e) {
       queued.close();
       throw e;
     }

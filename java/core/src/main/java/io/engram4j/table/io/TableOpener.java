@@ -128,46 +128,50 @@ public final class TableOpener {
     RowSource reader = rows;
     Closeable closeable = files;
     String form = description;
-    if (options.cacheBytes() > 0) {
-      RowCache cache;
-      try {
-        cache = cache(file, rows);
-      } catch (RuntimeException | Error e) {
-        files.close();
-        throw e;
+    try {
+      if (options.cacheBytes() > 0) {
+        RowCache cache = cache(file, rows);
+        reader = cache;
+        closeable = watch(file, cache, files);
+        form += ", " + cache.capacity() + " rows cached";
       }
-      reader = cache;
-      closeable = new CacheWatch(file.name(), cache, files);
-      form += ", " + cache.capacity() + " rows cached";
+      Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
+      return new HeldTable(table, placement, form, closeable);
+    } catch (Throwable e) {
+      closeable.close();
+      throw e;
     }
-    Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
-    return new HeldTable(table, placement, form, closeable);
+  }
+
+  private static CacheWatch watch(TableFile file, RowCache cache, Closeable files) {
+    try {
+      return new CacheWatch(file.name(), cache, files);
+    } catch (Throwable e) {
+      cache.close();
+      throw e;
+    }
   }
 
   private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
-    FileRows rows = new FileRows(file);
     String form = (file.isInterleaved() ? "packed file" : "original shards") + why;
+    FileRows rows = new FileRows(file);
     if (options.cacheBytes() > 0) {
       return held(file, Placement.MAPPED, rows, rows, form);
     }
-    Table table;
     try {
-      table = file.map(arena).ofFile(host.files(), rows);
-    } catch (TableFile.NotMappedException e) {
-      rows.close();
-      if (options.placement() != Placement.AUTO) {
-        throw e;
+      Table table = file.map(arena).ofFile(host.files(), rows);
+      host.files().random(table.weight());
+      if (table.hasScales()) {
+        host.files().random(table.scale());
       }
-      return streamed(file, ", chosen since its file system maps no files");
-    } catch (IOException | RuntimeException e) {
+      return new HeldTable(table, Placement.MAPPED, form, rows);
+    } catch (Throwable e) {
       rows.close();
+      if (e instanceof TableFile.NotMappedException && options.placement() == Placement.AUTO) {
+        return streamed(file, ", chosen since its file system maps no files");
+      }
       throw e;
     }
-    host.files().random(table.weight());
-    if (table.hasScales()) {
-      host.files().random(table.scale());
-    }
-    return new HeldTable(table, Placement.MAPPED, form, rows);
   }
 
   /**

@@ -29,14 +29,17 @@ class ClosedMemoryTest {
 
   @Test
   void aCallHoldsItsMemory() throws Exception {
-    int held = new ClosedMemory(backend).race(40);
+    int held;
+    try (Arena kernels = Arena.ofShared()) {
+      held = new ClosedMemory(backend, kernels).race(40);
+    }
     assertTrue(held > 0, "no call was ever under way when an arena was closed");
   }
 
   @Test
   void confinedMemoryIsItsThreadsAlone() {
-    ClosedMemory memory = new ClosedMemory(backend);
     Arena any = Arena.ofAuto();
+    ClosedMemory memory = new ClosedMemory(backend, any);
     try (Arena confined = Arena.ofConfined()) {
       for (Runnable call :
           List.of(
