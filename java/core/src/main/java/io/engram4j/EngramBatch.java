@@ -57,7 +57,7 @@ public final class EngramBatch implements AutoCloseable {
       step().cancel();
       step().windows().clear();
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
     return this;
   }
@@ -75,16 +75,17 @@ public final class EngramBatch implements AutoCloseable {
     }
     owner.enter();
     try {
-      sequence.owner().enter();
+      Owner other = sequence.owner();
+      other.enter();
       try {
         sequence.state().requireRange(position, count);
         step().cancel();
         step().windows().add(sequence.state(), position, count);
       } finally {
-        sequence.owner().exit();
+        other.busy = false;
       }
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
     return this;
   }
@@ -104,7 +105,7 @@ public final class EngramBatch implements AutoCloseable {
     try {
       step().prefetch(executor);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
     return this;
   }
@@ -143,7 +144,7 @@ public final class EngramBatch implements AutoCloseable {
         steps.give(own);
       }
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 }

@@ -9,6 +9,7 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.StageListener;
 import io.engram4j.run.LayerRuntime;
+import io.engram4j.run.Owner;
 import io.engram4j.run.Step;
 import io.engram4j.run.StepPool;
 import io.engram4j.table.Table;
@@ -67,13 +68,14 @@ public final class EngramLayer {
    */
   public void hash(EngramBatch batch, MemorySegment rowIds) {
     requireOwn(batch);
-    batch.owner().enter();
+    Owner owner = batch.owner();
+    owner.enter();
     try {
       MemorySegment windows = batch.step().windows().windowsFrom(0);
       StageChecks.hash(layout(), windows, batch.tokens(), rowIds);
       runtime.hash(windows, batch.tokens(), rowIds);
     } finally {
-      batch.owner().exit();
+      owner.busy = false;
     }
   }
 
@@ -130,11 +132,12 @@ public final class EngramLayer {
     if (sequence.lifetime().root() != runtime.lifetime().root()) {
       throw new IllegalArgumentException("the sequence belongs to another model");
     }
-    sequence.owner().enter();
+    Owner owner = sequence.owner();
+    owner.enter();
     try {
       applyToLast(sequence, count, hidden);
     } finally {
-      sequence.owner().exit();
+      owner.busy = false;
     }
   }
 
@@ -183,11 +186,12 @@ public final class EngramLayer {
    */
   public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
     requireOwn(batch);
-    batch.owner().enter();
+    Owner owner = batch.owner();
+    owner.enter();
     try {
       apply(batch.step(), hidden, listener);
     } finally {
-      batch.owner().exit();
+      owner.busy = false;
     }
   }
 

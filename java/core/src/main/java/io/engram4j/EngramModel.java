@@ -12,6 +12,7 @@ import io.engram4j.model.TokenMap;
 import io.engram4j.run.LayerRuntime;
 import io.engram4j.run.Lifetime;
 import io.engram4j.run.ModelLookup;
+import io.engram4j.run.Owner;
 import io.engram4j.run.SequenceState;
 import io.engram4j.run.Step;
 import io.engram4j.run.StepPool;
@@ -396,7 +397,13 @@ public final class EngramModel implements AutoCloseable {
    */
   public void lookup(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
     requireOwn(batch);
-    lookup.run(batch.step(), rowIds, rows, outType);
+    Owner owner = batch.owner();
+    owner.enter();
+    try {
+      lookup.run(batch.step(), rowIds, rows, outType);
+    } finally {
+      owner.busy = false;
+    }
   }
 
   /** Begins an empty sequence. */

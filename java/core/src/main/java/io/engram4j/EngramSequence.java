@@ -103,7 +103,7 @@ public final class EngramSequence {
       state.set(0, marked);
       extend(1);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -128,7 +128,7 @@ public final class EngramSequence {
       }
       extend(count);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -158,7 +158,7 @@ public final class EngramSequence {
       }
       extend(tokenIds.length);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -192,7 +192,7 @@ public final class EngramSequence {
         dropAhead();
       }
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -202,7 +202,7 @@ public final class EngramSequence {
     try {
       return new EngramSequence(shared, state.fork());
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -220,7 +220,7 @@ public final class EngramSequence {
       List<float[]> windows = state.convWindows();
       return new SequenceSnapshot(shared.key().get(), length(), last, windows);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 
@@ -252,7 +252,7 @@ public final class EngramSequence {
     try {
       fetch(count, executor);
     } finally {
-      owner.exit();
+      owner.busy = false;
     }
   }
 

@@ -45,9 +45,12 @@ public final class Buffer implements AutoCloseable {
     if (keep) {
       made.copyFrom(memory);
     }
-    close();
-    arena = larger;
+    Arena old = arena;
+    arena = larger; // before anything that could run out of stack
     memory = made;
+    if (old != null) {
+      old.close();
+    }
   }
 
   /** Returns the bytes that are held. */

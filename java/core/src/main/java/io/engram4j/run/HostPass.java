@@ -26,6 +26,7 @@ final class HostPass extends LayerPass implements AutoCloseable {
   private final Windows windows;
   private final Workspace space;
   private final Projector projector;
+  private final Lifetime.Call call;
   private final Staging staging; // where the table is not in memory
   // of the block under way
   private int first;
@@ -49,6 +50,12 @@ final class HostPass extends LayerPass implements AutoCloseable {
     this.projector = projector;
     this.staging = new Staging(weights.table());
     this.replaced = layer.replaced();
+    this.call = layer.lifetime().newCall();
+  }
+
+  /** Returns what calls of this layer are made with. */
+  Lifetime.Call call() {
+    return call;
   }
 
   boolean isOf(LayerRuntime other) {
@@ -240,6 +247,7 @@ final class HostPass extends LayerPass implements AutoCloseable {
 
   @Override
   public void close() {
+    call.close();
     staging.close();
   }
 }

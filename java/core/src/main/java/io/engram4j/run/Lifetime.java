@@ -1,6 +1,7 @@
 package io.engram4j.run;
 
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -14,8 +15,9 @@ import org.jspecify.annotations.Nullable;
  * Closing refuses new calls; what is owned is freed when the last call under way has ended. A call
  * in a view is one in the model as well, so that closing the model closes its views. Thread-safe.
  *
- * <p>Calls may nest, so this is a counter and no lock: one that waits to close never holds up a
- * call under way. Entering and leaving allocate nothing.
+ * <p>Calls may nest, so these are counters and no lock: one that waits to close never holds up a
+ * call under way. Entering and leaving allocate nothing. What runs layers has a {@link Call}, which
+ * it leaves by a write to a field: a caller that ran out of stack must not keep a closed model.
  */
 public final class Lifetime implements AutoCloseable {
   private static final int CLOSING = 1 << 30;
@@ -25,8 +27,63 @@ public final class Lifetime implements AutoCloseable {
   private final AtomicInteger users = new AtomicInteger();
   private final AtomicBoolean freed = new AtomicBoolean();
   private final Set<Lifetime> children = new HashSet<>(); // those not closed yet
+  private final Set<Call> calls = new HashSet<>();
   private @Nullable ExecutorService threads;
   private boolean ended;
+
+  /** Calls of one owner at a time, one after the other or nested. */
+  public static final class Call implements AutoCloseable {
+    private final Lifetime lifetime;
+
+    /**
+     * How many are under way: the owner takes one away when its call ends, then asks {@link
+     * #ended}.
+     */
+    public volatile int depth;
+
+    private Call(Lifetime lifetime) {
+      this.lifetime = lifetime;
+    }
+
+    /**
+     * Begins a call.
+     *
+     * @throws IllegalStateException if it is closed
+     */
+    @SuppressWarnings("NonAtomicVolatileUpdate") // by its owner alone
+    public void begin() {
+      depth++; // before looking whether it is closed, so that close sees it
+      boolean open = false;
+      try {
+        open = lifetime.isOpen();
+      } finally {
+        if (!open) { // or there is no stack left to look
+          depth--;
+        }
+      }
+      if (!open) {
+        ended();
+        throw new IllegalStateException("the model is closed");
+      }
+    }
+
+    /** Frees what was closed while the call was under way. */
+    public void ended() {
+      for (Lifetime each = lifetime; each != null; each = each.parent) {
+        if (each.users.get() >= CLOSING) {
+          each.freeIfUnused();
+        }
+      }
+    }
+
+    /** The owner makes no more calls. */
+    @Override
+    public void close() {
+      synchronized (lifetime) {
+        lifetime.calls.remove(this);
+      }
+    }
+  }
 
   /** Begins the life of something, which is freed at its end; null if somebody else frees it. */
   public Lifetime(@Nullable AutoCloseable owned) {
@@ -45,6 +102,16 @@ public final class Lifetime implements AutoCloseable {
       children.add(child);
     }
     return child;
+  }
+
+  /** Returns what an owner makes its calls with. */
+  public synchronized Call newCall() {
+    if (freed.get()) {
+      throw new IllegalStateException("the model is closed");
+    }
+    Call call = new Call(this);
+    calls.add(call);
+    return call;
   }
 
   /** Returns the life of the model; of a model its own. */
@@ -75,7 +142,7 @@ public final class Lifetime implements AutoCloseable {
   /** Ends a call. */
   public void exit() {
     if (users.decrementAndGet() == CLOSING) {
-      free();
+      freeIfUnused();
     }
     if (parent != null) {
       parent.exit();
@@ -110,10 +177,28 @@ public final class Lifetime implements AutoCloseable {
   @Override
   public void close() {
     endThreads();
-    int before = users.getAndUpdate(n -> n | CLOSING);
-    if (before == 0) {
+    users.getAndUpdate(n -> n | CLOSING);
+    freeIfUnused();
+  }
+
+  private void freeIfUnused() {
+    if (users.get() == CLOSING && isQuiet()) {
       free();
     }
+  }
+
+  /** Whether no owner is in a call, of this or of a view. */
+  private boolean isQuiet() {
+    List<Lifetime> views;
+    synchronized (this) {
+      for (Call call : calls) {
+        if (call.depth > 0) {
+          return false;
+        }
+      }
+      views = List.copyOf(children);
+    }
+    return views.stream().allMatch(Lifetime::isQuiet);
   }
 
   private void free() {

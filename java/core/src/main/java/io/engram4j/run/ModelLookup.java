@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * Hashes and gathers for all layers of a model: by one kernel where all tables lie in memory and
  * the backend has one, else layer by layer. Thread-safe.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are a step's alone
 public final class ModelLookup {
   private final EngramConfig config;
   private final List<LayerRuntime> layers;
@@ -88,7 +89,8 @@ public final class ModelLookup {
         rowIds,
         rows,
         outType);
-    first.lifetime().enter();
+    Lifetime.Call call = step.call(first);
+    call.begin();
     try {
       Backend.Lookup fused = kernel();
       if (fused == null) {
@@ -103,7 +105,8 @@ public final class ModelLookup {
     } catch (InternalError e) {
       throw first.shrunk(e);
     } finally {
-      first.lifetime().exit();
+      call.depth--;
+      call.ended();
     }
   }
 

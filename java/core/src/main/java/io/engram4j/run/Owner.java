@@ -23,8 +23,11 @@ public final class Owner {
 
   private final String what;
 
-  @SuppressWarnings("unused") // by its handle
-  private boolean busy;
+  /**
+   * Set to false when a call ends. A write to a field takes no stack: a method would, and the
+   * caller that ran out of stack in the midst left the object in use for ever.
+   */
+  public volatile boolean busy;
 
   /**
    * Nobody is in it yet.
@@ -45,10 +48,5 @@ public final class Owner {
       throw new ConcurrentModificationException(
           what + " is in use by another call: it has one owner at a time");
     }
-  }
-
-  /** Ends a call. */
-  public void exit() {
-    BUSY.setRelease(this, false);
   }
 }

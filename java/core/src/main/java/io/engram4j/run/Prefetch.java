@@ -3,27 +3,41 @@ package io.engram4j.run;
 import io.engram4j.host.Buffer;
 import io.engram4j.work.Failures;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The rows that one step needs of one layer, fetched while the model computes something else.
  * Reused from step to step. The step's owner starts, awaits and cancels it; an executor runs it.
+ * That work has begun and ended is written to a field, which takes neither stack nor heap: a thread
+ * that runs out of either must not leave the owner waiting, or with rows that never came.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of the call, which has one thread at a time
 final class Prefetch implements Runnable, AutoCloseable {
   private static final int IDLE = 0;
   private static final int QUEUED = 1;
   private static final int RUNNING = 2;
   private static final int DONE = 3;
+  private static final VarHandle STATE;
+
+  static {
+    try {
+      STATE = MethodHandles.lookup().findVarHandle(Prefetch.class, "state", int.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   private final Windows windows;
   private final LayerRuntime layer;
   private final Staging staging;
+  private final Lifetime.Call call;
   private final Buffer rowIds = new Buffer();
-  private final AtomicInteger state = new AtomicInteger();
+  private volatile int state;
   private @Nullable Throwable failure;
   private volatile @Nullable Thread waiter;
   private volatile @Nullable Thread runner; // who may be the one that frees a closed model
@@ -32,6 +46,7 @@ final class Prefetch implements Runnable, AutoCloseable {
     this.windows = windows;
     this.layer = layer;
     this.staging = new Staging(layer.weights().table());
+    this.call = layer.lifetime().newCall();
   }
 
   /** Hands the work to an executor; if that takes none, whoever wants the rows fetches them. */
@@ -39,7 +54,7 @@ final class Prefetch implements Runnable, AutoCloseable {
     cancel();
     failure = null;
     rowIds.extend(8L * windows.tokens() * layer.layout().columns());
-    state.set(QUEUED);
+    state = QUEUED;
     try {
       executor.execute(this);
     } catch (RejectedExecutionException e) {
@@ -53,44 +68,52 @@ final class Prefetch implements Runnable, AutoCloseable {
 
   @Override
   public void run() {
-    if (state.compareAndSet(QUEUED, RUNNING)) {
-      work();
-    }
+    runIfQueued();
   }
 
-  private void work() {
-    runner = Thread.currentThread();
+  /** Does the work if nobody has begun it; returns whether it did. */
+  private boolean runIfQueued() {
+    if (!STATE.compareAndSet(this, QUEUED, RUNNING)) {
+      return false;
+    }
     try {
-      PrefetchEvent event = new PrefetchEvent();
-      event.begin();
-      fetch();
-      event.layer = layer.layout().layerId();
-      event.tokens = windows.tokens();
-      event.commit();
+      work();
     } catch (RuntimeException | Error e) {
       failure = e;
     } finally {
       runner = null;
-      state.set(DONE);
-      LockSupport.unpark(waiter);
+      state = DONE;
     }
+    LockSupport.unpark(waiter);
+    return true;
+  }
+
+  private void work() {
+    runner = Thread.currentThread();
+    PrefetchEvent event = new PrefetchEvent();
+    event.begin();
+    fetch();
+    event.layer = layer.layout().layerId();
+    event.tokens = windows.tokens();
+    event.commit();
   }
 
   /** The first half of {@link LayerPass#fetchRows}: here tables in memory are staged as well. */
   private void fetch() {
-    layer.lifetime().enter();
+    call.begin();
     try {
       layer.hash(windows.windowsFrom(0), windows.tokens(), rowIds.get());
       staging.fetch(rowIds.get(), (long) windows.tokens() * layer.layout().columns());
     } catch (InternalError e) {
       throw layer.shrunk(e);
     } finally {
-      layer.lifetime().exit();
+      call.depth--;
+      call.ended();
     }
   }
 
   boolean isStarted() {
-    return state.get() != IDLE;
+    return state != IDLE;
   }
 
   /**
@@ -100,14 +123,11 @@ final class Prefetch implements Runnable, AutoCloseable {
    *     nothing was begun
    */
   void await() {
-    if (state.get() != DONE) {
+    if (state != DONE) {
       StallEvent event = new StallEvent();
       long start = System.nanoTime();
       event.begin();
-      event.inline = state.compareAndSet(QUEUED, RUNNING);
-      if (event.inline) {
-        work();
-      }
+      event.inline = runIfQueued();
       awaitEnd();
       event.layer = layer.layout().layerId();
       event.tokens = windows.tokens();
@@ -116,7 +136,7 @@ final class Prefetch implements Runnable, AutoCloseable {
     }
     Throwable e = failure;
     if (e != null) {
-      state.set(IDLE);
+      state = IDLE;
       Failures.rethrow(e);
     }
   }
@@ -124,8 +144,8 @@ final class Prefetch implements Runnable, AutoCloseable {
   private void awaitEnd() {
     boolean interrupted = false;
     waiter = Thread.currentThread();
-    while (state.get() == RUNNING && runner != Thread.currentThread()) {
-      LockSupport.park(this);
+    while (state == RUNNING && runner != Thread.currentThread()) {
+      LockSupport.parkNanos(this, 1_000_000); // who ran out of stack does not wake others
       interrupted |= Thread.interrupted();
     }
     waiter = null;
@@ -136,9 +156,9 @@ final class Prefetch implements Runnable, AutoCloseable {
 
   /** Gives the rows up; returns when no thread works on them any more. */
   void cancel() {
-    if (!state.compareAndSet(QUEUED, IDLE)) {
+    if (!STATE.compareAndSet(this, QUEUED, IDLE)) {
       awaitEnd();
-      state.set(IDLE);
+      state = IDLE;
     }
   }
 
@@ -157,6 +177,7 @@ final class Prefetch implements Runnable, AutoCloseable {
   @Override
   public void close() {
     cancel();
+    call.close();
     rowIds.close();
     staging.close();
   }

@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Runs the stage project on several threads: outputs are split, so that each reads its part of the
@@ -20,6 +22,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Projector extends SharedWork<Projector.Space>
     implements Runnable, AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(Projector.class);
+
   /** Pieces per thread, so that one which comes late, or is slow, holds up the others little. */
   private static final int PIECES = 4;
 
@@ -133,7 +137,7 @@ public final class Projector extends SharedWork<Projector.Space>
       refused = e; // not now: those who came are at work
     }
     try {
-      run();
+      share();
     } catch (Throwable e) { // no memory, while helpers are at work
       abandon(e, NONE);
     }
@@ -141,9 +145,17 @@ public final class Projector extends SharedWork<Projector.Space>
     Failures.rethrow(failure == null ? refused : failure);
   }
 
-  /** What the caller does, and a helper when it comes. */
+  /** What a helper does when it comes; one without memory leaves the work to the others. */
   @Override
   public void run() {
+    try {
+      share();
+    } catch (OutOfMemoryError e) {
+      log.debug("a helper goes away", e);
+    }
+  }
+
+  private void share() {
     Space space = take();
     try {
       help(space);

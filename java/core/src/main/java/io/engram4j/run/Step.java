@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * are fetched ahead. Made by a {@link StepPool} and used again, so that decoding allocates nothing.
  * One owner at a time.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are this step's alone
 public final class Step implements AutoCloseable {
   /** Tokens that go through the stages together. */
   public static final int BLOCK = Workspace.BLOCK;
@@ -93,6 +94,11 @@ public final class Step implements AutoCloseable {
     return pass;
   }
 
+  /** Returns what calls are made with that use a layer for these tokens. */
+  Lifetime.Call call(LayerRuntime layer) {
+    return pass(layer).call();
+  }
+
   /**
    * Runs a layer on all tokens, in place.
    *
@@ -106,7 +112,8 @@ public final class Step implements AutoCloseable {
     int tokens = windows.tokens();
     space.reserve(Math.min(tokens, BLOCK));
     Prefetch ahead = prefetched(layer.index());
-    layer.lifetime().enter();
+    Lifetime.Call call = pass.call();
+    call.begin();
     try {
       if (ahead != null) {
         ahead.await();
@@ -118,8 +125,9 @@ public final class Step implements AutoCloseable {
     } catch (InternalError e) {
       throw layer.shrunk(e);
     } finally {
+      call.depth--;
       pass.end();
-      layer.lifetime().exit();
+      call.ended();
     }
   }
 
@@ -127,15 +135,17 @@ public final class Step implements AutoCloseable {
   public void gather(
       LayerRuntime layer, MemorySegment rowIds, long count, MemorySegment out, Dtype outType) {
     HostPass pass = pass(layer);
-    layer.lifetime().enter();
+    Lifetime.Call call = pass.call();
+    call.begin();
     try {
       pass.begin(rowIds, count, out, outType);
       pass.gatherByIds();
     } catch (InternalError e) {
       throw layer.shrunk(e);
     } finally {
+      call.depth--;
       pass.end();
-      layer.lifetime().exit();
+      call.ended();
     }
   }
 
@@ -185,15 +195,17 @@ public final class Step implements AutoCloseable {
   private void remember(LayerRuntime layer, Consumer<HostPass> work) {
     HostPass pass = pass(layer);
     space.reserve(windows.tokens());
-    layer.lifetime().enter();
+    Lifetime.Call call = pass.call();
+    call.begin();
     try {
       pass.begin(0, windows.tokens(), null);
       work.accept(pass);
     } catch (InternalError e) {
       throw layer.shrunk(e);
     } finally {
+      call.depth--;
       pass.end();
-      layer.lifetime().exit();
+      call.ended();
     }
   }
 

@@ -69,7 +69,7 @@ public abstract class SharedWork<C> {
   public final @Nullable Throwable await() {
     boolean interrupted = false;
     while (left.get() > 0) {
-      LockSupport.park(this);
+      LockSupport.parkNanos(this, 1_000_000); // who ran out of stack does not wake others
       interrupted |= Thread.interrupted();
     }
     waiter = null;

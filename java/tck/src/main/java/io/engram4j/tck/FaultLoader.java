@@ -141,7 +141,10 @@ final class FaultLoader extends ClassLoader {
 
   private @org.jspecify.annotations.Nullable String kind(InvokeInstruction call, String owner) {
     String method = call.name().stringValue();
-    boolean inMemory = owner.startsWith("java/io/ByteArray") || owner.startsWith("java/io/String");
+    boolean inMemory =
+        owner.startsWith("java/io/ByteArray")
+            || owner.startsWith("java/io/String")
+            || owner.startsWith("java/lang/String");
     if (!owner.startsWith("java/")
         || inMemory
         || method.equals("close")

@@ -117,8 +117,9 @@ public final class TableOpener {
 
   /** Rows of mapped placements for a backend that takes no mapping. */
   private HeldTable read(TableFile file, Placement placement, String why) throws IOException {
+    String description = "read through the page cache" + why;
     FileRows rows = new FileRows(file);
-    return held(file, placement, rows, rows, "read through the page cache" + why);
+    return held(file, placement, rows, rows, description);
   }
 
   /** A table whose rows are read, from a cache if there is one. */
@@ -211,7 +212,14 @@ public final class TableOpener {
 
   private HeldTable streamed(TableFile file, String why) throws IOException {
     StreamedRows rows = new StreamedRows(file, host.files(), options.queueDepth());
-    return held(file, Placement.STREAMED, rows, rows, rows.description() + why);
+    String description;
+    try {
+      description = rows.description() + why;
+    } catch (Throwable e) {
+      rows.close();
+      throw e;
+    }
+    return held(file, Placement.STREAMED, rows, rows, description);
   }
 
   /** A seed's rows of a table, so many that the cache can hold them. */
