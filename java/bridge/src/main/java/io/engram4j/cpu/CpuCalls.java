@@ -118,10 +118,10 @@ final class CpuCalls {
                 count,
                 out,
                 outType,
-                held.held(0),
-                held.held(1),
-                held.held(2),
-                held.held(3));
+                held.segment(0),
+                held.segment(1),
+                held.segment(2),
+                held.segment(3));
       }
       return (int)
           GATHER_HEAP.invokeExact(
@@ -131,10 +131,10 @@ final class CpuCalls {
               count,
               out,
               outType,
-              held.held(0),
-              held.held(1),
-              held.held(2),
-              held.held(3));
+              held.segment(0),
+              held.segment(1),
+              held.segment(2),
+              held.segment(3));
     } catch (Throwable e) {
       throw Failures.unchecked(e);
     }
@@ -164,10 +164,10 @@ final class CpuCalls {
               rowIds,
               rows,
               outType,
-              held.held(0),
-              held.held(1),
-              held.held(2),
-              held.held(3));
+              held.segment(0),
+              held.segment(1),
+              held.segment(2),
+              held.segment(3));
     } catch (Throwable e) {
       throw Failures.unchecked(e);
     }
@@ -199,10 +199,10 @@ final class CpuCalls {
               outStride,
               scratch,
               scratchBytes,
-              held.held(0),
-              held.held(1),
-              held.held(2),
-              held.held(3));
+              held.segment(0),
+              held.segment(1),
+              held.segment(2),
+              held.segment(3));
     } catch (Throwable e) {
       throw Failures.unchecked(e);
     }
@@ -220,7 +220,12 @@ final class CpuCalls {
     try {
       return (int)
           NAN_FREE.invokeExact(
-              tier.code(), plan, held.held(0), held.held(1), held.held(2), held.held(3));
+              tier.code(),
+              plan,
+              held.segment(0),
+              held.segment(1),
+              held.segment(2),
+              held.segment(3));
     } catch (Throwable e) {
       throw Failures.unchecked(e);
     }

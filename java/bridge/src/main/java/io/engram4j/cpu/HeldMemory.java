@@ -77,7 +77,7 @@ final class HeldMemory {
   }
 
   /** Returns a segment of one of the arenas, or the null pointer. */
-  MemorySegment held(int index) {
+  MemorySegment segment(int index) {
     return held[index];
   }
 

@@ -1,5 +1,6 @@
 /**
- * The command {@code engram}: one file for each subcommand.
+ * The command {@code engram}: one file for each subcommand, and what {@code ci/soak}, {@code
+ * ci/faults} and {@code ci/misuse} run.
  *
  * <p>Uses the core, {@code hf}, {@code tck} and picocli.
  *

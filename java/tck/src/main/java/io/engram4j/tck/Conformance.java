@@ -8,10 +8,8 @@ import io.engram4j.model.Stage;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SegmentAllocator;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -19,7 +17,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -168,8 +165,8 @@ public final class Conformance {
   }
 
   private int golden(List<String> failures) throws IOException {
-    Path directory = Files.createTempDirectory("engram-golden");
-    try {
+    try (TemporaryDirectory temporary = TemporaryDirectory.make("engram-golden")) {
+      Path directory = temporary.path();
       Golden.extract(directory);
       int count = GoldenGate.check(backend, directory.resolve("gate.safetensors"), failures);
       for (String name : Golden.MODELS) {
@@ -188,12 +185,6 @@ public final class Conformance {
         }
       }
       return count;
-    } finally {
-      try (Stream<Path> files = Files.walk(directory)) {
-        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-          Files.delete(file);
-        }
-      }
     }
   }
 }

@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Loads the library anew, with a call of {@link Faults} before everything that can fail for reasons
@@ -139,7 +140,7 @@ final class FaultLoader extends ClassLoader {
         && Set.of("ofShared", "ofConfined").contains(call.name().stringValue());
   }
 
-  private @org.jspecify.annotations.Nullable String kind(InvokeInstruction call, String owner) {
+  private @Nullable String kind(InvokeInstruction call, String owner) {
     String method = call.name().stringValue();
     boolean inMemory =
         owner.startsWith("java/io/ByteArray")

@@ -5,7 +5,6 @@ import java.lang.reflect.Constructor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -59,8 +58,9 @@ public final class FaultRun {
     SplittableRandom random = new SplittableRandom(seed);
     for (String backend : backends) {
       for (String way : WAYS) {
-        run.all(backend, way, every, random.nextInt(every));
+        run.all(backend, "mini-v41", way, every, random.nextInt(every));
       }
+      run.all(backend, "mini-paper", "MAPPED", every, random.nextInt(every)); // with a convolution
     }
     if (!run.failures.isEmpty()) {
       throw new IOException(
@@ -73,8 +73,9 @@ public final class FaultRun {
     return run.injected;
   }
 
-  private void all(String backend, String way, int every, int first) throws IOException {
-    Faults.Trial trial = trial(backend, way);
+  private void all(String backend, String model, String way, int every, int first)
+      throws IOException {
+    Faults.Trial trial = trial(backend, model, way);
     one(trial, backend, way, -1); // loads classes; what they do once is not tried
     long places = one(trial, backend, way, -1);
     long before = injected;
@@ -83,18 +84,18 @@ public final class FaultRun {
     }
     out.accept(
         String.format(
-            "%-6s %-9s %,7d places, %,7d faults, %d wrong",
-            backend, way, places, injected - before, failures.size()));
+            "%-6s %-10s %-9s %,7d places, %,7d faults, %d wrong",
+            backend, model, way, places, injected - before, failures.size()));
   }
 
-  private Faults.Trial trial(String backend, String way) throws IOException {
+  private Faults.Trial trial(String backend, String model, String way) throws IOException {
     try {
       Constructor<?> constructor =
           loader
               .loadClass(FaultTrial.class.getName())
               .getDeclaredConstructor(Path.class, Path.class, String.class, String.class);
       constructor.setAccessible(true);
-      Path source = work.resolve("golden").resolve("mini-v41");
+      Path source = work.resolve("golden").resolve(model);
       return (Faults.Trial) constructor.newInstance(source, work.resolve("trial"), backend, way);
     } catch (ReflectiveOperationException e) {
       throw new IOException("no trial of " + backend, e);
@@ -132,7 +133,7 @@ public final class FaultRun {
         throw new IOException("too many failures:\n" + String.join("\n", failures));
       }
     }
-    delete(directory);
+    TemporaryDirectory.delete(directory);
     return places;
   }
 
@@ -212,13 +213,5 @@ public final class FaultRun {
       }
     }
     return open;
-  }
-
-  private static void delete(Path directory) throws IOException {
-    try (Stream<Path> all = Files.walk(directory)) {
-      for (Path file : all.sorted(Comparator.reverseOrder()).toList()) {
-        Files.delete(file);
-      }
-    }
   }
 }

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.ConcurrentModificationException;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
@@ -218,7 +219,7 @@ final class MisuseUser implements Callable<Void> {
       misuse.truth().append(sequence, count);
       for (int layer = 0; layer < model.layers().size(); layer++) {
         float[] stream = new float[count * model.config().streamWidth()];
-        java.util.Arrays.fill(stream, SoakTruth.START);
+        Arrays.fill(stream, SoakTruth.START);
         model.layers().get(layer).apply(sequence, count, stream);
         misuse.truth().checkStream(layer, 0, stream);
       }

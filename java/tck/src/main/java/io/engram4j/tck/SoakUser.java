@@ -60,7 +60,7 @@ final class SoakUser implements Callable<Void> {
     while (!soak.isOver()) {
       copyFiles();
       if (random.nextInt(6) == 0) {
-        delete(shared); // loaded anew
+        TemporaryDirectory.delete(shared); // loaded anew
       }
       switch (random.nextInt(8)) {
         case 0 -> packAndKill();
@@ -68,23 +68,13 @@ final class SoakUser implements Callable<Void> {
         default -> serve(own, true);
       }
     }
-    delete(own);
-    delete(shared);
+    TemporaryDirectory.delete(own);
+    TemporaryDirectory.delete(shared);
     return null;
   }
 
-  private static void delete(Path directory) throws IOException {
-    if (Files.exists(directory)) {
-      try (Stream<Path> all = Files.walk(directory)) {
-        for (Path file : all.sorted(java.util.Comparator.reverseOrder()).toList()) {
-          Files.delete(file);
-        }
-      }
-    }
-  }
-
   private void copyFiles() throws IOException {
-    delete(own);
+    TemporaryDirectory.delete(own);
     Files.createDirectories(own);
     try (Stream<Path> files = Files.list(soak.source())) {
       for (Path file : files.toList()) {
