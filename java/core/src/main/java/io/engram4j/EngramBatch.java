@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Closing it gives its memory back to the model, for the next batch; a batch that nobody closes
  * holds its memory until the model is closed.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are the step's alone
 public final class EngramBatch implements AutoCloseable {
   private final StepPool steps;
   private final Lifetime lifetime;
@@ -46,17 +47,37 @@ public final class EngramBatch implements AutoCloseable {
     return lifetime;
   }
 
+  /**
+   * Begins a call that uses the memory, which {@code use.depth--} and {@code owner.busy = false}
+   * end.
+   */
+  Step enter() {
+    owner.enter();
+    boolean entered = false;
+    try {
+      Step own = step();
+      own.use.begin();
+      entered = true;
+      return own;
+    } finally {
+      if (!entered) {
+        owner.busy = false;
+      }
+    }
+  }
+
   Owner owner() {
     return owner;
   }
 
   /** Empties the batch and keeps its memory; gives up what was being prefetched. */
   public EngramBatch clear() {
-    owner.enter();
+    Step own = enter();
     try {
-      step().cancel();
-      step().windows().clear();
+      own.cancel();
+      own.windows().clear();
     } finally {
+      own.use.depth--;
       owner.busy = false;
     }
     return this;
@@ -73,18 +94,19 @@ public final class EngramBatch implements AutoCloseable {
     if (sequence.lifetime().root() != lifetime.root()) {
       throw new IllegalArgumentException("the sequence belongs to another model");
     }
-    owner.enter();
+    Step own = enter();
     try {
       Owner other = sequence.owner();
       other.enter();
       try {
         sequence.state().requireRange(position, count);
-        step().cancel();
-        step().windows().add(sequence.state(), position, count);
+        own.cancel();
+        own.windows().add(sequence.state(), position, count);
       } finally {
         other.busy = false;
       }
     } finally {
+      own.use.depth--;
       owner.busy = false;
     }
     return this;
@@ -101,10 +123,11 @@ public final class EngramBatch implements AutoCloseable {
    * @throws IllegalStateException if the model was opened for hashing only
    */
   public EngramBatch prefetch(Executor executor) {
-    owner.enter();
+    Step own = enter();
     try {
-      step().prefetch(executor);
+      own.prefetch(executor);
     } finally {
+      own.use.depth--;
       owner.busy = false;
     }
     return this;

@@ -22,6 +22,7 @@ import org.jspecify.annotations.Nullable;
  * #id}, before its attention; the stages can also be called one by one. Thread-safe; batches and
  * sequences have one owner each.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are the step's alone
 public final class EngramLayer {
   private final EngramConfig config;
   private final LayerRuntime runtime;
@@ -69,12 +70,13 @@ public final class EngramLayer {
   public void hash(EngramBatch batch, MemorySegment rowIds) {
     requireOwn(batch);
     Owner owner = batch.owner();
-    owner.enter();
+    Step step = batch.enter();
     try {
-      MemorySegment windows = batch.step().windows().windowsFrom(0);
-      StageChecks.hash(layout(), windows, batch.tokens(), rowIds);
-      runtime.hash(windows, batch.tokens(), rowIds);
+      MemorySegment windows = step.windows().windowsFrom(0);
+      StageChecks.hash(layout(), windows, step.windows().tokens(), rowIds);
+      runtime.hash(windows, step.windows().tokens(), rowIds);
     } finally {
+      step.use.depth--;
       owner.busy = false;
     }
   }
@@ -145,14 +147,24 @@ public final class EngramLayer {
     sequence.requireTokens(count);
     Step ahead = sequence.ahead(count);
     if (ahead != null) {
-      apply(ahead, hidden, null);
+      ahead.use.begin();
+      try {
+        apply(ahead, hidden, null);
+      } finally {
+        ahead.use.depth--;
+      }
       sequence.usedAhead(runtime.index());
       return;
     }
     Step step = steps.take();
     try {
-      step.windows().add(sequence.state(), sequence.length() - count, count);
-      apply(step, hidden, null);
+      step.use.begin();
+      try {
+        step.windows().add(sequence.state(), sequence.length() - count, count);
+        apply(step, hidden, null);
+      } finally {
+        step.use.depth--;
+      }
     } finally {
       steps.give(step);
     }
@@ -187,10 +199,11 @@ public final class EngramLayer {
   public void apply(EngramBatch batch, HiddenStream hidden, @Nullable StageListener listener) {
     requireOwn(batch);
     Owner owner = batch.owner();
-    owner.enter();
+    Step step = batch.enter();
     try {
-      apply(batch.step(), hidden, listener);
+      apply(step, hidden, listener);
     } finally {
+      step.use.depth--;
       owner.busy = false;
     }
   }

@@ -45,6 +45,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Usually opened from a model directory by {@code EngramDirectory.open} of the module {@code
  * io.engram4j.hf}.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are a step's alone
 public final class EngramModel implements AutoCloseable {
   private final EngramConfig config;
   private final TokenMap map;
@@ -301,7 +302,12 @@ public final class EngramModel implements AutoCloseable {
         layers.stream().map(layer -> Objects.requireNonNull(layer.memo())).toList();
     Step step = steps.take();
     try {
-      work.accept(new MemoSeeding(steps.layers(), memos, step, this::newState));
+      step.use.begin();
+      try {
+        work.accept(new MemoSeeding(steps.layers(), memos, step, this::newState));
+      } finally {
+        step.use.depth--;
+      }
     } finally {
       steps.give(step);
     }
@@ -398,10 +404,11 @@ public final class EngramModel implements AutoCloseable {
   public void lookup(EngramBatch batch, MemorySegment rowIds, MemorySegment rows, Dtype outType) {
     requireOwn(batch);
     Owner owner = batch.owner();
-    owner.enter();
+    Step step = batch.enter();
     try {
-      lookup.run(batch.step(), rowIds, rows, outType);
+      lookup.run(step, rowIds, rows, outType);
     } finally {
+      step.use.depth--;
       owner.busy = false;
     }
   }
@@ -480,8 +487,8 @@ public final class EngramModel implements AutoCloseable {
   }
 
   /**
-   * Refuses calls from now on and frees what this model, or view, has of its own, at once or when
-   * the last call under way ends. Closing twice does nothing.
+   * Refuses calls from now on and frees what this model, or view, has of its own: at once, or by a
+   * thread of its own a millisecond after the last call under way. Closing twice does nothing.
    */
   @Override
   public void close() {

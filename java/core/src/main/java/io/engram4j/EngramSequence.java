@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * java.util.ConcurrentModificationException}. Holds no memory off the heap, but while rows are
  * fetched ahead.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which are a step's alone
 public final class EngramSequence {
   /** What all sequences of a view of a model share. */
   record Shared(
@@ -262,8 +263,13 @@ public final class EngramSequence {
     Step step = shared.steps().take();
     boolean begun = false;
     try {
-      step.windows().add(state, length() - count, count);
-      step.prefetch(executor);
+      step.use.begin();
+      try {
+        step.windows().add(state, length() - count, count);
+        step.prefetch(executor);
+      } finally {
+        step.use.depth--;
+      }
       begun = true;
     } finally {
       if (begun) {

@@ -4,7 +4,10 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import org.jspecify.annotations.Nullable;
 
-/** What a model or a view has to close, the last first; all of it, whatever fails. */
+/**
+ * What a model or a view has to close, the last first; all of it, whatever fails. After an {@link
+ * Error} the rest is closed by closing again.
+ */
 final class Resources implements AutoCloseable {
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
 
@@ -26,8 +29,10 @@ final class Resources implements AutoCloseable {
     Exception first = null;
     while (!owned.isEmpty()) {
       try {
-        owned.pop().close();
+        owned.getFirst().close();
+        owned.pop();
       } catch (Exception e) {
+        owned.pop();
         if (first == null) {
           first = e;
         } else {

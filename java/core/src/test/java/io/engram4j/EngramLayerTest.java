@@ -117,6 +117,27 @@ class EngramLayerTest {
     assertThrows(IllegalStateException.class, () -> first.apply(sequence, 2, hidden));
   }
 
+  /** A batch's memory is its view's, even where a layer of the model runs on it. */
+  @Test
+  void closingAViewWaitsForItsBatches() {
+    Random random = new Random(3);
+    EngramSequence sequence = model.newSequence();
+    int[] ids = random.ints(100, 0, 99).toArray();
+    sequence.append(ids);
+    float[] hidden = TestModels.gaussians(100 * width, random);
+    EngramModel view = model.withMemo(1 << 20);
+    EngramBatch batch = view.newBatch().add(sequence, 0, 100);
+    float[] closed = hidden.clone();
+    HiddenStream stream =
+        HiddenStream.of(closed, model.config().branches(), model.config().hiddenSize());
+    layer.apply(batch, stream, (stage, from, tokens, data, nanos) -> view.close());
+    assertArrayEquals(fresh(ids, hidden), closed);
+    IllegalStateException e =
+        assertThrows(IllegalStateException.class, () -> layer.apply(batch, new float[100 * width]));
+    assertEquals("the model is closed", e.getMessage());
+    assertTrue(model.isOpen());
+  }
+
   /** Sequences take their buffers from the model and give them back: a thousand cost as one. */
   @Test
   void callsOfManySequencesShareTheirMemory() {

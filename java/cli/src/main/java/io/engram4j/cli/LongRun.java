@@ -48,7 +48,8 @@ public final class LongRun {
     Map<String, LongAdder> counts =
         switch (kind) {
           case "soak" -> Soak.run(duration, seed, work, backends);
-          case "misuse" -> Misuse.run(duration, seed, work, backends);
+          case "misuse" ->
+              Misuse.run(duration, seed, work, backends, List.of(TokenizerMisuse::open));
           default -> throw new IllegalArgumentException("there is no run " + kind);
         };
     counts.entrySet().stream()

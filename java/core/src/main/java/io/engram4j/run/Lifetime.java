@@ -8,19 +8,27 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * How long something lives that calls use: a model's tables, or what a view of it has of its own.
- * Closing refuses new calls; what is owned is freed when the last call under way has ended. A call
- * in a view is one in the model as well, so that closing the model closes its views. Thread-safe.
+ * Closing refuses new calls; what is owned is freed at once, or by a thread that waits for the
+ * calls under way. A call in a view is one in the model as well, so that closing the model closes
+ * its views. Thread-safe.
  *
  * <p>Calls may nest, so these are counters and no lock: one that waits to close never holds up a
- * call under way. Entering and leaving allocate nothing. What runs layers has a {@link Call}, which
- * it leaves by a write to a field: a caller that ran out of stack must not keep a closed model.
+ * call under way. Entering and leaving allocate nothing. A call never frees anything: it may end
+ * where there is no stack left. What runs layers has a {@link Call} for the same reason, and leaves
+ * it by a write to a field.
  */
 public final class Lifetime implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Lifetime.class);
   private static final int CLOSING = 1 << 30;
+  private static final int STACK_TO_EXIT = 50; // frames
+  private static final long POLL_NANOS = 1_000_000;
 
   private final @Nullable Lifetime parent;
   private final @Nullable AutoCloseable owned;
@@ -29,16 +37,14 @@ public final class Lifetime implements AutoCloseable {
   private final Set<Lifetime> children = new HashSet<>(); // those not closed yet
   private final Set<Call> calls = new HashSet<>();
   private @Nullable ExecutorService threads;
+  private @Nullable Thread closer;
   private boolean ended;
 
   /** Calls of one owner at a time, one after the other or nested. */
   public static final class Call implements AutoCloseable {
     private final Lifetime lifetime;
 
-    /**
-     * How many are under way: the owner takes one away when its call ends, then asks {@link
-     * #ended}.
-     */
+    /** How many are under way: the owner takes one away when its call ends. */
     public volatile int depth;
 
     private Call(Lifetime lifetime) {
@@ -62,17 +68,7 @@ public final class Lifetime implements AutoCloseable {
         }
       }
       if (!open) {
-        ended();
         throw new IllegalStateException("the model is closed");
-      }
-    }
-
-    /** Frees what was closed while the call was under way. */
-    public void ended() {
-      for (Lifetime each = lifetime; each != null; each = each.parent) {
-        if (each.users.get() >= CLOSING) {
-          each.freeIfUnused();
-        }
       }
     }
 
@@ -130,6 +126,7 @@ public final class Lifetime implements AutoCloseable {
    * @throws IllegalStateException if it is closed
    */
   public void enter() {
+    requireStack(STACK_TO_EXIT);
     if (parent != null) {
       parent.enter();
     }
@@ -141,12 +138,15 @@ public final class Lifetime implements AutoCloseable {
 
   /** Ends a call. */
   public void exit() {
-    if (users.decrementAndGet() == CLOSING) {
-      freeIfUnused();
-    }
+    users.decrementAndGet();
     if (parent != null) {
       parent.exit();
     }
+  }
+
+  /** Runs out of stack now if {@link #exit} could later, which would keep the model for ever. */
+  private static int requireStack(int frames) {
+    return frames == 0 ? 0 : 1 + requireStack(frames - 1);
   }
 
   /** Returns daemon threads, started when they are first wanted; they end when this closes. */
@@ -173,18 +173,41 @@ public final class Lifetime implements AutoCloseable {
     }
   }
 
-  /** Refuses calls from now on; the last call under way frees what is owned, or else this one. */
+  /** Refuses calls from now on and frees what is owned, or has it freed after the last call. */
   @Override
   public void close() {
     endThreads();
     users.getAndUpdate(n -> n | CLOSING);
-    freeIfUnused();
+    if (isUnused()) {
+      free();
+    } else {
+      freeLater();
+    }
   }
 
-  private void freeIfUnused() {
-    if (users.get() == CLOSING && isQuiet()) {
-      free();
+  private synchronized void freeLater() {
+    if (closer == null) {
+      closer = Thread.ofPlatform().daemon().name("engram-close").start(this::awaitAndFree);
     }
+  }
+
+  private void awaitAndFree() {
+    while (!isUnused()) {
+      LockSupport.parkNanos(this, POLL_NANOS); // an end without stack could wake nobody
+    }
+    while (!freed.get()) {
+      try {
+        free();
+      } catch (RuntimeException e) {
+        LOG.warn("a closed model was not freed whole", e);
+      } catch (OutOfMemoryError e) {
+        LockSupport.parkNanos(this, POLL_NANOS); // others may give some back
+      }
+    }
+  }
+
+  private boolean isUnused() {
+    return users.get() == CLOSING && isQuiet();
   }
 
   /** Whether no owner is in a call, of this or of a view. */
@@ -205,15 +228,18 @@ public final class Lifetime implements AutoCloseable {
     if (!freed.compareAndSet(false, true)) {
       return;
     }
-    Set<Lifetime> left;
-    synchronized (this) {
-      left = Set.copyOf(children);
-    }
-    left.forEach(Lifetime::close);
     try {
+      Set<Lifetime> left;
+      synchronized (this) {
+        left = Set.copyOf(children);
+      }
+      left.forEach(Lifetime::close);
       if (owned != null) {
         owned.close();
       }
+    } catch (Error e) {
+      freed.set(false); // no stack or no memory: the rest by closing again
+      throw e;
     } catch (RuntimeException e) {
       throw e;
     } catch (Exception e) {

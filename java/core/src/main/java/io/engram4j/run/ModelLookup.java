@@ -106,7 +106,6 @@ public final class ModelLookup {
       throw first.shrunk(e);
     } finally {
       call.depth--;
-      call.ended();
     }
   }
 

@@ -40,7 +40,6 @@ final class Prefetch implements Runnable, AutoCloseable {
   private volatile int state;
   private @Nullable Throwable failure;
   private volatile @Nullable Thread waiter;
-  private volatile @Nullable Thread runner; // who may be the one that frees a closed model
 
   Prefetch(Windows windows, LayerRuntime layer) {
     this.windows = windows;
@@ -81,7 +80,6 @@ final class Prefetch implements Runnable, AutoCloseable {
     } catch (RuntimeException | Error e) {
       failure = e;
     } finally {
-      runner = null;
       state = DONE;
     }
     LockSupport.unpark(waiter);
@@ -89,7 +87,6 @@ final class Prefetch implements Runnable, AutoCloseable {
   }
 
   private void work() {
-    runner = Thread.currentThread();
     PrefetchEvent event = new PrefetchEvent();
     event.begin();
     fetch();
@@ -108,7 +105,6 @@ final class Prefetch implements Runnable, AutoCloseable {
       throw layer.shrunk(e);
     } finally {
       call.depth--;
-      call.ended();
     }
   }
 
@@ -144,7 +140,7 @@ final class Prefetch implements Runnable, AutoCloseable {
   private void awaitEnd() {
     boolean interrupted = false;
     waiter = Thread.currentThread();
-    while (state == RUNNING && runner != Thread.currentThread()) {
+    while (state == RUNNING) {
       LockSupport.parkNanos(this, 1_000_000); // who ran out of stack does not wake others
       interrupted |= Thread.interrupted();
     }

@@ -31,6 +31,12 @@ public final class Step implements AutoCloseable {
   private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
   private volatile boolean closed;
 
+  /**
+   * Calls that use this memory, which is freed with the model or the view that it belongs to; the
+   * layers may belong to another view.
+   */
+  public final Lifetime.Call use;
+
   Step(
       EngramConfig config,
       int padId,
@@ -42,6 +48,7 @@ public final class Step implements AutoCloseable {
     this.space = new Workspace(config);
     this.projector = new Projector(executor, threads);
     this.passes = new HostPass[layers.size()];
+    this.use = layers.getFirst().lifetime().newCall();
   }
 
   /** Returns whether the memory was freed, with the model. */
@@ -127,7 +134,6 @@ public final class Step implements AutoCloseable {
     } finally {
       call.depth--;
       pass.end();
-      call.ended();
     }
   }
 
@@ -145,7 +151,6 @@ public final class Step implements AutoCloseable {
     } finally {
       call.depth--;
       pass.end();
-      call.ended();
     }
   }
 
@@ -205,7 +210,6 @@ public final class Step implements AutoCloseable {
     } finally {
       call.depth--;
       pass.end();
-      call.ended();
     }
   }
 
@@ -232,5 +236,6 @@ public final class Step implements AutoCloseable {
     projector.close();
     space.close();
     windows.close();
+    use.close();
   }
 }

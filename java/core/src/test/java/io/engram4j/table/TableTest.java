@@ -221,6 +221,9 @@ class TableTest {
       model.close();
       Exception ended = assertThrows(java.util.concurrent.ExecutionException.class, user::get);
       assertEquals("the model is closed", String.valueOf(ended.getCause().getMessage()));
+      for (int i = 0; i < 10_000 && weight.scope().isAlive(); i++) {
+        Thread.sleep(1); // a thread of the model frees them
+      }
       assertThrows(IllegalStateException.class, () -> weight.get(JAVA_BYTE, 0));
     }
   }

@@ -13,6 +13,7 @@ import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile;
 import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -274,6 +275,11 @@ public final class EngramDirectory {
       opened = true;
       return model;
     } catch (IllegalArgumentException e) {
+      throw new IOException(path + ": " + e.getMessage(), e);
+    } catch (InternalError e) { // what HotSpot makes of a mapped page that is gone
+      throw new IOException(
+          path + ": a file has shrunk while it was opened, or its disk failed", e);
+    } catch (UncheckedIOException e) {
       throw new IOException(path + ": " + e.getMessage(), e);
     } finally {
       if (!opened) {

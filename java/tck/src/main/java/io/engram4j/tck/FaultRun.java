@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -28,6 +29,7 @@ public final class FaultRun {
   private static final List<String> WAYS =
       List.of("MAPPED", "RESIDENT", "STREAMED", "SHARED", FaultTrial.PACKED);
   private static final int MOST_FAILURES = 300;
+  private static final String LEFT = "left ";
 
   private final Path work;
   private final Consumer<String> out;
@@ -125,6 +127,10 @@ public final class FaultRun {
     if (problem.isEmpty()) {
       problem = leftovers(directory, before);
     }
+    for (int i = 0; i < 200 && problem.startsWith(LEFT); i++) {
+      LockSupport.parkNanos(10_000_000); // what waited for a prefetch is about to be freed
+      problem = leftovers(directory, before);
+    }
     if (!problem.isEmpty()) {
       String failure = backend + " " + way + " " + number + ", " + Faults.failed() + ": " + problem;
       out.accept(failure);
@@ -175,7 +181,6 @@ public final class FaultRun {
     }
     for (Thread thread : Thread.getAllStackTraces().keySet()) {
       if (thread.getName().startsWith("engram")) {
-        thread.interrupt();
         left.add("thread " + thread.getName());
       }
     }
@@ -187,7 +192,7 @@ public final class FaultRun {
           .filter(file -> file.toString().matches(".*\\.(tmp|part|journal)"))
           .forEach(file -> left.add("file " + file));
     }
-    return left.isEmpty() ? "" : "left " + String.join(", ", left);
+    return left.isEmpty() ? "" : LEFT + String.join(", ", left);
   }
 
   /** Returns the files of this run that the process has open or mapped. */

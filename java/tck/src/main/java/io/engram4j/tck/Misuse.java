@@ -23,10 +23,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.LongAdder;
-import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.LockSupport;
-import java.util.concurrent.locks.ReadWriteLock;
-import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.Stream;
 
 /**
@@ -44,10 +41,8 @@ public final class Misuse {
   private final long end;
   private final String[] backends;
   private final SoakTruth truth;
+  private final List<Target.Opener> openers;
   private final Map<String, LongAdder> counts = new ConcurrentHashMap<>();
-
-  /** Nobody closes a model under a call that has no stack left: that call would have to free it. */
-  private final ReadWriteLock deep = new ReentrantReadWriteLock();
 
   private volatile boolean failed;
   private volatile Shared shared;
@@ -61,10 +56,39 @@ public final class Misuse {
       EngramModel model,
       EngramSequence sequence,
       EngramBatch batch,
+      List<Target> targets,
       Arena arena,
       MemorySegment memory) {}
 
-  private Misuse(Path source, Duration duration, String backends) throws IOException {
+  /** Something that is no part of models, for all threads to misuse. Thread-safe. */
+  public interface Target extends AutoCloseable {
+    /** Does anything that is wrong, or right. */
+    void misuse(SplittableRandom random);
+
+    /** Does something of that where the stack ends. */
+    void atTheEndOfAStack();
+
+    /**
+     * Does something by the rules and checks it.
+     *
+     * @throws IOException if it is wrong
+     */
+    void check(SplittableRandom random) throws IOException;
+
+    @Override
+    void close();
+
+    /** Opens one. */
+    @FunctionalInterface
+    interface Opener {
+      /** Opens one beside a model's directory. */
+      Target open(Path directory) throws IOException;
+    }
+  }
+
+  private Misuse(Path source, Duration duration, String backends, List<Target.Opener> openers)
+      throws IOException {
+    this.openers = openers;
     this.source = source;
     this.backends = backends.split(",", -1);
     this.truth = SoakTruth.of(source);
@@ -78,13 +102,15 @@ public final class Misuse {
    * @param seed what each thread does; when, nobody can say
    * @param work an empty directory
    * @param backends names of backends, which models take in turns
+   * @param more what is misused besides models
    * @return how often each thing was done, and each exception came
    * @throws IOException with what went wrong first
    */
-  public static Map<String, LongAdder> run(Duration duration, long seed, Path work, String backends)
+  public static Map<String, LongAdder> run(
+      Duration duration, long seed, Path work, String backends, List<Target.Opener> more)
       throws IOException {
     Golden.extract(work);
-    Misuse misuse = new Misuse(work.resolve("mini-v41"), duration, backends);
+    Misuse misuse = new Misuse(work.resolve("mini-v41"), duration, backends, more);
     new MisuseUser(misuse, new SplittableRandom(seed)).warmUp();
     ExecutorService threads = Executors.newFixedThreadPool(THREADS);
     List<Future<?>> all = new ArrayList<>();
@@ -106,6 +132,7 @@ public final class Misuse {
       threads.shutdown();
     }
     misuse.shared.model.close();
+    misuse.shared.targets.forEach(Target::close);
     misuse.shared.arena.close();
     requireNothingMapped(work);
     return misuse.counts;
@@ -147,10 +174,6 @@ public final class Misuse {
     counts.computeIfAbsent(what, key -> new LongAdder()).increment();
   }
 
-  Lock deep() {
-    return deep.readLock();
-  }
-
   Shared shared() {
     return shared;
   }
@@ -163,12 +186,8 @@ public final class Misuse {
       old = shared;
       shared = next;
     }
-    deep.writeLock().lock();
-    try {
-      old.model.close();
-    } finally {
-      deep.writeLock().unlock();
-    }
+    old.model.close();
+    old.targets.forEach(Target::close);
     boolean closed = false;
     while (!closed) {
       try {
@@ -197,6 +216,15 @@ public final class Misuse {
     truth.append(sequence, 40);
     EngramBatch batch = model.newBatch().add(sequence, 0, 20);
     Arena arena = Arena.ofShared();
-    return new Shared(model, sequence, batch, arena, arena.allocate(1 << 20, 64));
+    MemorySegment memory = arena.allocate(1 << 20, 64);
+    return new Shared(model, sequence, batch, targets(), arena, memory);
+  }
+
+  List<Target> targets() throws IOException {
+    List<Target> targets = new ArrayList<>();
+    for (Target.Opener opener : openers) {
+      targets.add(opener.open(source));
+    }
+    return targets;
   }
 }

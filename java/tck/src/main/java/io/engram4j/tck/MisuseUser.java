@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 
 /** One thread of a {@link Misuse}. */
 final class MisuseUser implements Callable<Void> {
-  private static final int KINDS = 22;
+  private static final int KINDS = 23;
   private static final int DEEP = 18;
   private static final String OWN = "the listener's own";
 
@@ -139,24 +139,29 @@ final class MisuseUser implements Callable<Void> {
         layer(view).apply(batch, anyStream(shared));
         view.close();
       }
-      case DEEP -> {
-        misuse.deep().lock();
-        try {
-          deep(0, () -> layer(model).apply(batch, new float[20 * model.config().streamWidth()]));
-        } finally {
-          misuse.deep().unlock();
-        }
-      }
+      case DEEP -> deep(0, () -> atTheEnd(shared));
       case 19 -> {
         Thread.currentThread().interrupt();
         layer(model).apply(sequence, 5, new float[5 * model.config().streamWidth()]);
       }
       case 20 -> model.newBatch().add(sequence, 0, 5).close();
+      case 21 -> shared.targets().forEach(target -> target.misuse(random));
       default -> {
         EngramModel memo = model.withMemo(random.nextLong(1, 1 << 20));
         layer(memo).apply(batch, new float[random.nextInt(40) * model.config().streamWidth()]);
         memo.close();
       }
+    }
+  }
+
+  /** What is done where the stack ends. */
+  private void atTheEnd(Misuse.Shared shared) {
+    EngramModel model = shared.model();
+    switch (random.nextInt(4)) {
+      case 0 -> layer(model).project(shared.memory(), 1, shared.memory());
+      case 1 -> layer(model).hash(shared.batch(), shared.memory());
+      case 2 -> shared.targets().forEach(Misuse.Target::atTheEndOfAStack);
+      default -> layer(model).apply(shared.batch(), new float[20 * model.config().streamWidth()]);
     }
   }
 
@@ -222,6 +227,11 @@ final class MisuseUser implements Callable<Void> {
         Arrays.fill(stream, SoakTruth.START);
         model.layers().get(layer).apply(sequence, count, stream);
         misuse.truth().checkStream(layer, 0, stream);
+      }
+      for (Misuse.Target target : misuse.targets()) {
+        try (target) {
+          target.check(random);
+        }
       }
       misuse.count("kept the rules");
     }

@@ -1,5 +1,7 @@
 package io.engram4j.tokenizer;
 
+import static ai.djl.huggingface.tokenizers.jni.TokenizersLibrary.LIB;
+
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.engram4j.hf.TokenizerJson;
 import java.io.IOException;
@@ -14,8 +16,8 @@ import java.util.function.LongConsumer;
 
 /**
  * Text to token ids and back by a tokenizer.json, through DJL's binding of the Hugging Face
- * tokenizers. No special tokens are added. Long texts are encoded in pieces that give the same ids.
- * Thread-safe; close it to free its native memory.
+ * tokenizers. No special tokens are added, and no file but that one has a say. Long texts are
+ * encoded in pieces that give the same ids. Thread-safe; close it to free its native memory.
  *
  * <p>The tokenizers end the process where they panic, so a file that they are known to panic on, or
  * to run on for ever, is refused before. The first one that is opened sets system properties,
@@ -43,6 +45,7 @@ public final class TextTokenizer implements AutoCloseable {
     TokenizerJson.read(tokenizerJson); // our own messages for what is broken, before native code
     TokenizerRules rules = TokenizerRules.read(tokenizerJson);
     DjlSettings.apply();
+    NativeRoom.require(0);
     try {
       HuggingFaceTokenizer tokenizer =
           HuggingFaceTokenizer.builder()
@@ -86,16 +89,18 @@ public final class TextTokenizer implements AutoCloseable {
     return new TokenPieces(text, wide, this::encodeAtOnce).encode(progress);
   }
 
+  /** DJL's own method would make strings and spans of every token, and read other files. */
   private int[] encodeAtOnce(String text) {
+    NativeRoom.require(text.length());
     open.readLock().lock();
     try {
       requireOpen();
-      long[] ids = tokenizer.encode(text).getIds();
-      int[] narrow = new int[ids.length];
-      for (int i = 0; i < ids.length; i++) {
-        narrow[i] = Math.toIntExact(ids[i]);
+      long encoding = LIB.encode(tokenizer.getHandle(), text, false);
+      try {
+        return Arrays.stream(LIB.getTokenIds(encoding)).mapToInt(Math::toIntExact).toArray();
+      } finally {
+        LIB.deleteEncoding(encoding);
       }
-      return narrow;
     } finally {
       open.readLock().unlock();
     }
@@ -111,10 +116,12 @@ public final class TextTokenizer implements AutoCloseable {
     if (Arrays.stream(ids).anyMatch(id -> id < 0)) {
       throw new IllegalArgumentException("a token id is negative");
     }
+    long[] wanted = Arrays.stream(ids).asLongStream().toArray();
+    NativeRoom.require(ids.length);
     open.readLock().lock();
     try {
       requireOpen();
-      return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
+      return LIB.decode(tokenizer.getHandle(), wanted, true);
     } finally {
       open.readLock().unlock();
     }
@@ -152,6 +159,7 @@ public final class TextTokenizer implements AutoCloseable {
   /** Waits for calls under way; later ones are refused. */
   @Override
   public void close() {
+    NativeRoom.require(0);
     open.writeLock().lock();
     try {
       if (!closed) {

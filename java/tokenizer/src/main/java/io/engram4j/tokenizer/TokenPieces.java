@@ -6,8 +6,8 @@ import java.util.function.Function;
 import java.util.function.LongConsumer;
 
 /**
- * Encodes a text in pieces. The tokenizers make Java objects of every token of a call, and end the
- * process where the heap has no room for them: 8 MB of text at once took more than 256 MB.
+ * Encodes a text in pieces, since the tokenizers end the process where the heap has no room for the
+ * tokens of a call.
  *
  * <p>A cut lies behind the end of a line, with no other space around. Splitters match from left to
  * right and look ahead a character at most, so what follows a cut does not depend on what is before

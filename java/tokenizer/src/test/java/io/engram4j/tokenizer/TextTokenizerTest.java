@@ -33,6 +33,14 @@ class TextTokenizerTest {
 
   /** A byte-level tokenizer of all letters, with parts put in. */
   private Path tokenizer(String parts) throws IOException {
+    return Files.writeString(directory.resolve("tokenizer.json"), json(parts));
+  }
+
+  static String letters() {
+    return json(split(GPT2));
+  }
+
+  private static String json(String parts) {
     StringBuilder vocabulary = new StringBuilder();
     for (char c = 'a'; c <= 'z'; c++) {
       vocabulary.append('"').append(c).append("\": ").append(c - 'a').append(", ");
@@ -40,15 +48,13 @@ class TextTokenizerTest {
     for (char c = '0'; c <= '9'; c++) {
       vocabulary.append('"').append(c).append("\": ").append(26 + c - '0').append(", ");
     }
-    String json =
-        "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 39, \"content\": \"<end>\","
-            + " \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false,"
-            + " \"special\": true}], "
-            + parts
-            + "\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true}, \"model\": {\"type\": \"BPE\", \"vocab\": {"
-            + vocabulary
-            + "\"Ġ\": 36, \"Ċ\": 37, \"ab\": 38}, \"merges\": [\"a b\"]}}";
-    return Files.writeString(directory.resolve("tokenizer.json"), json);
+    return "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 39, \"content\": \"<end>\","
+        + " \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false,"
+        + " \"special\": true}], "
+        + parts
+        + "\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true}, \"model\": {\"type\": \"BPE\", \"vocab\": {"
+        + vocabulary
+        + "\"Ġ\": 36, \"Ċ\": 37, \"ab\": 38}, \"merges\": [\"a b\"]}}";
   }
 
   private static String split(String regex) {
@@ -61,6 +67,20 @@ class TextTokenizerTest {
 
   private TextTokenizer open() throws IOException {
     return TextTokenizer.open(tokenizer(split(GPT2)));
+  }
+
+  /** DJL lets this file put a space before each text, and strip and lower it. */
+  @Test
+  void noOtherFileHasASay() throws IOException {
+    Files.writeString(
+        directory.resolve("tokenizer_config.json"),
+        """
+        {"add_prefix_space": true, "do_lower_case": true, "strip_accents": true,
+         "clean_up_tokenization_spaces": true, "model_max_length": 2}
+        """);
+    try (TextTokenizer tokenizer = open()) {
+      assertArrayEquals(new int[] {38, 2, 36, 27, 37, 39}, tokenizer.encode("abc 1\n<end>"));
+    }
   }
 
   @Test

@@ -4,6 +4,7 @@ import io.engram4j.table.io.ReadPlan.Source;
 import io.engram4j.work.SharedWork;
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -39,6 +40,7 @@ final class PooledReads implements RowReads {
   private final BlockingQueue<Job> tickets = new LinkedBlockingQueue<>();
   private final ConcurrentLinkedQueue<Job> idle = new ConcurrentLinkedQueue<>();
   private final List<Thread> threads = new ArrayList<>();
+  private final Arena buffers = Arena.ofShared(); // the JDK's own wait for a garbage collection
   private final Job stop = new Job();
   private final ByteBuffer none = ByteBuffer.allocate(0);
   private final Set<FileChannel> direct = new HashSet<>(); // those opened past the page cache
@@ -57,12 +59,14 @@ final class PooledReads implements RowReads {
       throw e;
     }
     int count = Math.min(depth, MOST_THREADS);
-    int bytes = sources.stream().mapToInt(Source::mostBytes).max().orElseThrow();
     int block = sources.stream().mapToInt(Source::block).max().orElseThrow();
+    long bytes = sources.stream().mapToInt(Source::mostBytes).max().orElseThrow();
+    long each = Math.ceilDiv(bytes, block) * block;
     try {
+      // here, not in the threads: one that died for want of a buffer would leave callers waiting
+      MemorySegment all = buffers.allocate(each * count, block);
       for (int i = 0; i < count; i++) {
-        // here, not in the thread: one that died for want of a buffer would leave callers waiting
-        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes + block).alignedSlice(block);
+        ByteBuffer buffer = all.asSlice(each * i, each).asByteBuffer();
         threads.add(
             Thread.ofPlatform().daemon().name("engram-stream-" + i).start(() -> serve(buffer)));
       }
@@ -199,6 +203,9 @@ final class PooledReads implements RowReads {
   }
 
   private void closeFiles() throws IOException {
+    if (buffers.scope().isAlive()) {
+      buffers.close();
+    }
     for (FileChannel channel : channels) {
       channel.close();
     }

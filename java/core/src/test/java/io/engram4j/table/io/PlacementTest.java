@@ -2,7 +2,6 @@ package io.engram4j.table.io;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,7 +14,6 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -161,38 +159,6 @@ class PlacementTest {
           e.toString());
       assertEquals(264, read(table, 100).length, "and others go on");
     }
-  }
-
-  /** Opens a streamed table and prints what came of it. */
-  static final class OpenStreamed {
-    private OpenStreamed() {}
-
-    public static void main(String[] args) throws IOException {
-      TableFile source = PackedFile.open(Path.of(args[0])).table();
-      try (StreamedRows rows = new StreamedRows(source, Hosts.plainJava().files(), 32)) {
-        System.out.println("opened " + rows.description());
-      } catch (IOException e) {
-        System.out.println("refused: " + e.getMessage());
-      }
-      System.out.println(Thread.getAllStackTraces().keySet());
-    }
-  }
-
-  @Test
-  void withoutMemoryForItsReadsItIsRefused() throws Exception {
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:MaxDirectMemorySize=1m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                OpenStreamed.class.getName(),
-                sources().getLast().weight().file().toString())
-            .redirectErrorStream(true)
-            .start();
-    String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertTrue(out.contains("refused: no memory for 32 reads at once"), out);
-    assertFalse(out.contains("engram-stream"), "no thread is left: " + out);
   }
 
   @Test

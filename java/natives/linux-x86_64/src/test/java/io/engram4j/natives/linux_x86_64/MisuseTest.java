@@ -6,6 +6,7 @@ import io.engram4j.tck.Misuse;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
@@ -18,7 +19,8 @@ class MisuseTest {
   @Test
   void nothingButExceptions() throws IOException {
     long seed = System.nanoTime();
-    Map<String, LongAdder> counts = Misuse.run(Duration.ofSeconds(30), seed, directory, "cpu,java");
+    Map<String, LongAdder> counts =
+        Misuse.run(Duration.ofSeconds(30), seed, directory, "cpu,java", List.of());
     System.out.println("misuse, seed " + seed + ": " + counts);
     LongAdder kept = counts.get("kept the rules");
     assertTrue(kept != null && kept.sum() > 10, counts.toString());
