@@ -34,11 +34,16 @@ static const struct {
 
 static long long compared;
 static int failures;
+static const char *running = "none";
 
 static void expect(int condition, const char *what, int layer, long long at) {
   compared++;
-  if (!condition && failures++ < 20) {
-    fprintf(stderr, "FAILED: %s of layer %d at %lld\n", what, layer, at);
+  if (!condition) {
+    fprintf(stderr, "FAILED: %s of layer %d at %lld, tier %s\n", what, layer, at, running);
+    if (++failures >= 10) {
+      fprintf(stderr, "stopped after %d failures\n", failures);
+      exit(1);
+    }
   }
 }
 
@@ -286,6 +291,7 @@ int main(int argc, char **argv) {
   ask_for_tiles();
   FILE *report = argc > 3 ? fopen(argv[3], "a") : NULL;
   for (int tier = 0; tier < (int)(sizeof names / sizeof *names); tier++) {
+    running = names[tier];
     if (engram_tier_problem(tier)) {
       printf("tier %s not executed: %s\n", names[tier], engram_tier_problem(tier));
       continue;

@@ -84,6 +84,12 @@ void release(void) {
   }
 }
 
+const char *running = "no tier";
+
 void report(const char *what, long long at) {
-  fprintf(stderr, "FAILED: %s at %lld\n", what, at);
+  fprintf(stderr, "FAILED: %s at %lld, %s, comparison %lld\n", what, at, running, checked);
+  if (failures >= MOST_FAILURES) {
+    fprintf(stderr, "stopped after %d failures\n", failures);
+    exit(1);
+  }
 }

@@ -16,6 +16,7 @@ void *guarded(size_t bytes);
 void *guarded_lines(size_t bytes); /* the same, 64-byte aligned: bytes is a multiple of 64 */
 void release(void);
 void report(const char *what, long long at); /* a failure */
+extern const char *running;                  /* tier and seed, for that; not on a bare machine */
 
 /* Given by random.c. */
 extern unsigned long long random_state;
@@ -31,6 +32,7 @@ int same_bits(const void *a, const void *b, size_t bytes); /* bit for bit */
 int is_nan(float value);
 int is_finite(float value);
 
+#define MOST_FAILURES 10 /* then a run ends: the rest would say the same */
 extern long long checked;
 extern int failures;
 void expect(int condition, const char *what, long long at);

@@ -28,10 +28,14 @@ int main(int argc, char **argv) {
       printf("tier %s not executed: %s\n", tier_name(tier), problem);
       continue;
     }
+    char tier_and_seed[80];
+    snprintf(tier_and_seed, sizeof tier_and_seed, "tier %s, seed %llu", tier_name(tier), seed);
+    running = tier_and_seed;
     long long before = checked;
     words(tier);
     run_tier(tier, cases, mass);
     guard_cases(tier);
+    running = "no tier";
     printf("tier %s executed %s: %lld comparisons\n", tier_name(tier), where, checked - before);
     if (reports) {
       fprintf(reports, "C tests of tier %s %s, seed %llu, comparisons: %lld\n", tier_name(tier),

@@ -85,7 +85,7 @@ int is_finite(float value) {
 
 void expect(int condition, const char *what, long long at) {
   checked++;
-  if (!condition && failures++ < 20) {
+  if (!condition && failures++ < MOST_FAILURES) {
     report(what, at);
   }
 }
