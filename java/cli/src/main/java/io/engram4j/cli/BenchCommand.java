@@ -11,8 +11,7 @@ import picocli.CommandLine.Unmatched;
  */
 @Command(
     name = "bench",
-    description =
-        "Measures every stage beside its physical limit and its rivals (source tree only).")
+    header = "Measure every stage beside its limit and its rivals (source tree only).")
 final class BenchCommand implements java.util.concurrent.Callable<Integer> {
   @Unmatched private List<String> arguments = new ArrayList<>();
 

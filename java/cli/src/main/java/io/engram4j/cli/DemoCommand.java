@@ -29,11 +29,10 @@ import picocli.CommandLine.Option;
 /** Shows what Engram does, without a model. */
 @Command(
     name = "demo",
-    description = {
-      "Show what Engram does; needs no model.",
-      "Makes a small model of random weights in DeepSeek-V4.1's layout (290 MB, once) and runs a"
-          + " text of many languages through it."
-    })
+    header = "Show what Engram does; needs no model.",
+    description =
+        "Makes a small model of random weights in DeepSeek-V4.1's layout (290 MB, once) and runs a"
+            + " text of many languages through it.")
 final class DemoCommand implements Callable<Integer> {
   private static final double GATE_BOUND = 5e-5;
 
@@ -170,7 +169,7 @@ final class DemoCommand implements Callable<Integer> {
       output.line("backend %s", entry.getKey());
       Map<String, Object> object = new LinkedHashMap<>();
       object.put("backend", entry.getKey());
-      object.put("stages", StageTable.show(output, ids.length, List.of(entry.getValue())));
+      object.put("stages", StageTable.show(output, ids.length, 0, List.of(entry.getValue())));
       double difference = difference(entry.getValue(), truth);
       boolean same = difference <= GATE_BOUND;
       boolean isTruth = entry.getKey().equals("java");

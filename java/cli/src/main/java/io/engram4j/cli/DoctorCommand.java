@@ -20,10 +20,8 @@ import picocli.CommandLine.Parameters;
 /** Shows what the machine offers and which backends can run, with reasons. */
 @Command(
     name = "doctor",
-    description = {
-      "Show machine, JDK, memory limits, and which backends can run and why not; with a model",
-      "directory also its tables, and how much of them is in memory."
-    })
+    header = "Show machine, JDK, memory limits, and which backends can run, or why not.",
+    description = "With a model directory also its tables, and how much of them is in memory.")
 final class DoctorCommand implements Callable<Integer> {
   @Mixin Output output = new Output();
 
@@ -36,19 +34,21 @@ final class DoctorCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Map<String, Object> json = new LinkedHashMap<>();
+    Map<String, @Nullable Object> json = new LinkedHashMap<>();
     List<List<String>> rows = new ArrayList<>();
     var os = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    put(json, rows, "version", Version.version());
+    put(json, rows, "commit", Version.commit());
     put(json, rows, "os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
     put(json, rows, "architecture", System.getProperty("os.arch"));
     put(json, rows, "cores", Runtime.getRuntime().availableProcessors());
     put(json, rows, "jdk", Runtime.version() + ", " + System.getProperty("java.vm.name"));
-    put(json, rows, "java.home", System.getProperty("java.home"));
+    put(json, rows, "java home", System.getProperty("java.home"));
     bytes(json, rows, "memory", os.getTotalMemorySize());
     bytes(json, rows, "free memory", os.getFreeMemorySize());
     bytes(json, rows, "largest heap", Runtime.getRuntime().maxMemory());
-    put(json, rows, "locked memory limit", limit("Max locked memory"));
-    put(json, rows, "address space limit", limit("Max address space"));
+    limit(json, rows, "locked memory limit", "Max locked memory");
+    limit(json, rows, "address space limit", "Max address space");
     put(json, rows, "transparent huge pages", hugePages());
     put(json, rows, "cache directory", DemoModel.cacheDirectory().toString());
     output.table(List.of("machine", ""), rows);
@@ -63,18 +63,18 @@ final class DoctorCommand implements Callable<Integer> {
   }
 
   private static void put(
-      Map<String, Object> json, List<List<String>> rows, String name, Object value) {
+      Map<String, @Nullable Object> json, List<List<String>> rows, String name, Object value) {
     json.put(name.replace(' ', '_'), value);
     rows.add(List.of(name, value.toString()));
   }
 
   private static void bytes(
-      Map<String, Object> json, List<List<String>> rows, String name, long value) {
+      Map<String, @Nullable Object> json, List<List<String>> rows, String name, long value) {
     json.put(name.replace(' ', '_') + "_bytes", value);
     rows.add(List.of(name, Text.bytes(value)));
   }
 
-  private void backends(Map<String, Object> json) {
+  private void backends(Map<String, @Nullable Object> json) {
     List<List<String>> rows = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
     String choice = choice();
@@ -132,15 +132,23 @@ final class DoctorCommand implements Callable<Integer> {
     }
   }
 
+  /** In JSON null is no limit, or none that is known. */
+  private static void limit(
+      Map<String, @Nullable Object> json, List<List<String>> rows, String name, String line) {
+    String value = limit(line);
+    boolean known = value.matches("\\d+");
+    json.put(name.replace(' ', '_') + "_bytes", known ? Long.valueOf(value) : null);
+    rows.add(List.of(name, known ? Text.bytes(Long.parseLong(value)) : value));
+  }
+
   private static String limit(String name) {
     try {
       for (String line : Files.readAllLines(Path.of("/proc/self/limits"))) {
         if (line.startsWith(name)) {
-          String value = line.substring(name.length()).strip().split("\\s+", 2)[0];
-          return value.equals("unlimited") ? value : Text.bytes(Long.parseLong(value));
+          return line.substring(name.length()).strip().split("\\s+", 2)[0];
         }
       }
-    } catch (IOException | NumberFormatException e) {
+    } catch (IOException e) {
       return "unknown"; // no Linux
     }
     return "unknown";

@@ -24,9 +24,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Shows the row ids of a text or of token ids. */
-@Command(
-    name = "hash",
-    description = "Show each token's compressed id and row ids. Needs no tensors.")
+@Command(name = "hash", header = "Show each token's compressed id and row ids. Needs no tensors.")
 final class HashCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
@@ -44,10 +42,7 @@ final class HashCommand implements Callable<Integer> {
   @Option(names = "--backend", paramLabel = "B", description = "The backend that hashes.")
   @Nullable String backend;
 
-  static final class Input {
-    @Option(names = "--text", paramLabel = "T", description = "The text to hash.")
-    @Nullable String text;
-
+  static final class Input extends TextInput {
     @Option(
         names = "--ids",
         split = ",",
@@ -62,7 +57,7 @@ final class HashCommand implements Callable<Integer> {
     try (EngramModel opened = directory.openForHashing(ModelOptions.backend(backend))) {
       int[] ids = input.ids != null ? input.ids : encode(directory);
       if (ids.length == 0) {
-        throw new IllegalArgumentException("the text has no tokens");
+        throw new IllegalArgumentException(input.name() + " has no tokens");
       }
       EngramSequence sequence = opened.newSequence();
       if (dead.length == 0) {
@@ -77,7 +72,7 @@ final class HashCommand implements Callable<Integer> {
 
   private int[] encode(EngramDirectory directory) throws IOException {
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
-      return tokenizer.encode(java.util.Objects.requireNonNull(input.text));
+      return tokenizer.encode(input.read());
     }
   }
 

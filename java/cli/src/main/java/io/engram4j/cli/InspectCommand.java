@@ -19,7 +19,7 @@ import picocli.CommandLine.Mixin;
 /** Shows what a model directory holds and whether it fits together. */
 @Command(
     name = "inspect",
-    description = "Show a model's Engram layers: tables, tensors, files, and every load check.")
+    header = "Show a model's Engram layers: tables, tensors, files, and every load check.")
 final class InspectCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();

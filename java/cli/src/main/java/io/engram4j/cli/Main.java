@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
  */
 @Command(
     name = "engram",
-    version = "engram 0.1.0-SNAPSHOT",
+    versionProvider = Version.class,
     mixinStandardHelpOptions = true,
     description = "DeepSeek's conditional memory, Engram, on the JVM.",
     synopsisSubcommandLabel = "COMMAND",
@@ -81,14 +81,8 @@ public final class Main implements Runnable {
     line.setParameterExceptionHandler((e, args) -> {
       String command = e.getCommandLine().getCommandSpec().qualifiedName();
       String message = String.valueOf(e.getMessage()).replaceFirst("^Error: ", "");
-      if (e instanceof CommandLine.UnmatchedArgumentException unmatched
-          && command.equals("engram")) {
-        List<String> near = unmatched.getSuggestions();
-        message =
-            "there is no command '"
-                + unmatched.getUnmatched().getFirst()
-                + "'"
-                + (near.isEmpty() ? "" : "; did you mean " + String.join(" or ", near) + "?");
+      if (e instanceof CommandLine.UnmatchedArgumentException unmatched) {
+        message = unmatched(unmatched, command, message);
       }
       return error(message + " (see " + command + " --help)");
     });
@@ -99,6 +93,23 @@ public final class Main implements Runnable {
       return error(describe(e));
     });
     return line;
+  }
+
+  /** What somebody may have meant. */
+  private static String unmatched(
+      CommandLine.UnmatchedArgumentException e, String command, String message) {
+    String first = e.getUnmatched().getFirst();
+    if (first.matches("-[DX].+")) {
+      return "'" + first + "' is an option of java; set ENGRAM_JAVA_OPTS='" + first + "'";
+    }
+    if (command.equals("engram")) {
+      List<String> near = e.getSuggestions();
+      return "there is no command '"
+          + first
+          + "'"
+          + (near.isEmpty() ? "" : "; did you mean " + String.join(" or ", near) + "?");
+    }
+    return message;
   }
 
   private static PrintStream stderr() {

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
 /** Builds the token map of a tokenizer. */
 @Command(
     name = "map",
-    description = "Build the compressed token map of a tokenizer.json; show it, or write it.")
+    header = "Build the compressed token map of a tokenizer.json; show it, or write it.")
 final class MapCommand implements Callable<Integer> {
   @Parameters(paramLabel = "TOKENIZER_JSON", description = "A Hugging Face tokenizer.json.")
   Path tokenizer = Path.of("");
@@ -53,10 +53,10 @@ final class MapCommand implements Callable<Integer> {
       TokenMapFile.save(map, out);
     }
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("ids", map.size());
+    json.put("vocabulary", map.size());
     json.put("compressed", map.distinct());
     json.put("saved_percent", Math.round(saved * 100) / 100.0);
-    json.put("sha256", map.sha256());
+    json.put("map_sha256", map.sha256());
     json.put("seconds", Math.round(seconds * 1000) / 1000.0);
     if (out != null) {
       json.put("file", out.toString());

@@ -3,6 +3,7 @@ package io.engram4j.cli;
 import io.engram4j.Backends;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.BackendProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +41,14 @@ final class ModelOptions {
 
   /** Returns the named backend, or the best. */
   static Backend backend(@Nullable String name) {
+    if (name != null && name.matches("(?i)gpu|cuda|rocm|metal")) {
+      throw new IllegalArgumentException(
+          "--backend "
+              + name
+              + ": the command runs on the CPU, by one of "
+              + Backends.providers().stream().map(BackendProvider::name).toList()
+              + "; on a GPU it is for engines, by io.engram4j.cuda (docs/cuda.md)");
+    }
     return name == null ? Backends.select() : Backends.named(name);
   }
 }

@@ -10,6 +10,9 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -17,6 +20,7 @@ import picocli.CommandLine.Option;
 
 /** How a command shows its result: for people, or with {@code --json} one object for programs. */
 final class Output {
+  private static final int WIDTH = 80;
   private static final ObjectMapper MAPPER =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
@@ -98,7 +102,7 @@ final class Output {
 
   /**
    * Prints a table with a line under its header; columns whose cells are numbers stand to the
-   * right.
+   * right. If it is wider than 80 columns, the widest column of words goes on in further lines.
    */
   void table(List<String> header, List<List<String>> rows) {
     if (json) {
@@ -117,6 +121,7 @@ final class Output {
           !rows.isEmpty()
               && rows.stream().allMatch(r -> r.get(at).matches("-|[-+]?[0-9][0-9,.eE+-]*[%x]?"));
     }
+    int wrapped = narrow(widths, numeric);
     out.println(format(header, widths, numeric));
     StringBuilder rule = new StringBuilder();
     for (int column = 0; column < columns; column++) {
@@ -124,9 +129,27 @@ final class Output {
     }
     out.println(rule);
     for (List<String> row : rows) {
-      out.println(format(row, widths, numeric));
+      List<String> lines = Text.wrap(row.get(wrapped), widths[wrapped]);
+      for (int line = 0; line < lines.size(); line++) {
+        List<String> cells = new ArrayList<>(line == 0 ? row : Collections.nCopies(columns, ""));
+        cells.set(wrapped, lines.get(line));
+        out.println(format(cells, widths, numeric));
+      }
     }
     flush();
+  }
+
+  /** Makes the widest column of words narrower, if the table is too wide; returns which it is. */
+  private static int narrow(int[] widths, boolean[] numeric) {
+    int widest = 0;
+    for (int column = 0; column < widths.length; column++) {
+      if (!numeric[column] && (numeric[widest] || widths[column] > widths[widest])) {
+        widest = column;
+      }
+    }
+    int total = Arrays.stream(widths).sum() + 2 * (widths.length - 1);
+    widths[widest] = Math.min(widths[widest], Math.max(24, widths[widest] - (total - WIDTH)));
+    return widest;
   }
 
   private static String format(List<String> cells, int[] widths, boolean[] numeric) {

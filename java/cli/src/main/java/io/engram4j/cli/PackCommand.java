@@ -18,10 +18,10 @@ import picocli.CommandLine.Parameters;
 /** Writes tables as packed files. */
 @Command(
     name = "pack",
-    description = {
-      "Write a model's tables as packed files: a row and its scales in one run of bytes,",
-      "with checksums. Ended at any moment, it goes on where it was when it is run again."
-    })
+    header = "Write a model's tables as packed files, with checksums.",
+    description =
+        "In them a row and its scales are one run of bytes. Ended at any moment, it goes on where"
+            + " it was when it is run again.")
 final class PackCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
@@ -45,6 +45,10 @@ final class PackCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     if (threads < 1) {
       throw new IllegalArgumentException("--threads must be at least 1");
+    }
+    if (Files.exists(target) && !Files.isDirectory(target)) {
+      throw new IllegalArgumentException(
+          target + " is a file; OUT is the directory in which packed files are written");
     }
     EngramDirectory source = model.read();
     AtomicLong done = new AtomicLong();

@@ -27,10 +27,10 @@ import picocli.CommandLine.Option;
 /** Shows which placements a machine has room for, and what fetching a token's rows takes. */
 @Command(
     name = "plan",
-    description = {
-      "Show what each placement of a model's tables needs, whether it fits, and how long the rows",
-      "of one token take to fetch from where they are now, with nothing fetched ahead."
-    })
+    header = "Show what each placement of a model's tables needs, and whether it fits.",
+    description =
+        "Also how long the rows of one token take to fetch from where they are now, with nothing"
+            + " fetched ahead.")
 final class PlanCommand implements Callable<Integer> {
   private static final int SAMPLES = 41;
 

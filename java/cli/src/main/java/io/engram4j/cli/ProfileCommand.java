@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -32,11 +33,11 @@ import picocli.CommandLine.Option;
 /** Counts which rows and n-grams a corpus wants, and how many of them a cache would serve. */
 @Command(
     name = "profile",
-    description = {
-      "Count over texts which rows and n-grams are wanted how often: what share of lookups a",
-      "cache of the most wanted rows would serve, by its size, and what share of projections",
-      "a memo of the most frequent n-grams. Needs no tensors to count."
-    })
+    header = "Count which rows and n-grams texts want, and what a cache of them serves.",
+    description =
+        "Shows what share of lookups a cache of the most wanted rows would serve, by its size, and"
+            + " what share of projections a memo of the most frequent n-grams. Needs no tensors to"
+            + " count.")
 final class ProfileCommand implements Callable<Integer> {
   private static final int CHUNK = 4096;
   private static final int ROW_INTS = 2; // a row id, low half first
@@ -45,12 +46,21 @@ final class ProfileCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
 
-  @Option(
-      names = "--text",
-      paramLabel = "FILE",
-      required = true,
-      description = "A UTF-8 text, or a directory with nothing else; can be given again.")
-  List<Path> texts = List.of();
+  @ArgGroup(exclusive = false, multiplicity = "1")
+  Corpus corpus = new Corpus();
+
+  static final class Corpus {
+    @Option(
+        names = "--file",
+        paramLabel = "FILE",
+        description =
+            "A file of UTF-8 text, a directory with nothing else, or - for standard input; can be"
+                + " given again.")
+    List<Path> files = List.of();
+
+    @Option(names = "--text", paramLabel = "T", description = "A text itself; can be given again.")
+    List<String> texts = List.of();
+  }
 
   @Option(
       names = "--seed",
@@ -96,17 +106,22 @@ final class ProfileCommand implements Callable<Integer> {
       NgramCounter ngramCounter =
           new NgramCounter(hashing.config().maxNgram(), hashing.map().distinct());
       long tokens = 0;
-      try (Progress progress = new Progress("profile", files.size(), " files", 1)) {
-        for (Path file : files) {
-          int[] ids = tokenizer.encode(RunCommand.readText(file));
+      int texts = files.size() + corpus.texts.size();
+      try (Progress progress = new Progress("profile", texts, " texts", 1)) {
+        for (int i = 0; i < texts; i++) {
+          String text =
+              i < files.size()
+                  ? TextInput.readFile(files.get(i))
+                  : TextInput.readText(corpus.texts.get(i - files.size()));
+          int[] ids = tokenizer.encode(text);
           count(hashing, ids, counters, ngramCounter);
           tokens += ids.length;
           progress.step(1);
         }
       }
-      output.line("%s tokens of %s files", Text.count(tokens), Text.count(files.size()));
+      output.line("%s tokens of %s texts", Text.count(tokens), Text.count(texts));
       json.put("tokens", tokens);
-      json.put("files", files.size());
+      json.put("texts", texts);
       show(hashing, counters, json);
       showNgrams(hashing, ngramCounter, json);
       if (svg != null) {
@@ -120,7 +135,7 @@ final class ProfileCommand implements Callable<Integer> {
       if (ngramSeed != null) {
         ngramCounter.seed(ngrams).save(ngramSeed);
         output.line("seed of n-grams written to %s", ngramSeed);
-        json.put("ngramSeed", ngramSeed.toString());
+        json.put("ngram_seed", ngramSeed.toString());
       }
     }
     output.json(json);
@@ -129,7 +144,7 @@ final class ProfileCommand implements Callable<Integer> {
 
   private List<Path> files() throws IOException {
     List<Path> files = new ArrayList<>();
-    for (Path text : texts) {
+    for (Path text : corpus.files) {
       if (Files.isDirectory(text)) {
         try (Stream<Path> below = Files.walk(text)) {
           below.filter(Files::isRegularFile).sorted().forEach(files::add);
@@ -242,8 +257,11 @@ final class ProfileCommand implements Callable<Integer> {
       }
       lines.add(new SharePlot.Line("layer " + hashing.layers().get(i).id(), shares));
     }
-    String names = String.join(", ", texts.stream().map(t -> "" + t.getFileName()).toList());
-    SharePlot.write(file, names + ": share of row lookups, " + tokens + " tokens", lines);
+    List<String> names =
+        new ArrayList<>(corpus.files.stream().map(each -> "" + each.getFileName()).toList());
+    names.addAll(corpus.texts.isEmpty() ? List.of() : List.of(corpus.texts.size() + " texts"));
+    SharePlot.write(
+        file, String.join(", ", names) + ": share of row lookups, " + tokens + " tokens", lines);
     output.line("drawn into %s", file);
   }
 

@@ -28,11 +28,11 @@ final class Progress implements AutoCloseable {
             : null;
   }
 
-  /** Returns whether a person is watching. */
+  /** Returns whether a person is watching, on a terminal that can move its cursor. */
   @SuppressWarnings("SystemConsoleNull") // JDK 25 went back to returning null without a terminal
   static boolean isTerminal() {
     var console = System.console();
-    return console != null && console.isTerminal();
+    return console != null && console.isTerminal() && !"dumb".equals(System.getenv("TERM"));
   }
 
   void step(long steps) {

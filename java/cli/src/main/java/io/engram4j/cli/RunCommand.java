@@ -12,10 +12,6 @@ import io.engram4j.table.RowSeed;
 import io.engram4j.table.TableOptions;
 import io.engram4j.tokenizer.TextTokenizer;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -31,14 +28,13 @@ import picocli.CommandLine.Option;
 /** Runs a text through all stages. */
 @Command(
     name = "run",
-    description =
-        "Run a text through every stage over seeded hidden streams; show speed and gates.")
+    header = "Run a text through every stage over seeded hidden streams; show speed and gates.")
 final class RunCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
 
-  @Option(names = "--text", paramLabel = "FILE", required = true, description = "A UTF-8 text.")
-  Path text = Path.of("");
+  @ArgGroup(multiplicity = "1")
+  TextInput input = new TextInput();
 
   @Option(names = "--backend", paramLabel = "B", description = "The backend (default: the best).")
   @Nullable String backend;
@@ -47,10 +43,9 @@ final class RunCommand implements Callable<Integer> {
       names = "--placement",
       paramLabel = "P",
       defaultValue = "mapped",
-      description = {
-        "Where tables are held: mapped, resident, shared, pinned, streamed, or auto",
-        "(default ${DEFAULT-VALUE})."
-      })
+      description =
+          "Where tables are held: mapped, resident, shared, pinned, streamed, or auto"
+              + " (default ${DEFAULT-VALUE}).")
   String placement = "mapped";
 
   @Option(
@@ -107,6 +102,8 @@ final class RunCommand implements Callable<Integer> {
       description = "Write a page that shows the text with its gates.")
   @Nullable Path gates;
 
+  private double tokenizeNanos; // per token
+
   @Override
   public Integer call() throws IOException {
     if (repeat < 1 || maxTokens < 1) {
@@ -122,16 +119,10 @@ final class RunCommand implements Callable<Integer> {
       throw new IllegalArgumentException("--seed-ngrams needs a memo; give it --memo-mb");
     }
     EngramDirectory directory = model.read();
-    String content = readText(text);
-    int[] ids;
-    try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
-      try (Progress progress = new Progress("tokenize", content.length(), " kB", 1000)) {
-        ids = tokenizer.encode(content, progress::step);
-      }
-    }
-    ids = Arrays.copyOf(ids, Math.min(ids.length, maxTokens));
+    int[] all = tokenize(directory, input.read());
+    int[] ids = Arrays.copyOf(all, Math.min(all.length, maxTokens));
     if (ids.length == 0) {
-      throw new IllegalArgumentException(text + " has no tokens");
+      throw new IllegalArgumentException(input.name() + " has no tokens");
     }
     try (EngramModel opened = open(directory)) {
       EngramModel served = memoMegabytes == 0 ? opened : withMemo(opened);
@@ -142,11 +133,21 @@ final class RunCommand implements Callable<Integer> {
       List<Pipeline.Result> results = run(served, chosen, ids);
       if (gates != null) {
         String[] pieces = Text.pieces(TokenizerJson.read(directory.tokenizerJson()), ids);
-        GatesPage.write(gates, text.toString(), chosen, pieces, results.getFirst().gates());
+        GatesPage.write(gates, input.name(), chosen, pieces, results.getFirst().gates());
       }
       show(served, chosen, ids.length, results);
     }
     return 0;
+  }
+
+  private int[] tokenize(EngramDirectory directory, String text) throws IOException {
+    try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson());
+        Progress progress = new Progress("tokenize", text.length(), " kB", 1000)) {
+      long start = System.nanoTime();
+      int[] ids = tokenizer.encode(text, progress::step);
+      tokenizeNanos = (double) (System.nanoTime() - start) / Math.max(1, ids.length);
+      return ids;
+    }
   }
 
   private EngramModel open(EngramDirectory directory) throws IOException {
@@ -178,35 +179,6 @@ final class RunCommand implements Callable<Integer> {
       }
     }
     return view;
-  }
-
-  /** Reads a UTF-8 text from a file, a pipe, or standard input if that is {@code -}. */
-  static String readText(Path file) throws IOException {
-    if (Files.isDirectory(file)) {
-      throw new IOException(file + " is a directory, not a text file");
-    }
-    byte[] bytes;
-    if (file.toString().equals("-")) {
-      bytes = System.in.readAllBytes();
-    } else if (!Files.exists(file) || Files.isRegularFile(file) || isPipe(file)) {
-      bytes = Files.readAllBytes(file);
-    } else {
-      throw new IOException(file + " is not a regular file"); // a device may have no end
-    }
-    try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-    } catch (CharacterCodingException e) {
-      throw new IOException(file + " is not UTF-8 text: " + e.getMessage(), e);
-    }
-  }
-
-  private static boolean isPipe(Path file) {
-    try {
-      int type = (int) Files.getAttribute(file, "unix:mode") & 0170000;
-      return type == 0010000 || type == 0140000; // a socket, too: some shells have those
-    } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
-      return false; // no such attribute here
-    }
   }
 
   private static EngramLayer layer(EngramModel opened, int id) {
@@ -264,7 +236,7 @@ final class RunCommand implements Callable<Integer> {
         opened.backend().name(),
         opened.backend().description());
     output.line("");
-    json.put("stages", StageTable.show(output, tokens, results));
+    json.put("stages", StageTable.show(output, tokens, tokenizeNanos, results));
     json.put("digest", digest);
     output.line("");
     if (memoMegabytes != 0) {

@@ -11,12 +11,21 @@ import java.util.Map;
 final class StageTable {
   private StageTable() {}
 
-  static Map<String, Object> show(Output output, int tokens, List<Pipeline.Result> results) {
+  /**
+   * Shows the table.
+   *
+   * @param tokenizeNanos per token, once and on one thread; 0 if no text was tokenized
+   */
+  static Map<String, Object> show(
+      Output output, int tokens, double tokenizeNanos, List<Pipeline.Result> results) {
     Map<String, Object> stages = new LinkedHashMap<>();
     List<List<String>> rows = new ArrayList<>();
-    long total = 0;
+    double total = tokenizeNanos * tokens;
+    if (total > 0) {
+      rows.add(row(stages, "tokenize", total, tokens));
+    }
     for (Stage stage : Stage.values()) {
-      long nanos = median(results, stage);
+      double nanos = median(results, stage);
       if (nanos > 0) {
         rows.add(row(stages, stage.name().toLowerCase(Locale.ROOT), nanos, tokens));
         total += nanos;
@@ -27,13 +36,14 @@ final class StageTable {
     return stages;
   }
 
-  private static long median(List<Pipeline.Result> results, Stage stage) {
+  private static double median(List<Pipeline.Result> results, Stage stage) {
     long[] sorted =
         results.stream().mapToLong(r -> r.nanos().getOrDefault(stage, 0L)).sorted().toArray();
-    return sorted[sorted.length / 2];
+    return (double) sorted[sorted.length / 2];
   }
 
-  private static List<String> row(Map<String, Object> stages, String name, long nanos, int tokens) {
+  private static List<String> row(
+      Map<String, Object> stages, String name, double nanos, int tokens) {
     double micros = nanos / 1e3 / tokens;
     Map<String, Object> stage = new LinkedHashMap<>();
     stage.put("us_per_token", micros);

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What a model's tables are, and how much of each the system holds in memory just now. */
 final class TableReport {
@@ -22,7 +23,7 @@ final class TableReport {
     this.output = output;
   }
 
-  void write(Map<String, Object> json) throws IOException {
+  void write(Map<String, @Nullable Object> json) throws IOException {
     EngramDirectory model = EngramDirectory.read(directory, null);
     List<List<String>> rows = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();

@@ -23,10 +23,8 @@ import picocli.CommandLine.Option;
 /** Compares a model with the truth files beside it. */
 @Command(
     name = "verify",
-    description = {
-      "Compare a model with every expected-*.safetensors in its directory.",
-      "Such a file is one sequence with every intermediate, as any engine can dump it."
-    })
+    header = "Compare a model with every expected-*.safetensors in its directory.",
+    description = "Such a file is one sequence with every intermediate, as any engine can dump it.")
 final class VerifyCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();

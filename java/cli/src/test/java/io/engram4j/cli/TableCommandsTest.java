@@ -58,7 +58,7 @@ class TableCommandsTest {
   /** Not everybody may lock memory; who may not is told the limit. */
   private boolean canLock(Path packed) throws IOException {
     Cli.Result result =
-        Cli.run("run", packed.toString(), "--text", text.toString(), "--placement", "pinned");
+        Cli.run("run", packed.toString(), "--file", text.toString(), "--placement", "pinned");
     assertTrue(result.exit() == 0 || result.err().contains("lock"), result.err());
     return result.exit() == 0;
   }
@@ -72,7 +72,7 @@ class TableCommandsTest {
   }
 
   private String digest(Path from, String... more) throws IOException {
-    List<String> all = new ArrayList<>(List.of("run", from.toString(), "--text", text.toString()));
+    List<String> all = new ArrayList<>(List.of("run", from.toString(), "--file", text.toString()));
     all.addAll(List.of(more));
     return json(all.toArray(String[]::new)).get("digest").asText();
   }
@@ -186,7 +186,7 @@ class TableCommandsTest {
       Path mixed = copy.resolve(name);
       byte[] own = Files.readAllBytes(mixed);
       Files.write(mixed, Files.readAllBytes(otherPacked.resolve(name)));
-      Cli.Result refused = Cli.run("run", copy.toString(), "--text", text.toString());
+      Cli.Result refused = Cli.run("run", copy.toString(), "--file", text.toString());
       assertEquals(2, refused.exit(), name);
       assertTrue(refused.err().contains("of 2 packings"), refused.err());
       Files.write(mixed, own);
@@ -242,7 +242,7 @@ class TableCommandsTest {
         json(
             "profile",
             model.toString(),
-            "--text",
+            "--file",
             text.toString(),
             "--seed",
             seed.toString(),
@@ -261,7 +261,7 @@ class TableCommandsTest {
     assertEquals(expected, cached);
     Files.write(seed, new byte[] {1});
     Cli.Result broken =
-        Cli.run("run", model.toString(), "--text", text.toString(), "--seed-rows", seed.toString());
+        Cli.run("run", model.toString(), "--file", text.toString(), "--seed-rows", seed.toString());
     assertEquals(2, broken.exit());
     assertTrue(broken.err().contains("is not a seed of rows"), broken.err());
   }
@@ -269,12 +269,12 @@ class TableCommandsTest {
   @Test
   void aProfileSeedsTheMemo() throws IOException {
     Path seed = directory.resolve("ngrams");
-    String[] wanted = {"--text", text.toString(), "--ngram-seed", seed.toString()};
+    String[] wanted = {"--file", text.toString(), "--ngram-seed", seed.toString()};
     JsonNode profile =
         json("profile", model.toString(), wanted[0], wanted[1], wanted[2], wanted[3]);
     JsonNode ngrams = profile.get("ngrams");
     assertEquals(1, ngrams.get(ngrams.size() - 1).get("share").asDouble());
-    String[] run = {"run", model.toString(), "--text", text.toString(), "--memo-mb", "500"};
+    String[] run = {"run", model.toString(), "--file", text.toString(), "--memo-mb", "500"};
     JsonNode cold = json(run).get("memo").get(0);
     String[] seeded = Arrays.copyOf(run, run.length + 2);
     seeded[run.length] = "--seed-ngrams";
@@ -286,7 +286,7 @@ class TableCommandsTest {
     assertEquals(json(run).get("digest"), warm.get("digest"));
     Cli.Result without =
         Cli.run(
-            "run", model.toString(), "--text", text.toString(), "--seed-ngrams", seed.toString());
+            "run", model.toString(), "--file", text.toString(), "--seed-ngrams", seed.toString());
     assertEquals(2, without.exit());
     assertTrue(without.err().contains("--memo-mb"), without.err());
     Files.write(seed, new byte[] {1});
@@ -317,7 +317,7 @@ class TableCommandsTest {
   @Test
   void whatIsNoPlacementIsTold() throws IOException {
     Cli.Result result =
-        Cli.run("run", model.toString(), "--text", text.toString(), "--placement", "disk");
+        Cli.run("run", model.toString(), "--file", text.toString(), "--placement", "disk");
     assertEquals(2, result.exit());
     assertTrue(result.err().contains("there is no placement disk; there are [auto, mapped"));
   }

@@ -28,31 +28,41 @@ import picocli.CommandLine.Option;
 @Command(
     name = "engram bench",
     mixinStandardHelpOptions = true,
-    description = {
-      "Measures every stage beside its physical limit and beside what you could take instead:"
-          + " touching the same rows, copying the same bytes, reading the same weights; plain Java,"
-          + " the Vector API, OpenBLAS, ONNX Runtime, PyTorch. Linux x86-64 with AVX2 only.",
-      "All take turns, round by round; medians, smallest and largest are told. Takes about"
-          + " 20 minutes and 14 GB of memory, or a few minutes and 4 GB with"
-          + " --quick."
-    })
+    header = "Measure every stage beside its physical limit and its rivals.",
+    description =
+        "Limits are touching the same rows, copying the same bytes, reading the same weights;"
+            + " rivals are plain Java, the Vector API, OpenBLAS, ONNX Runtime, PyTorch. Linux"
+            + " x86-64 with AVX2 only. All take turns, round by round; medians, smallest and"
+            + " largest are told. Takes about 20 minutes and 14 GB of memory, or a few minutes and"
+            + " 4 GB with --quick.")
 public final class RatioBench implements Callable<Integer> {
+  private static final List<String> PARTS =
+      List.of("rows", "gate", "data", "project", "layer", "memo", "vector");
+
   @Option(
       names = "--quick",
       description = "A smaller table and fewer rounds, to see that it works.")
   private boolean quick;
 
-  @Option(names = "--json", paramLabel = "FILE", description = "Write all numbers there.")
-  private @Nullable Path json;
+  @Option(names = "--json", description = "Print the result as one JSON object.")
+  private boolean json;
+
+  @Option(
+      names = "--debug",
+      description = "On an error, print the stack trace too; log what goes on.")
+  private boolean debug;
+
+  @Option(names = "--out", paramLabel = "FILE", description = "Write that JSON object there.")
+  private @Nullable Path out;
 
   @Option(names = "--svg", paramLabel = "FILE", description = "Draw the roofline there.")
   private @Nullable Path svg;
 
   @Option(
-      names = "--text",
+      names = "--file",
       paramLabel = "FILE",
-      description = "Prose, such as a novel, for the gain of the memo.")
-  private @Nullable Path text;
+      description = "UTF-8 prose, such as a novel, for the gain of the memo.")
+  private @Nullable Path prose;
 
   @Option(
       names = "--code",
@@ -65,7 +75,7 @@ public final class RatioBench implements Callable<Integer> {
       paramLabel = "PART",
       split = ",",
       description = "Some of rows, gate, data, project, layer, memo, vector.")
-  private List<String> only = List.of("rows", "gate", "data", "project", "layer", "memo", "vector");
+  private List<String> only = PARTS;
 
   private final Report report = new Report();
 
@@ -74,15 +84,39 @@ public final class RatioBench implements Callable<Integer> {
 
   /** Runs the command. */
   public static void main(String[] args) {
-    System.exit(new CommandLine(new RatioBench()).execute(args));
+    if (List.of(args).contains("--debug")) {
+      System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "debug"); // before any logger
+    }
+    System.exit(commandLine().execute(args));
+  }
+
+  /** Errors are told as the other commands do: in one line, with exit code 2. */
+  static CommandLine commandLine() {
+    RatioBench bench = new RatioBench();
+    CommandLine line = new CommandLine(bench);
+    line.setParameterExceptionHandler(
+        (e, args) -> error(e.getMessage() + " (see engram bench --help)"));
+    line.setExecutionExceptionHandler((e, command, parsed) -> {
+      if (bench.debug) {
+        e.printStackTrace();
+      }
+      boolean told = e instanceof IllegalArgumentException;
+      return error(told ? String.valueOf(e.getMessage()) : e.toString());
+    });
+    return line;
+  }
+
+  private static int error(String message) {
+    System.err.println("error: " + message.strip().replaceAll("\\s*\\R\\s*", " "));
+    return 2;
   }
 
   @Override
   public Integer call() throws IOException, InterruptedException {
+    requireArguments();
     if (!System.getProperty("os.name").equals("Linux")
         || !System.getProperty("os.arch").equals("amd64")) {
-      System.err.println("error: so far this measures on Linux x86-64 only");
-      return 2;
+      throw new IllegalArgumentException("so far this measures on Linux x86-64 only");
     }
     double gigabytes = quick ? 1 : 8.45;
     int rounds = quick ? 5 : 15;
@@ -115,13 +149,33 @@ public final class RatioBench implements Callable<Integer> {
     } finally {
       rivals.forEach(Rival::close);
     }
-    report.print();
     write(backends.keySet());
+    if (!json) {
+      report.print();
+      System.out.print(quick ? "\nThe floors are those of a run without --quick.\n" : "");
+    }
     if (quick) {
-      System.out.println("\nThe floors are those of a run without --quick.");
       return 0;
     }
     return report.ratios.stream().allMatch(Report.Ratio::holds) ? 0 : 1;
+  }
+
+  /** Before twenty minutes of work. */
+  private void requireArguments() {
+    for (String part : only) {
+      if (!PARTS.contains(part)) {
+        throw new IllegalArgumentException("--only " + part + " is none of the parts " + PARTS);
+      }
+    }
+    if (prose != null && !Files.isReadable(prose)) {
+      throw new IllegalArgumentException("--file " + prose + " cannot be read");
+    }
+    for (Path file : new @Nullable Path[] {out, svg}) {
+      Path folder = file == null ? null : file.toAbsolutePath().getParent();
+      if (folder != null && !Files.isDirectory(folder)) {
+        throw new IllegalArgumentException("the folder of " + file + " does not exist");
+      }
+    }
   }
 
   private void onTheTable(
@@ -165,11 +219,11 @@ public final class RatioBench implements Callable<Integer> {
     layer.allocation(quick ? 1000 : 4000);
     long bytes = quick ? 1_000_000_000L : 4_000_000_000L;
     int chunks = quick ? 5 : 15;
-    if (text == null) {
-      report.leave("memo_gain_prose: give a novel with --text");
+    if (prose == null) {
+      report.leave("memo_gain_prose: give a novel with --file");
     } else {
-      String prose = Files.readString(text);
-      layer.memo("memo_gain_prose", "memo, prose", prose, bytes, chunks, 1.15, 1.3);
+      String novel = Files.readString(prose);
+      layer.memo("memo_gain_prose", "memo, prose", novel, bytes, chunks, 1.15, 1.3);
     }
     if (Files.exists(code)) {
       layer.memo("memo_gain_code", "memo, source code", sources(), bytes, chunks, 2.5, 4);
@@ -251,16 +305,22 @@ public final class RatioBench implements Callable<Integer> {
   }
 
   private void write(Iterable<String> names) throws IOException {
-    if (json != null) {
+    if (json || out != null) {
       Map<String, Object> all = new LinkedHashMap<>();
       all.put("machine", report.machine);
       Map<String, Object> ratios = new LinkedHashMap<>();
       report.ratios.forEach(ratio -> ratios.put(ratio.key(), ratio));
       all.put("ratios", ratios);
       all.put("times", report.times);
-      all.put("notMeasured", report.left);
+      all.put("not_measured", report.left);
       ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
-      mapper.writeValue(json.toFile(), all);
+      String text = mapper.writeValueAsString(all);
+      if (out != null) {
+        Files.writeString(out, text + "\n");
+      }
+      if (json) {
+        System.out.println(text);
+      }
     }
     if (svg != null) {
       Files.writeString(svg, roofline(names.iterator().next()).svg());
