@@ -334,6 +334,15 @@ public final class EngramModel implements AutoCloseable {
   }
 
   /**
+   * Returns where the layers' tables are held and why, in the order of the configuration.
+   *
+   * @throws IllegalStateException if the model was opened for hashing only
+   */
+  public List<TableInfo> tables() {
+    return layers.stream().map(layer -> TableInfo.of(layer.id(), layer.weights().table())).toList();
+  }
+
+  /**
    * Returns what memory this view holds.
    *
    * @throws IllegalStateException if the model was opened for hashing only

@@ -43,7 +43,7 @@ final class LinuxMemory implements HostMemory {
 
   /** Told from what the system says of the mapping. */
   @Override
-  public String pages(MemorySegment memory) {
+  public long hugePageBytes(MemorySegment memory) {
     long huge = 0;
     boolean inside = false;
     try {
@@ -59,10 +59,9 @@ final class LinuxMemory implements HostMemory {
         }
       }
     } catch (IOException | NumberFormatException e) {
-      return "pages of unknown size";
+      return -1;
     }
-    long percent = Math.min(100, huge * 100 / Math.max(1, memory.byteSize()));
-    return percent == 0 ? "ordinary pages" : percent + " % in huge pages";
+    return Math.min(huge, memory.byteSize()); // a page reaches over the end
   }
 
   @Override

@@ -13,8 +13,11 @@ public interface HostMemory {
    */
   MemorySegment allocate(long bytes, Arena arena) throws IOException;
 
-  /** Tells in what pages memory from {@link #allocate} is, now that it is filled. */
-  String pages(MemorySegment memory);
+  /**
+   * Returns how many bytes of memory from {@link #allocate} are in huge pages, now that it is
+   * filled, -1 if the system does not tell.
+   */
+  long hugePageBytes(MemorySegment memory);
 
   /**
    * Locks memory, so that it is never swapped out.

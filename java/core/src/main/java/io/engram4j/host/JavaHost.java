@@ -38,8 +38,8 @@ final class JavaHost implements Host, HostMemory, HostFiles, HostNuma {
   }
 
   @Override
-  public String pages(MemorySegment memory) {
-    return "ordinary pages";
+  public long hugePageBytes(MemorySegment memory) {
+    return 0;
   }
 
   @Override

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import io.engram4j.host.ReadAhead;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -25,13 +26,13 @@ public final class Table {
   private final long weightStride;
   private final long scaleStride;
   private final Access access;
+  private final @Nullable Holding holding;
 
   /**
    * How rows are come by.
    *
    * @param reader fetches them, if they are not in memory
    * @param ahead asks for many at once, if they are in a mapped file
-   * @param file reads them from the file, if they are in a mapped one
    * @param file reads them from the file, if they are in a mapped one
    * @param copies the same rows in several places, or none
    * @param near which copy is the nearest to this thread just now
@@ -54,7 +55,8 @@ public final class Table {
       long weightStride,
       @Nullable MemorySegment scale,
       long scaleStride,
-      Access access) {
+      Access access,
+      @Nullable Holding holding) {
     this.name = name;
     this.type = type;
     this.rows = rows;
@@ -64,10 +66,32 @@ public final class Table {
     this.weightStride = weightStride;
     this.scaleStride = scaleStride;
     this.access = access;
+    this.holding = holding;
   }
 
+  /**
+   * How a table is held that was opened from a file.
+   *
+   * @param placement where, never {@link Placement#AUTO}
+   * @param hugePageBytes how many bytes of it are in huge pages, -1 if nobody knows
+   * @param description what that came to, and why it was chosen
+   */
+  public record Holding(Placement placement, long hugePageBytes, String description) {}
+
   private Table with(Access other) {
-    return new Table(name, type, rows, headDim, weight, weightStride, scale, scaleStride, other);
+    return new Table(
+        name, type, rows, headDim, weight, weightStride, scale, scaleStride, other, holding);
+  }
+
+  /** Returns this table, which knows how it is held. */
+  public Table heldAs(Holding how) {
+    return new Table(
+        name, type, rows, headDim, weight, weightStride, scale, scaleStride, access, how);
+  }
+
+  /** Returns how it is held; nothing if it lies on segments that somebody else made. */
+  public Optional<Holding> holding() {
+    return Optional.ofNullable(holding);
   }
 
   /**
@@ -111,7 +135,7 @@ public final class Table {
     }
     MemorySegment none = MemorySegment.NULL;
     Access access = new Access(source, null, null, List.of(), () -> 0);
-    return new Table(name, type, rows, headDim, none, 0, null, 0, access);
+    return new Table(name, type, rows, headDim, none, 0, null, 0, access, null);
   }
 
   /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
@@ -188,7 +212,8 @@ public final class Table {
     if (scale != null) {
       checkSize(name + " scale", scale, rows, scaleStride);
     }
-    return new Table(name, type, rows, headDim, weight, stride, scale, scaleStride, Access.MEMORY);
+    return new Table(
+        name, type, rows, headDim, weight, stride, scale, scaleStride, Access.MEMORY, null);
   }
 
   /**
@@ -205,7 +230,7 @@ public final class Table {
     boolean scaled = type.hasScalesBeside();
     MemorySegment scale = scaled ? data.asSlice(type.elementBytes(headDim)) : null;
     return new Table(
-        name, type, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY);
+        name, type, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY, null);
   }
 
   private static void checkSize(String what, MemorySegment segment, long rows, long rowBytes) {

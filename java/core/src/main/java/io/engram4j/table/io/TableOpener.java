@@ -137,7 +137,7 @@ public final class TableOpener {
         form += ", " + cache.capacity() + " rows cached";
       }
       Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
-      return new HeldTable(table, placement, form, closeable);
+      return HeldTable.of(table, placement, form, closeable);
     } catch (Throwable e) {
       closeable.close();
       throw e;
@@ -165,7 +165,7 @@ public final class TableOpener {
       if (table.hasScales()) {
         host.files().random(table.scale());
       }
-      return new HeldTable(table, Placement.MAPPED, form, rows);
+      return HeldTable.of(table, Placement.MAPPED, form, rows);
     } catch (Throwable e) {
       rows.close();
       if (e instanceof TableFile.NotMappedException && options.placement() == Placement.AUTO) {
@@ -281,15 +281,27 @@ public final class TableOpener {
       tables.add(Table.interleaved(file.name(), file.type(), file.rows(), file.headDim(), rows));
     }
     Table table = count == 1 ? tables.getFirst() : Table.copied(tables, host.numa()::node);
+    long huge = 0;
+    for (MemorySegment rows : copies) {
+      long own = host.memory().hugePageBytes(rows);
+      huge = own < 0 ? -1 : huge + own;
+    }
     String description =
         String.format(
             Locale.ROOT,
             "%s%s%s, loaded at %.1f GB/s",
-            host.memory().pages(copies.getFirst()),
+            pages(huge, count * file.bytes()),
             nodes(count),
             placement == Placement.PINNED ? ", locked" : "",
             file.bytes() / 1e9 / Math.max(seconds, 1e-9));
-    return new HeldTable(table, placement, description, null);
+    return new HeldTable(table.heldAs(new Table.Holding(placement, huge, description)), null);
+  }
+
+  private static String pages(long huge, long bytes) {
+    long percent = Math.min(100, huge * 100 / Math.max(1, bytes));
+    return huge < 0
+        ? "pages of unknown size"
+        : percent == 0 ? "ordinary pages" : percent + " % in huge pages";
   }
 
   private String nodes(int copies) {
@@ -336,7 +348,7 @@ public final class TableOpener {
       throw new IOException(target + " holds another table: " + copy);
     }
     return maps
-        ? new HeldTable(copy.map(arena), Placement.SHARED, how + target, null)
+        ? HeldTable.of(copy.map(arena), Placement.SHARED, how + target, null)
         : read(copy, Placement.SHARED, ", " + how + target);
   }
 }
