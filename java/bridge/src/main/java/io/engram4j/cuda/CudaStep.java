@@ -3,6 +3,7 @@ package io.engram4j.cuda;
 import io.engram4j.EngramBatch;
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.model.Dtype;
+import io.engram4j.run.Owner;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,9 +20,11 @@ import java.util.List;
  * is captured. Layers with a convolution cannot be captured: what it remembers is on the host.
  *
  * <p>Layers of a step share memory for key and value: run them one after the other on one stream,
- * or on streams that wait for each other. One owner at a time; another thread may close it.
+ * or on streams that wait for each other. One owner at a time, and a call while another is under
+ * way ends in a {@link java.util.ConcurrentModificationException}; another thread may close it.
  */
 public final class CudaStep implements AutoCloseable {
+  private final Owner owner = new Owner("the step"); // and the monitor is for who closes it
   private final CudaModel model;
   private final DeviceMemory memory;
   private final int maxTokens;
@@ -77,7 +80,16 @@ public final class CudaStep implements AutoCloseable {
    *     model's
    * @throws IllegalStateException if something is closed
    */
-  public synchronized void prefetch(EngramBatch batch) {
+  public void prefetch(EngramBatch batch) {
+    owner.enter();
+    try {
+      fetch(batch);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void fetch(EngramBatch batch) {
     CudaPrefetchEvent event = new CudaPrefetchEvent();
     event.begin();
     requireOpen();
@@ -141,21 +153,48 @@ public final class CudaStep implements AutoCloseable {
    *     closed
    * @throws IllegalArgumentException if the layer has no Engram or the stream is another device's
    */
-  public synchronized void apply(int layer, CudaStream stream, CudaHidden hidden) {
-    await(layer, stream);
-    project(layer, stream);
-    gate(layer, stream, hidden);
-    release(layer, stream);
+  public void apply(int layer, CudaStream stream, CudaHidden hidden) {
+    owner.enter();
+    try {
+      run(layer, stream, hidden);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void run(int layer, CudaStream stream, CudaHidden hidden) {
+    awaitRows(layer, stream);
+    projectRows(layer, stream);
+    updateStream(layer, stream, shared.kv, Dtype.F32, hidden);
+    releaseRows(layer, stream);
   }
 
   /** Lets what is queued on a stream from now on wait for a layer's rows. */
-  public synchronized void await(int layer, CudaStream stream) {
+  public void await(int layer, CudaStream stream) {
+    owner.enter();
+    try {
+      awaitRows(layer, stream);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void awaitRows(int layer, CudaStream stream) {
     requireReady(stream);
     stream.await(passOf(layer).ready());
   }
 
   /** Queues the projection of a layer's rows; made for few tokens. */
-  public synchronized void project(int layer, CudaStream stream) {
+  public void project(int layer, CudaStream stream) {
+    owner.enter();
+    try {
+      projectRows(layer, stream);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void projectRows(int layer, CudaStream stream) {
     requireReady(stream);
     CudaPass pass = passOf(layer);
     pass.begin(stream, null, shared.kv, Dtype.F32);
@@ -163,7 +202,7 @@ public final class CudaStep implements AutoCloseable {
   }
 
   /** Queues gate and convolution of a layer behind {@link #project}. */
-  public synchronized void gate(int layer, CudaStream stream, CudaHidden hidden) {
+  public void gate(int layer, CudaStream stream, CudaHidden hidden) {
     gate(layer, stream, shared.kv, Dtype.F32, hidden);
   }
 
@@ -175,7 +214,17 @@ public final class CudaStep implements AutoCloseable {
    * @throws IllegalStateException if nothing was prefetched or something is closed; or if the layer
    *     has a convolution, and a sequence was truncated since or has not seen the tokens before
    */
-  public synchronized void gate(
+  public void gate(
+      int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
+    owner.enter();
+    try {
+      updateStream(layer, stream, kvData, kvType, hidden);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void updateStream(
       int layer, CudaStream stream, MemorySegment kvData, Dtype kvType, CudaHidden hidden) {
     requireReady(stream);
     if (kvType != Dtype.F32 && kvType != Dtype.BF16) {
@@ -190,7 +239,16 @@ public final class CudaStep implements AutoCloseable {
    * Tells that what is queued on a stream until now is the last of a layer: its rows, and the mask
    * that the gate reads, may then be overwritten. Not before the gate.
    */
-  public synchronized void release(int layer, CudaStream stream) {
+  public void release(int layer, CudaStream stream) {
+    owner.enter();
+    try {
+      releaseRows(layer, stream);
+    } finally {
+      owner.busy = false;
+    }
+  }
+
+  private synchronized void releaseRows(int layer, CudaStream stream) {
     requireReady(stream);
     stream.record(passOf(layer).released());
   }

@@ -21,9 +21,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
+import java.util.ConcurrentModificationException;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -172,6 +178,35 @@ class CudaFailureTest extends CudaFixture {
     assertFalse(model.isOpen());
     assertThrows(IllegalStateException.class, () -> step.prefetch(batch));
     cuda.close();
+  }
+
+  /** Whether or not two calls meet, each ends in its result or in that exception. */
+  @Test
+  void twoThreadsOnOneStepAreTold() throws Exception {
+    AtomicInteger met = new AtomicInteger();
+    try (CudaModel cuda = CudaModel.open(model, 0, CudaOptions.defaults());
+        CudaStep step = cuda.newStep(TOKENS)) {
+      EngramBatch batch = batch(TOKENS);
+      Callable<Void> user =
+          () -> {
+            for (int i = 0; i < 20_000 && met.get() == 0; i++) {
+              try {
+                step.prefetch(batch);
+              } catch (ConcurrentModificationException e) {
+                assertTrue(String.valueOf(e.getMessage()).startsWith("the step is in use"));
+                met.incrementAndGet();
+              }
+            }
+            return null;
+          };
+      try (ExecutorService both = Executors.newFixedThreadPool(2)) {
+        for (Future<Void> each : both.invokeAll(List.of(user, user))) {
+          each.get();
+        }
+      }
+      step.prefetch(batch); // it is in order afterwards
+    }
+    assertTrue(met.get() > 0, "they never met");
   }
 
   /** Memory that a call writes is not freed under it. */
