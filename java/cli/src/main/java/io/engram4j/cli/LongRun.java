@@ -2,6 +2,7 @@ package io.engram4j.cli;
 
 import io.engram4j.Backends;
 import io.engram4j.tck.FaultRun;
+import io.engram4j.tck.Kills;
 import io.engram4j.tck.Misuse;
 import io.engram4j.tck.Soak;
 import io.engram4j.tck.TemporaryDirectory;
@@ -13,8 +14,8 @@ import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * What {@code ci/soak}, {@code ci/misuse} and {@code ci/faults} run, with the name of one of them
- * and its arguments. No command of users.
+ * What {@code ci/soak}, {@code ci/misuse}, {@code ci/faults} and {@code ci/kills} run, with the
+ * name of one of them and its arguments. No command of users.
  */
 public final class LongRun {
   private LongRun() {}
@@ -22,7 +23,7 @@ public final class LongRun {
   /** Runs, prints what was done, and ends with an exception if anything went wrong. */
   public static void main(String[] args) throws IOException {
     String kind = args[0];
-    String amount = args.length > 1 ? args[1] : kind.equals("faults") ? "1" : "2";
+    String amount = args.length > 1 ? args[1] : defaultAmount(kind);
     long seed = args.length > 2 ? Long.parseLong(args[2]) : System.nanoTime();
     String backends = args.length > 3 ? args[3] : Backends.select().name() + ",java";
     try (TemporaryDirectory work = TemporaryDirectory.make("engram4j-" + kind + "-")) {
@@ -36,20 +37,29 @@ public final class LongRun {
     }
   }
 
+  private static String defaultAmount(String kind) {
+    return switch (kind) {
+      case "faults" -> "1";
+      case "kills" -> "100";
+      default -> "2";
+    };
+  }
+
   private static void faults(int every, long seed, String backends, Path work) throws IOException {
     List<String> names = List.of(backends.split(",", -1));
     long faults = FaultRun.run(every, seed, names, work, System.out::println);
     System.out.printf("%,d faults, nothing wrong, nothing left%n", faults);
   }
 
-  private static void counted(String kind, double minutes, long seed, String backends, Path work)
+  private static void counted(String kind, double amount, long seed, String backends, Path work)
       throws IOException {
-    Duration duration = Duration.ofMillis((long) (minutes * 60_000));
+    Duration duration = Duration.ofMillis((long) (amount * 60_000)); // where it is a time
     Map<String, LongAdder> counts =
         switch (kind) {
           case "soak" -> Soak.run(duration, seed, work, backends);
           case "misuse" ->
               Misuse.run(duration, seed, work, backends, List.of(TokenizerMisuse::open));
+          case "kills" -> Kills.run((int) amount, seed, work);
           default -> throw new IllegalArgumentException("there is no run " + kind);
         };
     counts.entrySet().stream()

@@ -6,7 +6,7 @@ import io.engram4j.LayerStatistics;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.TokenizerJson;
-import io.engram4j.memo.NgramSeed;
+import io.engram4j.model.NgramSeed;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.TableOptions;

@@ -1,5 +1,6 @@
 package io.engram4j.memo;
 
+import io.engram4j.model.NgramSeed;
 import io.engram4j.run.LayerRuntime;
 import io.engram4j.run.SequenceState;
 import io.engram4j.run.Step;

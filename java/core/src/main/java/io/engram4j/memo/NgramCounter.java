@@ -3,6 +3,7 @@ package io.engram4j.memo;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
 
+import io.engram4j.model.NgramSeed;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 

@@ -11,6 +11,7 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.TestModels;
+import io.engram4j.model.NgramSeed;
 import io.engram4j.table.RowSet;
 import java.io.IOException;
 import java.lang.foreign.Arena;

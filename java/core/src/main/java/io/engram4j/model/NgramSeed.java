@@ -1,4 +1,4 @@
-package io.engram4j.memo;
+package io.engram4j.model;
 
 import io.engram4j.host.CheckedFile;
 import java.io.IOException;
