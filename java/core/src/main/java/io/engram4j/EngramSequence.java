@@ -77,8 +77,8 @@ public final class EngramSequence {
     int barrier = shared.barrierId() < 0 ? -1 : shared.map().get(shared.barrierId());
     for (int i = 0; i < last.length; i++) {
       if (last[i] < -1 || last[i] >= distinct) {
-        throw new IndexOutOfBoundsException(
-            "compressed id " + last[i] + " is outside the map's " + distinct + " ids");
+        throw new IllegalArgumentException(
+            "the snapshot has compressed id " + last[i] + ", but the map " + distinct + " ids");
       }
       if (last[i] == -1) {
         last[i] = SequenceState.DEAD;

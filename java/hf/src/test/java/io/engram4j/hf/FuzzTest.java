@@ -4,47 +4,34 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.engram4j.EngramModel;
+import io.engram4j.EngramSequence;
+import io.engram4j.SequenceSnapshot;
 import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.model.NgramSeed;
+import io.engram4j.model.TokenMap;
+import io.engram4j.model.TokenMapFile;
+import io.engram4j.table.RowSeed;
+import io.engram4j.table.RowSet;
+import io.engram4j.table.io.PackedFile;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Damaged inputs, thousands of them: each is read or refused with an IOException, and nothing else
- * happens. The property {@code engram.fuzz.seed} repeats a run, {@code engram.fuzz.inputs} sets its
- * length per reader.
+ * happens. {@code ci/fuzz} runs more of them, or the same again.
  */
 class FuzzTest {
-  private static final int INPUTS = Integer.getInteger("engram.fuzz.inputs", 20_000);
-  private static final String[] NASTY = {
-    "0",
-    "-1",
-    "1e308",
-    "NaN",
-    "null",
-    "true",
-    "\"\"",
-    "[]",
-    "{}",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "18446744073709551616",
-    "2147483648",
-    "1.5",
-    "4611686018427387904",
-    "\"\\ud800\"",
-    "[[[[[[[[",
-    "\u0000",
-    "65536",
-    "4294967295"
-  };
-
+  private static final int INPUTS = Integer.getInteger("engram.fuzz.inputs", 100_000);
   @TempDir Path directory;
 
   /** Reads one damaged input. */
@@ -52,55 +39,21 @@ class FuzzTest {
     void read(byte[] input) throws IOException;
   }
 
-  private static byte[] mutate(byte[] base, SplittableRandom random) {
-    byte[] bytes = base.clone();
-    for (int change = 1 + random.nextInt(4); change > 0 && bytes.length > 0; change--) {
-      int at = random.nextInt(bytes.length);
-      int to = Math.min(bytes.length, at + 1 + random.nextInt(30));
-      bytes =
-          switch (random.nextInt(7)) {
-            case 0 -> replace(bytes, at, at + 1, new byte[] {(byte) random.nextInt(256)});
-            case 1 -> replace(bytes, at, to, new byte[0]);
-            case 2 -> replace(bytes, at, at, Arrays.copyOfRange(bytes, at, to));
-            case 3 -> Arrays.copyOf(bytes, at);
-            case 4 -> flip(bytes, at, random);
-            default -> value(bytes, at, random);
-          };
-    }
-    return bytes;
-  }
-
-  /** Puts something nasty where a number stands. */
-  private static byte[] value(byte[] bytes, int at, SplittableRandom random) {
-    int from = at;
-    while (from < bytes.length && (bytes[from] < '0' || bytes[from] > '9')) {
-      from++;
-    }
-    int to = from;
-    while (to < bytes.length && bytes[to] >= '0' && bytes[to] <= '9') {
-      to++;
-    }
-    String nasty = NASTY[random.nextInt(NASTY.length)];
-    return replace(bytes, from, to, nasty.getBytes(StandardCharsets.UTF_8));
-  }
-
-  private static byte[] flip(byte[] bytes, int at, SplittableRandom random) {
-    bytes[at] ^= (byte) (1 << random.nextInt(8));
-    return bytes;
-  }
-
-  private static byte[] replace(byte[] bytes, int from, int to, byte[] middle) {
-    byte[] result = Arrays.copyOf(bytes, from + middle.length + bytes.length - to);
-    System.arraycopy(middle, 0, result, from, middle.length);
-    System.arraycopy(bytes, to, result, from + middle.length, bytes.length - to);
-    return result;
-  }
-
   private static int fuzz(String name, byte[] base, int inputs, Reader reader) throws IOException {
+    return fuzz(name, base, inputs, Mutations::damaged, reader);
+  }
+
+  private static int fuzz(
+      String name,
+      byte[] base,
+      int inputs,
+      BiFunction<byte[], SplittableRandom, byte[]> damage,
+      Reader reader)
+      throws IOException {
     long seed = Long.getLong("engram.fuzz.seed", System.nanoTime());
     int refused = 0;
     for (int i = 0; i < inputs; i++) {
-      byte[] input = mutate(base, new SplittableRandom(seed + i));
+      byte[] input = damage.apply(base, new SplittableRandom(seed + i));
       try {
         reader.read(input);
       } catch (IOException e) {
@@ -133,7 +86,7 @@ class FuzzTest {
         fuzz(
             "config.json",
             base,
-            INPUTS,
+            INPUTS / 5,
             input -> {
               JsonNode node = Json.parseObject("config.json", input);
               ConfigReader.parse("config.json", node);
@@ -148,10 +101,10 @@ class FuzzTest {
         fuzz(
             "tokenizer.json",
             base,
-            INPUTS,
+            INPUTS / 5,
             input -> {
               TokenizerJson vocabulary = TokenizerJson.read("t", new ByteArrayInputStream(input));
-              io.engram4j.model.TokenMap.build(vocabulary);
+              TokenMap.build(vocabulary);
             });
     assertTrue(read > 0, "every input was refused");
   }
@@ -165,16 +118,115 @@ class FuzzTest {
         fuzz(
             "safetensors header",
             Files.readAllBytes(file),
-            INPUTS,
+            INPUTS * 3 / 20,
             input -> {
               Files.write(damaged, input);
               for (TensorInfo tensor : SafetensorsFile.open(damaged).tensors().values()) {
-                try (var arena = java.lang.foreign.Arena.ofConfined()) {
+                try (var arena = Arena.ofConfined()) {
                   SafetensorsFile.map(tensor, arena);
                 }
               }
             });
     assertTrue(read > 0, "every input was refused");
+  }
+
+  /** One file again and again. */
+  private int file(
+      String name,
+      int inputs,
+      BiFunction<byte[], SplittableRandom, byte[]> damage,
+      FileReader reader)
+      throws IOException {
+    Path file = directory.resolve("file");
+    byte[] base = Files.readAllBytes(file);
+    return fuzz(
+        name,
+        base,
+        inputs,
+        damage,
+        input -> {
+          Files.write(file, input);
+          reader.read(file);
+        });
+  }
+
+  /** Reads one damaged file. */
+  private interface FileReader {
+    void read(Path file) throws IOException;
+  }
+
+  @Test
+  void indices() throws IOException {
+    SmallModel.write(directory);
+    Path index = directory.resolve("model.safetensors.index.json");
+    int read =
+        fuzz(
+            "shard index",
+            Files.readAllBytes(index),
+            INPUTS / 20,
+            input -> {
+              Files.write(index, input);
+              ShardIndex.read(directory);
+            });
+    assertTrue(read > 0, "every input was refused");
+  }
+
+  /** Those that we write ourselves; most have a checksum that fits. */
+  @Test
+  void smallFiles() throws IOException {
+    Path file = directory.resolve("file");
+    int each = INPUTS / 20;
+    TokenMap map =
+        TokenMap.build(TokenizerJson.read(SmallModel.write(directory).resolve("tokenizer.json")));
+    TokenMapFile.save(map, file);
+    file("token map", each, Mutations::checked, TokenMapFile::load);
+    new RowSet("a set", List.of(new RowSet.Row(1, 7, new float[4]))).save(file);
+    file("row set", each, Mutations::checked, RowSet::load);
+    new RowSeed(Map.of("layers.1", new long[] {1, 2, 3}, "layers.3", new long[] {4})).save(file);
+    file("seed of rows", each, Mutations::checked, RowSeed::load);
+    new NgramSeed(3, 100, new int[] {1, 2, -1, 3, 4, 5}).save(file);
+    file("seed of n-grams", each, Mutations::checked, NgramSeed::load);
+  }
+
+  /** A packed table is mapped when it is opened, and its rows are read. */
+  @Test
+  void packedTables() throws IOException {
+    EngramDirectory source = EngramDirectory.read(SmallModel.write(Files.createDirectory(directory.resolve("model"))));
+    Path packed = directory.resolve("packed");
+    Path file = new DirectoryPacker(source, packed, 1, done -> {}).pack().getFirst();
+    Files.copy(file, directory.resolve("file"));
+    int read =
+        file(
+            "packed table",
+            INPUTS / 20,
+            Mutations::damaged,
+            each -> {
+              try (Arena arena = Arena.ofConfined()) {
+                PackedFile.open(each).table().map(arena);
+              }
+            });
+    assertTrue(read > 0, "every input was refused");
+  }
+
+  @Test
+  void snapshots() throws IOException {
+    SmallModel.write(directory);
+    try (EngramModel model = EngramDirectory.read(directory).open(new JavaBackend())) {
+      EngramSequence sequence = model.newSequence();
+      sequence.append(new int[] {0, 1, 2});
+      fuzz(
+          "snapshot",
+          sequence.snapshot().toBytes(),
+          INPUTS / 20,
+          Mutations::checked,
+          input -> {
+            try {
+              model.restore(SequenceSnapshot.fromBytes(input)).append(2);
+            } catch (IllegalArgumentException e) {
+              throw new IOException(e); // what a snapshot's caller is promised
+            }
+          });
+    }
   }
 
   /** Whole directories, so that what passes the readers meets every later check too. */
@@ -191,7 +243,7 @@ class FuzzTest {
           fuzz(
               "directory by " + name,
               good,
-              INPUTS / 10,
+              INPUTS / 50,
               input -> {
                 Files.write(directory.resolve(name), input);
                 try (EngramModel model = EngramDirectory.read(directory).open(new JavaBackend())) {
