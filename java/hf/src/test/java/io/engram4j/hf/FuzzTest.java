@@ -191,7 +191,8 @@ class FuzzTest {
   /** A packed table is mapped when it is opened, and its rows are read. */
   @Test
   void packedTables() throws IOException {
-    EngramDirectory source = EngramDirectory.read(SmallModel.write(Files.createDirectory(directory.resolve("model"))));
+    EngramDirectory source =
+        EngramDirectory.read(SmallModel.write(Files.createDirectory(directory.resolve("model"))));
     Path packed = directory.resolve("packed");
     Path file = new DirectoryPacker(source, packed, 1, done -> {}).pack().getFirst();
     Files.copy(file, directory.resolve("file"));
