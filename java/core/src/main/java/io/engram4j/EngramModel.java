@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Objects;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
@@ -378,6 +379,11 @@ public final class EngramModel implements AutoCloseable {
     return backend;
   }
 
+  /** Returns its name, such as {@code cpu}; its package is for those who write backends. */
+  public String backendName() {
+    return backend.name();
+  }
+
   /** Returns the Engram layers in the order of the configuration. */
   public List<EngramLayer> layers() {
     return layers;
@@ -488,6 +494,23 @@ public final class EngramModel implements AutoCloseable {
   public interface Hold extends AutoCloseable {
     @Override
     void close();
+  }
+
+  /**
+   * Reads a few rows of each table, anywhere in it: for health checks, which so learn of a file
+   * that was cut short or a mount that is gone before a call does.
+   *
+   * @throws java.io.UncheckedIOException if a table cannot be read; the message names it
+   * @throws IllegalStateException if the model is closed or was opened for hashing only
+   */
+  public void probe() {
+    for (EngramLayer layer : layers) {
+      long rows = layer.layout().rows();
+      long[] ids = ThreadLocalRandom.current().longs(8, 0, rows).toArray();
+      ids[0] = rows - 1;
+      float[] out = new float[ids.length * config.headDim()];
+      layer.gather(MemorySegment.ofArray(ids), ids.length, MemorySegment.ofArray(out), Dtype.F32);
+    }
   }
 
   /** Returns whether the model takes calls. */

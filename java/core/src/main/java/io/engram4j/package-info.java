@@ -5,4 +5,7 @@
  *
  * <p>Computes nothing itself: a stage is a kernel's work, their order is in {@code run}.
  */
+@NullMarked
 package io.engram4j;
+
+import org.jspecify.annotations.NullMarked;

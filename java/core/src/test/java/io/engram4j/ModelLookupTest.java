@@ -68,7 +68,7 @@ class ModelLookupTest {
         assertThrows(
                 IllegalArgumentException.class, () -> model.lookup(batch, rowIds, small, Dtype.F32))
             .getMessage();
-    assertTrue(message.contains("" + rows.byteSize()), message);
+    assertTrue(String.valueOf(message).contains("" + rows.byteSize()), message);
     assertThrows(
         IllegalArgumentException.class, () -> model.lookup(batch, rowIds, rows, Dtype.F16));
     EngramBatch other = TestModels.v41().newBatch();

@@ -54,7 +54,7 @@ class ProjectMemoTest {
     }
     String message =
         assertThrows(IllegalStateException.class, () -> model.remember(ids)).getMessage();
-    assertTrue(message.contains("withMemo"), message);
+    assertTrue(String.valueOf(message).contains("withMemo"), message);
   }
 
   private static float[] run(EngramModel view, int[] ids, int step) {

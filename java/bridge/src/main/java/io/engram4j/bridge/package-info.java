@@ -5,4 +5,7 @@
  *
  * <p>Calls no stage: those are {@code cpu} and {@code cuda}.
  */
+@NullMarked
 package io.engram4j.bridge;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Knows no {@code cuda}.
  */
+@NullMarked
 package io.engram4j.cpu;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Knows nothing of {@code cpu}; waits for the device only where its Javadoc says so.
  */
+@NullMarked
 package io.engram4j.cuda;
+
+import org.jspecify.annotations.NullMarked;

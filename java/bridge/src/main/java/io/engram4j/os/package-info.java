@@ -5,4 +5,7 @@
  *
  * <p>Knows no rows, kernels or models.
  */
+@NullMarked
 package io.engram4j.os;
+
+import org.jspecify.annotations.NullMarked;

@@ -6,4 +6,7 @@
  *
  * <p>Has nothing that a library's user would need.
  */
+@NullMarked
 package io.engram4j.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Knows nothing of rows or projections.
  */
+@NullMarked
 package io.engram4j.cache;
+
+import org.jspecify.annotations.NullMarked;

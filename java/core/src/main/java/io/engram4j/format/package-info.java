@@ -5,4 +5,7 @@
  *
  * <p>Knows no tensors, rows or files.
  */
+@NullMarked
 package io.engram4j.format;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Knows no rows, kernels or models; system calls are in another module, behind {@code Host}.
  */
+@NullMarked
 package io.engram4j.host;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Holds no state between calls and knows no sequences or steps.
  */
+@NullMarked
 package io.engram4j.kernel;
+
+import org.jspecify.annotations.NullMarked;

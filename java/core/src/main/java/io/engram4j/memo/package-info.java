@@ -5,4 +5,7 @@
  *
  * <p>Knows neither sequences nor files of a model.
  */
+@NullMarked
 package io.engram4j.memo;
+
+import org.jspecify.annotations.NullMarked;

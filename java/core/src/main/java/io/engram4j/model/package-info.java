@@ -5,4 +5,7 @@
  *
  * <p>Holds no tensors and runs nothing.
  */
+@NullMarked
 package io.engram4j.model;
+
+import org.jspecify.annotations.NullMarked;

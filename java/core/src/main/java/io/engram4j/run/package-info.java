@@ -6,4 +6,7 @@
  *
  * <p>Has no arithmetic of a stage, and does not know how rows come into memory.
  */
+@NullMarked
 package io.engram4j.run;
+
+import org.jspecify.annotations.NullMarked;

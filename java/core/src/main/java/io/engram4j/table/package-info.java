@@ -5,4 +5,7 @@
  *
  * <p>Does not open files of rows: that is {@code table.io}.
  */
+@NullMarked
 package io.engram4j.table;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Multiplies nothing.
  */
+@NullMarked
 package io.engram4j.weights;
+
+import org.jspecify.annotations.NullMarked;

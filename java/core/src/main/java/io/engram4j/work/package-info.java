@@ -5,4 +5,7 @@
  *
  * <p>Knows nothing of tables, kernels or models.
  */
+@NullMarked
 package io.engram4j.work;
+
+import org.jspecify.annotations.NullMarked;

@@ -244,7 +244,7 @@ class NgramCounterTest {
       String message =
           assertThrows(IllegalArgumentException.class, () -> view.remember(wrong, n -> {}))
               .getMessage();
-      assertTrue(message.contains("of the seed is"), message);
+      assertTrue(String.valueOf(message).contains("of the seed is"), message);
     }
     int[][] bad = {{1}, {1, -1, -1}, {-1, 1, 1}, {1, 2, -2}, {1, 1, distinct}, {1, -1, 1}};
     for (int[] ids : bad) {

@@ -172,7 +172,7 @@ class EngramLayoutTest {
         assertThrows(
             IllegalArgumentException.class,
             () -> TestModels.v41(hidden, branches, List.of(1), maxNgram, sizes, heads, 8));
-    assertTrue(e.getMessage().startsWith(reason), e.getMessage());
+    assertTrue(String.valueOf(e.getMessage()).startsWith(reason), e.getMessage());
   }
 
   @Test

@@ -5,4 +5,7 @@
  *
  * <p>Runs nothing; what it reads it refuses unless it is whole.
  */
+@NullMarked
 package io.engram4j.hf;
+
+import org.jspecify.annotations.NullMarked;

@@ -37,7 +37,7 @@ final class JlinkTest {
             sequence.append(new int[] {1, 2, 3});
             float[] stream = new float[3 * model.config().streamWidth()];
             model.layers().getFirst().apply(sequence, 3, stream);
-            System.out.println("ran by " + model.backend().name());
+            System.out.println("ran by " + model.backendName());
           }
         }
       }

@@ -6,4 +6,7 @@
  *
  * <p>Knows no backend but plain Java.
  */
+@NullMarked
 package io.engram4j.tck;
+
+import org.jspecify.annotations.NullMarked;

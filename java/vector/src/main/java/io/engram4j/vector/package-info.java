@@ -5,4 +5,7 @@
  *
  * <p>Links to nothing; what it has not falls back to plain Java.
  */
+@NullMarked
 package io.engram4j.vector;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  *
  * <p>Nothing depends on it.
  */
+@NullMarked
 package io.engram4j.bench.ratio;
+
+import org.jspecify.annotations.NullMarked;

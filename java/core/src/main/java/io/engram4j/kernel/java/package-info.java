@@ -5,4 +5,7 @@
  *
  * <p>Has no way of its own to read a table: rows come from its segments.
  */
+@NullMarked
 package io.engram4j.kernel.java;
+
+import org.jspecify.annotations.NullMarked;

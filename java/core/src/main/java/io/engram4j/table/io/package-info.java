@@ -5,4 +5,7 @@
  *
  * <p>Knows no model and no kernel.
  */
+@NullMarked
 package io.engram4j.table.io;
+
+import org.jspecify.annotations.NullMarked;

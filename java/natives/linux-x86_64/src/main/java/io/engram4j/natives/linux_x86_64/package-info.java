@@ -5,4 +5,7 @@
  *
  * <p>Has no code but the name of its resource.
  */
+@NullMarked
 package io.engram4j.natives.linux_x86_64;
+
+import org.jspecify.annotations.NullMarked;
