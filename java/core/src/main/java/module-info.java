@@ -61,6 +61,7 @@ module io.engram4j.core {
       io.engram4j.bench,
       io.engram4j.cli;
   exports io.engram4j.run to
+      io.engram4j.bench,
       io.engram4j.bridge;
   exports io.engram4j.work to
       io.engram4j.bench,

@@ -88,7 +88,7 @@ class EngramModelTest {
     message(
         IllegalArgumentException.class, () -> model.restore(SequenceSnapshot.of(7, new int[] {1})));
     message(
-        IndexOutOfBoundsException.class,
+        IllegalArgumentException.class,
         () -> model.restore(SequenceSnapshot.of(7, new int[] {1, 2, 80})));
   }
 

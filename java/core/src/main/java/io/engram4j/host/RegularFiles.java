@@ -4,17 +4,24 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.security.SecureRandom;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Random;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** Files that hold bytes, and nothing that is waited on: no pipes, devices or directories. */
 public final class RegularFiles {
@@ -113,14 +120,40 @@ public final class RegularFiles {
   /**
    * Makes an empty file beside the one that it will replace. Whoever may read other files of this
    * user may read it: temporary files of the JDK are for their owner alone, and stay so when they
-   * are moved.
+   * are moved. Deletes such files that are an hour old: whoever made them was killed.
    */
   public static Path beside(Path target) throws IOException {
     Path name = target.getFileName();
+    deleteLeftovers(target.toAbsolutePath().getParent(), name + ".");
     byte[] random = new byte[8];
     RANDOM.nextBytes(random);
     Path file = target.resolveSibling(name + "." + HexFormat.of().formatHex(random) + ".tmp");
     FileChannel.open(file, NEW).close();
     return file;
+  }
+
+  private static void deleteLeftovers(@Nullable Path directory, String prefix) throws IOException {
+    if (directory == null) {
+      return;
+    }
+    FileTime old = FileTime.from(Instant.now().minus(1, ChronoUnit.HOURS));
+    try (DirectoryStream<Path> all =
+        Files.newDirectoryStream(
+            directory,
+            file -> {
+              String name = String.valueOf(file.getFileName());
+              return name.startsWith(prefix)
+                  && name.substring(prefix.length()).matches("[0-9a-f]{16}[.]tmp");
+            })) {
+      for (Path file : all) {
+        if (Files.getLastModifiedTime(file, LinkOption.NOFOLLOW_LINKS).compareTo(old) < 0) {
+          Files.delete(file);
+        }
+      }
+    } catch (NoSuchFileException e) {
+      // somebody else was faster, or there is no such directory, which making the file tells
+    } catch (DirectoryIteratorException e) {
+      throw e.getCause();
+    }
   }
 }

@@ -10,8 +10,10 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.time.Instant;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.ThrowingSupplier;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,6 +37,24 @@ class OwnFilesTest {
     Path pipe = directory.resolve("pipe");
     assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
     return pipe;
+  }
+
+  /** A process that is killed while it writes leaves one. */
+  @Test
+  void oldTemporaryFilesAreDeleted() throws IOException {
+    Path target = directory.resolve("map");
+    Path left = RegularFiles.beside(target);
+    Path underWay = RegularFiles.beside(target);
+    Path ofAnother = RegularFiles.beside(directory.resolve("map.bin"));
+    Path notOurs = Files.createFile(directory.resolve("map.old.tmp"));
+    for (Path file : new Path[] {left, ofAnother, notOurs}) {
+      Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusSeconds(4000)));
+    }
+    Path next = RegularFiles.beside(target);
+    assertFalse(Files.exists(left));
+    for (Path file : new Path[] {underWay, ofAnother, notOurs, next}) {
+      assertTrue(Files.exists(file), file.toString());
+    }
   }
 
   @Test

@@ -3,6 +3,7 @@ package io.engram4j.tck;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -195,6 +196,15 @@ public final class FaultRun {
     return left.isEmpty() ? "" : LEFT + String.join(", ", left);
   }
 
+  /** Returns what a number is open for, nothing if it was closed meanwhile. */
+  private static String target(Path number) throws IOException {
+    try {
+      return Files.readSymbolicLink(number).toString().replace(" (deleted)", "");
+    } catch (NoSuchFileException e) {
+      return ""; // such as the one of the list that it is in
+    }
+  }
+
   /** Returns the files of this run that the process has open or mapped. */
   private Set<String> openFiles() throws IOException {
     Set<String> open = new TreeSet<>();
@@ -209,11 +219,9 @@ public final class FaultRun {
     }
     try (Stream<Path> files = Files.list(numbers)) {
       for (Path file : files.toList()) {
-        if (Files.isSymbolicLink(file)) { // not the one of this list
-          String target = Files.readSymbolicLink(file).toString().replace(" (deleted)", "");
-          if (target.startsWith(work.toString())) {
-            open.add("open " + file.getFileName() + " " + work.relativize(Path.of(target)));
-          }
+        String target = target(file);
+        if (target.startsWith(work.toString())) {
+          open.add("open " + file.getFileName() + " " + work.relativize(Path.of(target)));
         }
       }
     }

@@ -14,6 +14,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -109,6 +112,7 @@ public final class Kills {
     KillTarget own = new KillTarget(first, second, target);
     killed(kind, target);
     count("killed at " + kind);
+    age(target);
     switch (kind) {
       case PACK -> {
         count(kind + " left " + found(own.packed(), TableOptions.defaults()));
@@ -203,6 +207,16 @@ public final class Kills {
         Arrays.fill(stream, SoakTruth.START);
         model.layers().get(layer).apply(sequence, TOKENS, stream);
         truth.checkStream(layer, 0, stream);
+      }
+    }
+  }
+
+  /** Whoever writes next deletes temporary files that are an hour old. */
+  private static void age(Path target) throws IOException {
+    FileTime old = FileTime.from(Instant.now().minus(2, ChronoUnit.HOURS));
+    try (Stream<Path> all = Files.walk(target)) {
+      for (Path file : all.filter(each -> each.toString().endsWith(".tmp")).toList()) {
+        Files.setLastModifiedTime(file, old);
       }
     }
   }

@@ -1,6 +1,6 @@
 package io.engram4j.natives.linux_x86_64;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.tck.Kills;
 import java.io.IOException;
@@ -20,7 +20,8 @@ class KillsTest {
     Map<String, LongAdder> counts = Kills.run(24, seed, directory);
     System.out.println("kills, seed " + seed + ": " + counts);
     for (String work : new String[] {"pack", "load", "attach", "save"}) {
-      assertEquals(6, counts.get("killed at " + work).sum(), counts.toString());
+      LongAdder times = counts.get("killed at " + work);
+      assertTrue(times != null && times.sum() == 6, counts.toString());
     }
   }
 }
