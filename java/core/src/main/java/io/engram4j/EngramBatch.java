@@ -156,6 +156,23 @@ public final class EngramBatch implements AutoCloseable {
     return step().windows();
   }
 
+  /**
+   * Runs something that reads the batch while no other call changes it: for devices, whose module
+   * copies what is in it.
+   *
+   * @throws java.util.ConcurrentModificationException if another call on the batch is under way
+   * @throws IllegalStateException if the batch or its model is closed
+   */
+  public void whileHeld(Runnable reading) {
+    Step own = enter();
+    try {
+      reading.run();
+    } finally {
+      own.use.depth--;
+      owner.busy = false;
+    }
+  }
+
   /** Gives the memory back to the model. Closing twice does nothing. */
   @Override
   public void close() {

@@ -12,6 +12,7 @@ import io.engram4j.run.LayerRuntime;
 import io.engram4j.run.Owner;
 import io.engram4j.run.Step;
 import io.engram4j.run.StepPool;
+import io.engram4j.run.Windows;
 import io.engram4j.table.Table;
 import io.engram4j.weights.LayerWeights;
 import java.lang.foreign.MemorySegment;
@@ -72,12 +73,22 @@ public final class EngramLayer {
     Owner owner = batch.owner();
     Step step = batch.enter();
     try {
-      MemorySegment windows = step.windows().windowsFrom(0);
-      StageChecks.hash(layout(), windows, step.windows().tokens(), rowIds);
-      runtime.hash(windows, step.windows().tokens(), rowIds);
+      hash(step.windows(), rowIds);
     } finally {
       step.use.depth--;
       owner.busy = false;
+    }
+  }
+
+  /** Does the same for who holds the batch: devices, in {@link EngramBatch#whileHeld}. */
+  public void hash(Windows parts, MemorySegment rowIds) {
+    MemorySegment windows = parts.windowsFrom(0);
+    StageChecks.hash(layout(), windows, parts.tokens(), rowIds);
+    runtime.lifetime().enter(); // the batch may be of another view
+    try {
+      runtime.hash(windows, parts.tokens(), rowIds);
+    } finally {
+      runtime.lifetime().exit();
     }
   }
 

@@ -335,12 +335,14 @@ public final class EngramModel implements AutoCloseable {
   }
 
   /**
-   * Returns where the layers' tables are held and why, in the order of the configuration.
-   *
-   * @throws IllegalStateException if the model was opened for hashing only
+   * Returns where the layers' tables are held and why, in the order of the configuration; nothing
+   * if the model was opened for hashing only.
    */
   public List<TableInfo> tables() {
-    return layers.stream().map(layer -> TableInfo.of(layer.id(), layer.weights().table())).toList();
+    return layers.stream()
+        .filter(layer -> layer.runtime().hasWeights())
+        .map(layer -> TableInfo.of(layer.id(), layer.weights().table()))
+        .toList();
   }
 
   /**

@@ -289,6 +289,19 @@ public final class EngramSequence {
     prefetch(count, shared.lifetime().threads(shared.steps().layers().size()));
   }
 
+  /**
+   * Gives up what was prefetched and not used, whose memory goes back to the model. To be called
+   * where a request ends between prefetch and the last layer; appending and truncating do the same.
+   */
+  public void cancelPrefetch() {
+    owner.enter();
+    try {
+      dropAhead();
+    } finally {
+      owner.busy = false;
+    }
+  }
+
   void requireTokens(int count) {
     if (count < 0 || count > length()) {
       throw new IllegalArgumentException(

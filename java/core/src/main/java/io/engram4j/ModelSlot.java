@@ -1,5 +1,7 @@
 package io.engram4j;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
@@ -14,12 +16,12 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ModelSlot implements AutoCloseable {
   private @Nullable Held held;
+  private final List<Held> swappedOut = new ArrayList<>(); // those with leases
 
   /** A model and who uses it; guarded by the slot. */
   private static final class Held {
     final EngramModel model;
     int leases;
-    boolean swappedOut;
 
     Held(EngramModel model) {
       this.model = model;
@@ -69,13 +71,13 @@ public final class ModelSlot implements AutoCloseable {
   }
 
   /**
-   * Puts another model in place. The one before is closed now, or with the last of its leases.
+   * Puts another model in place, or back one that still has leases. The one before is closed now,
+   * or with the last of its leases.
    *
-   * @throws IllegalArgumentException if it is the one that is there
+   * @throws IllegalArgumentException if it is the one that is there, or is closed
    * @throws IllegalStateException if this is closed; then the model is still the caller's
    */
   public void swap(EngramModel next) {
-    Held put = new Held(next);
     Held before;
     synchronized (this) {
       before = held;
@@ -85,31 +87,31 @@ public final class ModelSlot implements AutoCloseable {
       if (before.model == next) {
         throw new IllegalArgumentException("the model is in place already");
       }
-      held = put;
+      if (!next.isOpen()) {
+        throw new IllegalArgumentException("the model is closed");
+      }
+      held =
+          swappedOut.stream()
+              .filter(each -> each.model == next)
+              .findFirst()
+              .orElseGet(() -> new Held(next));
+      swappedOut.remove(held);
+      if (before.leases > 0) {
+        swappedOut.add(before);
+        return;
+      }
     }
-    retire(before);
+    before.model.close();
   }
 
   private void release(Held own) {
-    boolean last;
     synchronized (this) {
       own.leases--;
-      last = own.swappedOut && own.leases == 0;
+      if (own.leases > 0 || !swappedOut.remove(own)) {
+        return;
+      }
     }
-    if (last) {
-      own.model.close();
-    }
-  }
-
-  private void retire(Held own) {
-    boolean unused;
-    synchronized (this) {
-      own.swappedOut = true;
-      unused = own.leases == 0;
-    }
-    if (unused) {
-      own.model.close();
-    }
+    own.model.close();
   }
 
   /** Gives out no more leases; the model is closed now, or with the last of them. */
@@ -119,9 +121,14 @@ public final class ModelSlot implements AutoCloseable {
     synchronized (this) {
       last = held;
       held = null;
+      if (last == null) {
+        return;
+      }
+      if (last.leases > 0) {
+        swappedOut.add(last);
+        return;
+      }
     }
-    if (last != null) {
-      retire(last);
-    }
+    last.model.close();
   }
 }

@@ -45,6 +45,23 @@ class ModelSlotTest {
   }
 
   @Test
+  void aModelCanBePutBack() {
+    EngramModel first = TestModels.v41();
+    EngramModel second = TestModels.v41();
+    ModelSlot slot = new ModelSlot(first);
+    ModelSlot.Lease lease = slot.lease();
+    slot.swap(second);
+    assertTrue(first.isOpen(), "it has a lease");
+    slot.swap(first);
+    assertFalse(second.isOpen());
+    lease.close();
+    assertTrue(first.isOpen(), "it is in place");
+    assertThrows(IllegalArgumentException.class, () -> slot.swap(second), "it is closed");
+    slot.close();
+    assertFalse(first.isOpen());
+  }
+
+  @Test
   void callsGoOnWhileModelsAreSwapped() throws Exception {
     ModelSlot slot = new ModelSlot(TestModels.v41());
     AtomicBoolean over = new AtomicBoolean();

@@ -1,11 +1,11 @@
 package io.engram4j.cuda;
 
-import io.engram4j.EngramBatch;
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bridge.Plans;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.run.LayerPass;
+import io.engram4j.run.Windows;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -91,13 +91,13 @@ final class CudaPass extends LayerPass {
    *
    * @return whether rows of an overlay are among them
    */
-  boolean read(EngramBatch batch) {
+  boolean read(Windows batch) {
     boolean replacing = replaced.read(batch, model.model().overlay().of(layer.layer().id()));
     if (staging != null) {
       staging.read(batch);
     }
     if (conv != null) {
-      conv.read(batch.parts());
+      conv.read(batch);
     }
     return replacing;
   }

@@ -7,6 +7,8 @@ import io.engram4j.run.Owner;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One step of a model on a device: {@link #prefetch} as soon as the tokens are known, then, layer
@@ -34,6 +36,8 @@ public final class CudaStep implements AutoCloseable {
   private final MemorySegment sent; // event: the host's memory may be written again
   private final MemorySegment done; // event: the lookups have read all they read
   private final List<CudaPass> passes = new ArrayList<>();
+  private final Runnable fetching = this::fetch;
+  private @Nullable EngramBatch fetched; // while it is
   private boolean prefetched;
   private boolean replacing; // the last batch has rows of an overlay
   private boolean closed;
@@ -83,13 +87,16 @@ public final class CudaStep implements AutoCloseable {
   public void prefetch(EngramBatch batch) {
     owner.enter();
     try {
-      fetch(batch);
+      fetched = batch;
+      batch.whileHeld(fetching);
     } finally {
+      fetched = null;
       owner.busy = false;
     }
   }
 
-  private synchronized void fetch(EngramBatch batch) {
+  private synchronized void fetch() {
+    EngramBatch batch = Objects.requireNonNull(fetched);
     CudaPrefetchEvent event = new CudaPrefetchEvent();
     event.begin();
     requireOpen();
@@ -109,7 +116,7 @@ public final class CudaStep implements AutoCloseable {
     MemorySegment.copy(batch.mask(), 0, hostMask, 0, count);
     replacing = false;
     for (CudaPass pass : passes) {
-      replacing |= pass.read(batch);
+      replacing |= pass.read(batch.parts());
     }
     shared.tokens = count;
     CudaStream side = model.side();

@@ -2,9 +2,9 @@ package io.engram4j.cuda;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.model.Dtype;
+import io.engram4j.run.Windows;
 import io.engram4j.table.RowOverlay;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -37,7 +37,7 @@ final class ReplacedRows {
    *
    * @return whether there are any
    */
-  boolean read(EngramBatch batch, RowOverlay.Rows replaced) {
+  boolean read(Windows batch, RowOverlay.Rows replaced) {
     count = 0;
     if (replaced.isEmpty()) {
       return false;

@@ -2,10 +2,10 @@ package io.engram4j.cuda;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bridge.Plans;
+import io.engram4j.run.Windows;
 import io.engram4j.table.Table;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -42,7 +42,7 @@ final class StagedRows {
   }
 
   /** Reads a batch's rows; the host's memory must be free. */
-  void read(EngramBatch batch) {
+  void read(Windows batch) {
     long count = (long) batch.tokens() * layer.layout().columns();
     layer.hash(batch, hostIds);
     try {

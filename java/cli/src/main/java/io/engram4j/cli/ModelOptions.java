@@ -41,7 +41,9 @@ final class ModelOptions {
 
   /** Returns the named backend, or the best. */
   static Backend backend(@Nullable String name) {
-    if (name != null && name.matches("(?i)gpu|cuda|rocm|metal")) {
+    if (name != null
+        && Backends.providers().stream().noneMatch(provider -> provider.name().equals(name))
+        && name.matches("(?i)gpu|cuda|rocm|metal")) {
       throw new IllegalArgumentException(
           "--backend "
               + name

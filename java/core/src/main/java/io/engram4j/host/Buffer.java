@@ -62,10 +62,9 @@ public final class Buffer implements AutoCloseable {
   @Override
   public void close() {
     memory = MemorySegment.NULL;
-    Arena old = arena;
-    arena = null;
-    if (old != null) {
-      old.close();
+    if (arena != null && arena.scope().isAlive()) {
+      arena.close(); // if a call has it, closing again frees it
     }
+    arena = null;
   }
 }

@@ -9,7 +9,6 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -22,9 +21,12 @@ import java.util.HexFormat;
 import java.util.Random;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Files that hold bytes, and nothing that is waited on: no pipes, devices or directories. */
 public final class RegularFiles {
+  private static final Logger LOG = LoggerFactory.getLogger(RegularFiles.class);
   private static final Random RANDOM = new SecureRandom();
   private static final Set<StandardOpenOption> NEW =
       Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.READ, StandardOpenOption.WRITE);
@@ -132,7 +134,8 @@ public final class RegularFiles {
     return file;
   }
 
-  private static void deleteLeftovers(@Nullable Path directory, String prefix) throws IOException {
+  /** Whatever cannot be deleted stays: it is no reason not to write. */
+  private static void deleteLeftovers(@Nullable Path directory, String prefix) {
     if (directory == null) {
       return;
     }
@@ -146,14 +149,21 @@ public final class RegularFiles {
                   && name.substring(prefix.length()).matches("[0-9a-f]{16}[.]tmp");
             })) {
       for (Path file : all) {
-        if (Files.getLastModifiedTime(file, LinkOption.NOFOLLOW_LINKS).compareTo(old) < 0) {
-          Files.delete(file);
-        }
+        deleteIfOld(file, old);
       }
-    } catch (NoSuchFileException e) {
-      // somebody else was faster, or there is no such directory, which making the file tells
-    } catch (DirectoryIteratorException e) {
-      throw e.getCause();
+    } catch (IOException | DirectoryIteratorException e) {
+      LOG.debug("{} cannot be searched for what was left: {}", directory, e.toString());
+    }
+  }
+
+  private static void deleteIfOld(Path file, FileTime old) {
+    try {
+      if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
+          && Files.getLastModifiedTime(file, LinkOption.NOFOLLOW_LINKS).compareTo(old) < 0) {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      LOG.debug("{} stays: {}", file, e.toString()); // another user's, or gone meanwhile
     }
   }
 }

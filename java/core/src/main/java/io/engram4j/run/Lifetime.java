@@ -91,10 +91,17 @@ public final class Lifetime implements AutoCloseable {
     this.owned = owned;
   }
 
-  /** Begins the life of a view's own, which ends with this one at the latest. */
+  /**
+   * Begins the life of a view's own, which ends with this one at the latest.
+   *
+   * @throws IllegalStateException if this is closed
+   */
   public Lifetime child(AutoCloseable ownedByChild) {
     Lifetime child = new Lifetime(this, ownedByChild);
     synchronized (this) {
+      if (!isOpen()) { // free looks at the children later, under this lock
+        throw new IllegalStateException("the model is closed");
+      }
       children.add(child);
     }
     return child;
@@ -229,25 +236,44 @@ public final class Lifetime implements AutoCloseable {
       return;
     }
     try {
-      Set<Lifetime> left;
+      List<Lifetime> left;
       synchronized (this) {
-        left = Set.copyOf(children);
+        left = List.copyOf(children);
       }
-      left.forEach(Lifetime::close);
-      if (owned != null) {
-        owned.close();
+      RuntimeException failure = null;
+      for (Lifetime child : left) {
+        failure = closed(child, failure);
+      }
+      failure = closed(owned, failure);
+      if (parent != null) {
+        parent.forget(this);
+      }
+      if (failure != null) {
+        throw failure;
       }
     } catch (Error e) {
       freed.set(false); // no stack or no memory: the rest by closing again
       throw e;
-    } catch (RuntimeException e) {
-      throw e;
+    }
+  }
+
+  /** Closes something, whatever failed before; returns what did first. */
+  private static @Nullable RuntimeException closed(
+      @Nullable AutoCloseable each, @Nullable RuntimeException before) {
+    if (each == null) {
+      return before;
+    }
+    try {
+      each.close();
+      return before;
     } catch (Exception e) {
-      throw new IllegalStateException("the tables could not be closed", e);
-    } finally {
-      if (parent != null) {
-        parent.forget(this);
+      if (before != null) {
+        before.addSuppressed(e);
+        return before;
       }
+      return e instanceof RuntimeException unchecked
+          ? unchecked
+          : new IllegalStateException("the tables could not be closed", e);
     }
   }
 

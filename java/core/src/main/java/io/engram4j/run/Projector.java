@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
@@ -45,7 +46,7 @@ public final class Projector extends SharedWork<Projector.Space>
 
   /** Memory of a thread that is at work, kept for the next. */
   public static final class Space {
-    private final List<Buffer> parts = new ArrayList<>();
+    private final List<Buffer> parts = new CopyOnWriteArrayList<>(); // counted by others
     private float[] sum = {};
     private float[] term = {};
 

@@ -30,6 +30,7 @@ public final class Step implements AutoCloseable {
   private final @Nullable HostPass[] passes; // per layer, from its first use on
   private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
   private volatile boolean closed;
+  private boolean freed;
 
   /**
    * Calls that use this memory, which is freed with the model or the view that it belongs to; the
@@ -221,10 +222,16 @@ public final class Step implements AutoCloseable {
         + Arrays.stream(prefetches).mapToLong(Prefetch::bytes).sum();
   }
 
-  /** Gives up what is under way and frees the memory. */
+  /**
+   * Gives up what is under way and frees the memory, once: the model's end and the owner may both
+   * be at it. What fails is done by closing again.
+   */
   @Override
-  public void close() {
+  public synchronized void close() {
     closed = true;
+    if (freed) {
+      return;
+    }
     for (Prefetch prefetch : prefetches) {
       prefetch.close();
     }
@@ -237,5 +244,6 @@ public final class Step implements AutoCloseable {
     space.close();
     windows.close();
     use.close();
+    freed = true;
   }
 }

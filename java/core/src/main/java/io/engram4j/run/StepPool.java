@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * The steps of a view of a model: lends them and takes them back, so that only those who run a
  * layer just now hold memory for it. Owns them all and frees them when it is closed. Thread-safe.
  */
+@SuppressWarnings("NonAtomicVolatileUpdate") // of a step's calls, which are its owner's
 public final class StepPool implements AutoCloseable {
   private final EngramConfig config;
   private final int padId;
@@ -59,15 +60,30 @@ public final class StepPool implements AutoCloseable {
 
   /** Takes a step back. */
   public void give(Step step) {
-    step.cancel();
-    step.windows().clear();
-    synchronized (this) {
-      if (!closed) {
-        idle.push(step);
-        return;
-      }
+    if (!emptied(step)) {
+      step.close(); // which the model's end may be doing just now
     }
-    step.close();
+  }
+
+  /** Empties a step, for the next; returns false if there is none any more. */
+  private boolean emptied(Step step) {
+    try {
+      step.use.begin();
+    } catch (IllegalStateException e) {
+      return false;
+    }
+    try {
+      step.cancel();
+      step.windows().clear();
+      synchronized (this) {
+        if (!closed) {
+          idle.push(step);
+        }
+        return !closed;
+      }
+    } finally {
+      step.use.depth--;
+    }
   }
 
   /** Returns the bytes of memory that its steps hold, lent or not. */
@@ -80,10 +96,14 @@ public final class StepPool implements AutoCloseable {
     List<Step> left;
     synchronized (this) {
       closed = true;
-      left = List.copyOf(all);
-      all.clear();
       idle.clear();
+      left = List.copyOf(all);
     }
-    left.forEach(Step::close);
+    for (Step step : left) {
+      step.close(); // again, if this failed before
+    }
+    synchronized (this) {
+      all.clear();
+    }
   }
 }

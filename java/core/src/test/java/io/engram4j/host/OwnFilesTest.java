@@ -47,12 +47,14 @@ class OwnFilesTest {
     Path underWay = RegularFiles.beside(target);
     Path ofAnother = RegularFiles.beside(directory.resolve("map.bin"));
     Path notOurs = Files.createFile(directory.resolve("map.old.tmp"));
-    for (Path file : new Path[] {left, ofAnother, notOurs}) {
+    Path folder = Files.createDirectory(directory.resolve("map.0123456789abcdef.tmp"));
+    Files.createFile(folder.resolve("kept"));
+    for (Path file : new Path[] {left, ofAnother, notOurs, folder}) {
       Files.setLastModifiedTime(file, FileTime.from(Instant.now().minusSeconds(4000)));
     }
     Path next = RegularFiles.beside(target);
     assertFalse(Files.exists(left));
-    for (Path file : new Path[] {underWay, ofAnother, notOurs, next}) {
+    for (Path file : new Path[] {underWay, ofAnother, notOurs, folder, next}) {
       assertTrue(Files.exists(file), file.toString());
     }
   }

@@ -77,6 +77,41 @@ class LifetimeTest {
     }
   }
 
+  /** What one view cannot free keeps neither the others nor the model. */
+  @Test
+  void allIsFreedWhateverFails() {
+    Lifetime model = new Lifetime(freed::countDown);
+    AtomicInteger views = new AtomicInteger();
+    for (int i = 0; i < 3; i++) {
+      model.child(() -> {
+        views.incrementAndGet();
+        throw new IllegalStateException("a view's");
+      });
+    }
+    IllegalStateException e = assertThrows(IllegalStateException.class, model::close);
+    assertEquals(2, e.getSuppressed().length);
+    assertEquals(3, views.get());
+    assertEquals(0, freed.getCount());
+    assertThrows(IllegalStateException.class, () -> model.child(() -> {}));
+  }
+
+  /** A view that ran out of memory while it was freed is freed with the next try. */
+  @Test
+  void aViewThatCouldNotBeFreedIsNotForgotten() {
+    AtomicInteger tries = new AtomicInteger();
+    Lifetime model = new Lifetime(freed::countDown);
+    model.child(() -> {
+      if (tries.incrementAndGet() == 1) {
+        throw new OutOfMemoryError("just now");
+      }
+    });
+    assertThrows(OutOfMemoryError.class, model::close);
+    assertEquals(1, freed.getCount());
+    model.close();
+    assertEquals(2, tries.get());
+    assertEquals(0, freed.getCount());
+  }
+
   @Test
   void whatCouldNotBeFreedIsFreedByClosingAgain() {
     AtomicInteger tries = new AtomicInteger();

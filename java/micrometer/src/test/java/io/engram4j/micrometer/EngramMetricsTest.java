@@ -92,6 +92,18 @@ class EngramMetricsTest {
     assertEquals(List.of(), registry.getMeters());
   }
 
+  @Test
+  void aModelThatOnlyHashesIsOpenOrNot() throws IOException {
+    Golden.extract(directory);
+    try (EngramModel model =
+            EngramDirectory.read(directory.resolve("mini-v41")).openForHashing(new JavaBackend());
+        EngramMetrics metrics = new EngramMetrics(model, "mini")) {
+      metrics.bindTo(registry);
+      assertEquals(1, registry.getMeters().size());
+      assertEquals(1, registry.get("engram.open").gauge().value());
+    }
+  }
+
   /** What is bound is on the operators' page, and the other way round. */
   @Test
   void everyMeterIsDocumented() throws IOException {

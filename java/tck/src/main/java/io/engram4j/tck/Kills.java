@@ -17,6 +17,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -151,9 +152,12 @@ public final class Kills {
             .redirectErrorStream(true)
             .start();
     try (BufferedReader out = process.inputReader(StandardCharsets.UTF_8)) {
-      String line = out.readLine();
-      if (!"ready".equals(line)) {
-        throw new IOException("it does not begin: " + line + "\n" + String.join("\n", rest(out)));
+      List<String> before = new ArrayList<>(); // what a JVM says of its options
+      for (String line = out.readLine(); !"ready".equals(line); line = out.readLine()) {
+        if (line == null) {
+          throw new IOException("it does not begin: " + String.join("\n", before));
+        }
+        before.add(line);
       }
       LockSupport.parkNanos(1_000_000L * random.nextInt(MOST_MILLIS));
       if (!process.isAlive()) {

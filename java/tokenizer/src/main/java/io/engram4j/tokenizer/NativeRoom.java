@@ -7,17 +7,19 @@ final class NativeRoom {
   /** With compiled frames 100 kB and more, besides what the JVM keeps for native methods. */
   private static final int FRAMES = 2000;
 
+  private static final int MOST = Integer.MAX_VALUE - 16; // of an array
+
   private NativeRoom() {}
 
   /**
    * Checks that there is room for a call.
    *
-   * @param tokens the most that it returns, about
+   * @param numbers of 64 bits, the most that it returns
    * @throws StackOverflowError if there is too little stack
    * @throws OutOfMemoryError if there is too little heap
    */
-  static void require(int tokens) {
-    long[] room = new long[tokens];
+  static void require(long numbers) {
+    long[] room = new long[(int) Math.min(numbers, MOST)];
     try {
       descend(FRAMES);
     } finally {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.LongConsumer;
+import java.util.stream.IntStream;
 
 /**
  * Text to token ids and back by a tokenizer.json, through DJL's binding of the Hugging Face
@@ -28,11 +29,16 @@ public final class TextTokenizer implements AutoCloseable {
   private final HuggingFaceTokenizer tokenizer;
   private final List<String> wide; // added tokens that no cut may go through
   private final ReadWriteLock open = new ReentrantReadWriteLock(); // closing waits for those within
+  private final int mostOfWide; // tokens of a character that is not ASCII
+  private final int longest; // bytes of a token
   private boolean closed;
 
-  private TextTokenizer(HuggingFaceTokenizer tokenizer, List<String> wide) {
+  private TextTokenizer(
+      HuggingFaceTokenizer tokenizer, List<String> wide, int mostOfWide, int longest) {
     this.tokenizer = tokenizer;
     this.wide = wide;
+    this.mostOfWide = mostOfWide;
+    this.longest = longest;
   }
 
   /**
@@ -42,7 +48,8 @@ public final class TextTokenizer implements AutoCloseable {
    *     library cannot be loaded here
    */
   public static TextTokenizer open(Path tokenizerJson) throws IOException {
-    TokenizerJson.read(tokenizerJson); // our own messages for what is broken, before native code
+    // our own messages for what is broken, before native code
+    TokenizerJson vocabulary = TokenizerJson.read(tokenizerJson);
     TokenizerRules rules = TokenizerRules.read(tokenizerJson);
     DjlSettings.apply();
     NativeRoom.require(0);
@@ -54,7 +61,13 @@ public final class TextTokenizer implements AutoCloseable {
               .optTruncation(false)
               .optPadding(false)
               .build();
-      return new TextTokenizer(tokenizer, rules.wideTokens());
+      int longest =
+          IntStream.range(0, vocabulary.size())
+              .map(id -> vocabulary.bytes(id).length)
+              .max()
+              .orElse(1);
+      int mostOfWide = rules.isCompatible() ? 3 * 18 : 3;
+      return new TextTokenizer(tokenizer, rules.wideTokens(), mostOfWide, longest);
     } catch (RuntimeException | LinkageError e) {
       String reason = String.valueOf(e.getMessage()).replaceAll("\\s+", " ");
       throw new IOException(
@@ -89,9 +102,18 @@ public final class TextTokenizer implements AutoCloseable {
     return new TokenPieces(text, wide, this::encodeAtOnce).encode(progress);
   }
 
+  /** A byte can be a token; compatibility normalizers make up to 18 characters of one. */
+  private long mostTokens(String text) {
+    long most = 0;
+    for (int i = 0; i < text.length(); i++) {
+      most += text.charAt(i) < 0x80 ? 1 : mostOfWide;
+    }
+    return most;
+  }
+
   /** DJL's own method would make strings and spans of every token, and read other files. */
   private int[] encodeAtOnce(String text) {
-    NativeRoom.require(text.length());
+    NativeRoom.require(mostTokens(text));
     open.readLock().lock();
     try {
       requireOpen();
@@ -117,7 +139,7 @@ public final class TextTokenizer implements AutoCloseable {
       throw new IllegalArgumentException("a token id is negative");
     }
     long[] wanted = Arrays.stream(ids).asLongStream().toArray();
-    NativeRoom.require(ids.length);
+    NativeRoom.require((long) ids.length * longest / 4 + 1); // UTF-16
     open.readLock().lock();
     try {
       requireOpen();

@@ -25,6 +25,7 @@ final class TokenizerRules {
 
   private final String what;
   private final List<String> wide = new ArrayList<>();
+  private boolean compatible;
 
   private TokenizerRules(String what) {
     this.what = what;
@@ -75,6 +76,11 @@ final class TokenizerRules {
     }
   }
 
+  /** Returns whether a normalizer replaces characters by several that are like them. */
+  boolean isCompatible() {
+    return compatible;
+  }
+
   /** Returns the added tokens that can reach over the end of a line, where no cut may be. */
   List<String> wideTokens() {
     return List.copyOf(wide);
@@ -88,6 +94,7 @@ final class TokenizerRules {
       }
     } else {
       require(type, NORMALIZERS, "normalizer");
+      compatible |= type.startsWith("NFK");
     }
   }
 

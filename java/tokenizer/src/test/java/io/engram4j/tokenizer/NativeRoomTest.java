@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
  * since it is the process that would end.
  */
 class NativeRoomTest {
-  private static final String TEXT = "a few words, 1 line\n".repeat(1000);
+  private static final String TEXT = "a few words, 1 line, é漢字𝄞\n".repeat(1000);
 
   @TempDir Path directory;
 
