@@ -99,18 +99,18 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private void tensors(EngramDirectory directory, Map<String, Object> json) {
-    List<List<String>> rows = new ArrayList<>();
+    Map<String, List<List<String>>> rows = new LinkedHashMap<>(); // by file
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int id : directory.config().layerIds()) {
       for (TensorInfo tensor : directory.tensors(id)) {
         String file = tensor.file().getFileName().toString();
-        rows.add(
-            List.of(
-                tensor.name(),
-                tensor.dtype(),
-                tensor.shape().toString(),
-                Text.count(tensor.bytes()),
-                file));
+        rows.computeIfAbsent(file, name -> new ArrayList<>())
+            .add(
+                List.of(
+                    tensor.name(),
+                    tensor.dtype(),
+                    tensor.shape().toString(),
+                    Text.count(tensor.bytes())));
         Map<String, Object> object = new LinkedHashMap<>();
         object.put("name", tensor.name());
         object.put("dtype", tensor.dtype());
@@ -122,8 +122,10 @@ final class InspectCommand implements Callable<Integer> {
       }
     }
     json.put("tensors", objects);
-    output.table(List.of("tensor", "type", "shape", "bytes", "file"), rows);
-    output.line("");
+    rows.forEach((file, own) -> {
+      output.table(List.of("in " + file, "type", "shape", "bytes"), own);
+      output.line("");
+    });
   }
 
   private void map(EngramDirectory directory, Map<String, Object> json) {

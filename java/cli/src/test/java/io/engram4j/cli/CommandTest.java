@@ -175,6 +175,30 @@ class CommandTest {
     assertTrue(result.out().contains("--debug"), result.out());
   }
 
+  @Test
+  void tablesFit80Columns() throws IOException {
+    String[][] commands = {
+      {"inspect", path("mini-v41")},
+      {"inspect", path("mini-paper")},
+      {"plan", path("mini-v41")},
+      {"doctor", path("mini-v41")},
+      {"map", path("mini-v41") + "/tokenizer.json"},
+      {"profile", path("mini-v41"), "--text", "a b c d e f g"},
+      {"verify", path("mini-v41")},
+      {"run", path("mini-v41"), "--text", "a b c"}
+    };
+    int rules = 0;
+    for (String[] command : commands) {
+      for (String line : Cli.run(command).out().lines().toList()) {
+        if (line.contains("──")) {
+          assertTrue(line.codePointCount(0, line.length()) <= 80, line);
+          rules++;
+        }
+      }
+    }
+    assertTrue(rules > 10, "tables: " + rules);
+  }
+
   static Stream<Arguments> wrong() {
     return Stream.of(
         Arguments.of("no sources", List.of("bench", "--quick"), "source tree"),
