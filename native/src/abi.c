@@ -261,6 +261,7 @@ static int project(void *arguments) {
     ENGRAM_KERNEL(w->k, project)
     (w->linear, w->in, w->tokens, w->first, w->count, w->out, w->out_stride);
   }
+  engram_repair_overflow(w->linear, w->in, w->tokens, w->first, w->count, w->out, w->out_stride);
   return ENGRAM_OK;
 }
 

@@ -73,6 +73,8 @@ ENGRAM_WITH(conv)
 /* Loops over a tier's kernels, in stages/. */
 int engram_gather_rows(const struct engram_kernels *k, const struct engram_table *table,
                        const long long *row_ids, int64_t count, uint8_t *out, int out_type);
+void engram_repair_overflow(const struct engram_linear *linear, const float *in, int64_t tokens,
+                            int first, int count, float *out, int64_t out_stride);
 
 /* The scalar kernels: vector kernels fall back on them for tails and shapes that no model has. */
 void engram_scalar_hash(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,

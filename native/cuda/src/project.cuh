@@ -83,6 +83,22 @@ __device__ inline void engram_add_products(const struct engram_linear &linear, i
   }
 }
 
+/* Some product in float was infinite, which the sum need not be: in double, by one lane. */
+__device__ inline double engram_exact_sum(const struct engram_linear &linear, int output,
+                                          const void *in, int in_type, long long token) {
+  const unsigned char *row =
+      (const unsigned char *)linear.weight + (long long)output * linear.weight_stride;
+  const unsigned char *scales = (const unsigned char *)linear.scale;
+  double sum = 0;
+  for (int k = 0; k < linear.inputs; k++) {
+    double product = (double)engram_row_code(linear.type, row, k) *
+                     engram_load(in, in_type, token * linear.inputs + k);
+    long long scale = output / ENGRAM_BLOCK * (long long)linear.scale_stride + k / ENGRAM_BLOCK;
+    sum += scales == NULL ? product : engram_e8m0(scales[scale]) * product;
+  }
+  return sum;
+}
+
 /* For steps of one token a group is that token, so that no arithmetic is done for others. */
 template <int TOKENS>
 __global__ void engram_project_kernel(struct engram_linear linear, const void *in, int in_type,
@@ -107,6 +123,9 @@ __global__ void engram_project_kernel(struct engram_linear linear, const void *i
       }
       if (lane == 0 && i < some) {
         double bias = linear.bias == NULL ? 0 : linear.bias[output];
+        if (!(sums[i] - sums[i] == 0)) {
+          sums[i] = engram_exact_sum(linear, output, in, in_type, token + i);
+        }
         out[(token + i) * out_stride + (output - first)] = (float)(sums[i] + bias);
       }
     }

@@ -71,13 +71,27 @@ abstract class Cases {
   static MemorySegment wildFloats(Buffers buffers, int count, SplittableRandom random) {
     MemorySegment segment = floats(buffers, count, random);
     float[] wild = {
-      Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.MIN_VALUE, -0f, 1e30f
+      Float.NaN,
+      Float.POSITIVE_INFINITY,
+      Float.NEGATIVE_INFINITY,
+      Float.MIN_VALUE,
+      -0f,
+      1e30f,
+      Float.MAX_VALUE,
+      -Float.MAX_VALUE
     };
     for (int i = random.nextInt(6) == 0 ? random.nextInt(4) : 0; i > 0 && count > 0; i--) {
       float value = wild[random.nextInt(wild.length)];
       segment.setAtIndex(JAVA_FLOAT_UNALIGNED, random.nextInt(count), value);
     }
     return segment;
+  }
+
+  /** A number near the end of floats, whose square is far beyond. */
+  static final double LARGE = 1.7e38;
+
+  static float largest(double value) {
+    return (float) Math.clamp(value, -Float.MAX_VALUE, Float.MAX_VALUE);
   }
 
   static MemorySegment junk(MemorySegment segment, SplittableRandom random) {
@@ -164,11 +178,11 @@ abstract class Cases {
       HiddenStream hidden, int tokens, int branches, int size, SplittableRandom random) {
     for (int token = 0; token < tokens; token++) {
       for (int branch = 0; branch < branches; branch++) {
-        // streams of zeros, and streams far larger and smaller than usual
-        double scale = new double[] {0, 1, 1, 1, 1e4, 1e-4}[random.nextInt(6)];
+        // streams of zeros, and streams far larger and smaller than usual, up to the end of floats
+        double scale = new double[] {0, 1, 1, 1, 1, 1e4, 1e-4, LARGE}[random.nextInt(8)];
         long at = hidden.at(token, branch);
         for (int i = 0; i < size; i++) {
-          hidden.set(at, i, (float) (scale * random.nextGaussian()));
+          hidden.set(at, i, largest(scale * random.nextGaussian()));
         }
       }
     }

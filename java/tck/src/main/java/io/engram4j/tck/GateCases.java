@@ -41,6 +41,13 @@ final class GateCases extends Cases {
     Dtype type = random.nextBoolean() ? Dtype.F32 : Dtype.BF16;
     try (Buffers buffers = buffers(random)) {
       MemorySegment kv = wildFloats(buffers, tokens * (branches + 1) * size, random);
+      if (random.nextInt(8) == 0) { // keys whose squares, and products with a stream, overflow
+        for (long i = 0; i < kv.byteSize() / 4; i++) {
+          float value = kv.getAtIndex(JAVA_FLOAT_UNALIGNED, i);
+          kv.setAtIndex(
+              JAVA_FLOAT_UNALIGNED, i, Float.isFinite(value) ? largest(LARGE * value) : value);
+        }
+      }
       MemorySegment mask = buffers.allocate(tokens);
       for (int i = 0; i < tokens; i++) {
         mask.set(JAVA_BYTE, i, (byte) (random.nextInt(4) == 0 ? 0 : 1));

@@ -1,6 +1,7 @@
 package io.engram4j.vector;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
 import io.engram4j.table.RowType;
@@ -49,6 +50,7 @@ final class VectorProject implements Backend.Project {
       int some = dots.take(rows, token, Math.min(BATCH, tokens - token));
       if (some > 0) {
         dots.run(some, first, count, kv, token);
+        repairOverflow(rows, token, some, first, count, kv);
       } else {
         some = 1;
         MemorySegment out = kv.asSlice(4L * projection.outputs() * token);
@@ -56,6 +58,44 @@ final class VectorProject implements Backend.Project {
       }
       token += some;
     }
+  }
+
+  /**
+   * Products are added in float, where those of rows near 3.4e38 are infinite though the sum is
+   * not: such outputs are done again in double.
+   */
+  private void repairOverflow(
+      MemorySegment rows, int token, int tokens, int first, int count, MemorySegment kv) {
+    long inputs = projection.inputs();
+    for (int i = token; i < token + tokens; i++) {
+      MemorySegment row = rows.asSlice(4 * inputs * i, 4 * inputs);
+      MemorySegment out = kv.asSlice(4L * projection.outputs() * i);
+      if (areFinite(out, first, count) || hasNanInput(row)) {
+        continue;
+      }
+      for (int output = first; output < first + count; output++) {
+        if (!areFinite(out, output, 1)) {
+          plain.run(row, 1, output, 1, out);
+        }
+      }
+    }
+  }
+
+  /** Then all outputs are NaN, whatever is done. */
+  private boolean hasNanInput(MemorySegment row) {
+    boolean nan = false;
+    for (long i = 0; i < projection.inputs(); i++) {
+      nan |= Float.isNaN(row.get(JAVA_FLOAT_UNALIGNED, 4 * i));
+    }
+    return nan;
+  }
+
+  private static boolean areFinite(MemorySegment values, int first, int count) {
+    boolean finite = true;
+    for (long i = first; i < first + (long) count; i++) {
+      finite &= Float.isFinite(values.get(JAVA_FLOAT_UNALIGNED, 4 * i));
+    }
+    return finite;
   }
 
   /** One fp8 weight in whole tiles, without NaN codes, with ordinary scales. Reads all of it. */
