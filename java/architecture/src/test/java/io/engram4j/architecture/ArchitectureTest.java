@@ -34,6 +34,7 @@ class ArchitectureTest {
       Map.ofEntries(
           Map.entry("bindings", Set.of()),
           Map.entry("core", Set.of()),
+          Map.entry("gguf", Set.of()),
           Map.entry("hf", Set.of("core")),
           Map.entry("tokenizer", Set.of("core", "hf")),
           Map.entry("tck", Set.of("core", "hf")),
@@ -44,9 +45,11 @@ class ArchitectureTest {
           Map.entry("bench", Set.of("core", "hf", "tck")),
           Map.entry("rivals", Set.of("core", "bench")),
           Map.entry("spark", Set.of("core", "hf")),
+          Map.entry("micrometer", Set.of("core")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core")),
-          Map.entry("examples", Set.of("core", "hf", "tokenizer", "tck", "jlama", "djl")));
+          Map.entry(
+              "examples", Set.of("core", "hf", "tokenizer", "tck", "micrometer", "jlama", "djl")));
 
   /** Which packages of the core a package may use; each is named in its package-info. */
   private static final Map<String, Set<String>> CORE =

@@ -32,7 +32,7 @@ class BenchmarksTest {
                     .shouldFailOnError(true)
                     .build())
             .run();
-    assertEquals(14, results.size());
+    assertEquals(16, results.size());
     for (RunResult result : results) {
       assertTrue(result.getPrimaryResult().getScore() > 0, result.getParams().getBenchmark());
     }

@@ -51,6 +51,7 @@ final class JlinkTest {
           "engram4j-bridge-",
           "engram4j-bindings-",
           "jackson-",
+          "jspecify-", // for the compiler alone
           "slf4j-api-",
           "slf4j-simple-");
 

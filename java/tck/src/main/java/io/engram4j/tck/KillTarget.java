@@ -10,7 +10,10 @@ import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.RowSet;
 import io.engram4j.table.TableOptions;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -53,7 +56,7 @@ final class KillTarget {
   public static void main(String[] args) throws IOException {
     KillTarget all = new KillTarget(Path.of(args[1]), Path.of(args[2]), Path.of(args[3]));
     Work work = Work.valueOf(args[0]);
-    System.out.println("ready");
+    new FileOutputStream(FileDescriptor.out).write("ready\n".getBytes(StandardCharsets.UTF_8));
     for (int i = 0; ; i++) {
       all.once(work, i % 2 == 0);
     }

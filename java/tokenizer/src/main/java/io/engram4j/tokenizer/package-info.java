@@ -6,5 +6,7 @@
  *
  * <p>Not here: the token map, which needs no tokenizer.
  */
-@org.jspecify.annotations.NullMarked
+@NullMarked
 package io.engram4j.tokenizer;
+
+import org.jspecify.annotations.NullMarked;
