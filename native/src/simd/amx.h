@@ -32,6 +32,9 @@ INLINE void tiles_begin(void) {
     shapes.row_bytes[tile] = 64;
     shapes.rows[tile] = 16;
   }
+  /* gcc 12 thinks that the instruction reads eight of the 64 bytes, and may leave the others out:
+     what was on the stack then ended the process */
+  __asm__ volatile("" : : "r"(&shapes) : "memory");
   _tile_loadconfig(&shapes);
 }
 
