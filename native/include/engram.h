@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded; counts up with every change of this header. */
-#define ENGRAM_ABI 9
+#define ENGRAM_ABI 10
 
 /* Status codes; 0 is success. */
 #define ENGRAM_OK 0
@@ -58,13 +58,34 @@ extern "C" {
 #define ENGRAM_F32 0
 #define ENGRAM_BF16 1
 #define ENGRAM_F16 2
-#define ENGRAM_F8_E4M3 3 /* with e8m0 scales */
+#define ENGRAM_F8_E4M3 3        /* with e8m0 scales */
+#define ENGRAM_F8_E4M3_TENSOR 4 /* with one scale for the whole table */
+#define ENGRAM_F4_E2M1 5        /* with e4m3 scales of 16, and one for the whole table */
+#define ENGRAM_AFFINE4_64 6     /* 4 bits, a bf16 scale and bias per 64 */
+#define ENGRAM_AFFINE4_32 7     /* the same per 32 */
+/* Blocks as ggml has them, under its names. */
+#define ENGRAM_Q8_0 8
+#define ENGRAM_Q4_0 9
+#define ENGRAM_Q4_1 10
+#define ENGRAM_Q5_0 11
+#define ENGRAM_Q5_1 12
+#define ENGRAM_IQ4_NL 13
+#define ENGRAM_MXFP4 14
+#define ENGRAM_NVFP4 15
+#define ENGRAM_Q1_0 16
+#define ENGRAM_Q2_0 17
+#define ENGRAM_Q2_K 18
+#define ENGRAM_Q3_K 19
+#define ENGRAM_Q4_K 20
+#define ENGRAM_Q5_K 21
+#define ENGRAM_Q6_K 22
+#define ENGRAM_IQ4_XS 23
 
 /* Where a type's scales lie. */
 #define ENGRAM_SCALES_NONE 0
-#define ENGRAM_SCALES_IN_ROW 1      /* within the blocks */
-#define ENGRAM_SCALES_BESIDE 2      /* in a buffer of their own, or behind each row */
-#define ENGRAM_SCALES_ONE_FOR_ALL 3 /* one number for the whole table */
+#define ENGRAM_SCALES_IN_ROW 1 /* within the blocks */
+#define ENGRAM_SCALES_BESIDE 2 /* in a buffer of their own, or behind each row */
+#define ENGRAM_SCALES_TENSOR 3 /* one number for the whole table */
 
 /* Edge of a weight tile that shares a scale. */
 #define ENGRAM_BLOCK 32
@@ -77,8 +98,8 @@ struct engram_row_type {
   int scales;      /* ENGRAM_SCALES_ */
   int scale_bytes; /* of a block's scale beside, else 0 */
   int exact_in_bf16;
-  int weight; /* 1 if projections may have it */
-  int reserved;
+  int weight;     /* 1 if projections may have it */
+  int bias_bytes; /* of a block's bias beside, else 0 */
   const char *name; /* a static text */
 };
 
@@ -94,23 +115,35 @@ struct engram_layout {
   const double *inverses;       /* as primes: 1.0 / prime */
 };
 
+/* Where the rows of a table from one on lie; all shards have the table's strides. */
+struct engram_shard {
+  long long first; /* the row that lies first */
+  const void *weight;
+  const void *scale;
+  const void *bias;
+};
+
 /* An embedding table. */
 struct engram_table {
   int struct_size;
-  int type;     /* ENGRAM_F32, BF16, F16 or F8_E4M3 */
+  int type;     /* an element type */
   int head_dim; /* elements of a row, at least 1 */
-  int reserved;
+  float factor; /* of F8_E4M3_TENSOR, F4_E2M1 and AFFINE4: the scale of the whole table, else 1 */
   long long rows;
-  const void *weight; /* [rows, head_dim], each weight_stride bytes after the one before */
-  const void *scale;  /* F8_E4M3: e8m0 [rows, ceil(head_dim / 32)], likewise, else null */
+  const void *weight; /* [rows], each weight_stride bytes after the one before */
+  const void *scale;  /* [rows, blocks], likewise, of types with scales beside, else null */
+  const void *bias;   /* [rows, blocks], likewise, of types with biases beside, else null */
   long long weight_stride;
-  long long scale_stride; /* interleaved rows have one stride for both */
+  long long scale_stride; /* interleaved rows have one stride for all */
+  long long bias_stride;
+  long long shards; /* 0, or how many places the rows lie in; weight, scale, bias are then unused */
+  const struct engram_shard *shard; /* [shards + 1]: first ascending from 0; the last ends at rows */
 };
 
 /* The weight of a linear map, or of some of its inputs. */
 struct engram_linear {
   int struct_size;
-  int type; /* ENGRAM_F32, BF16 or F8_E4M3 */
+  int type; /* an element type that weights may have */
   int outputs;
   int inputs;
   const void *weight; /* [outputs, inputs], rows weight_stride bytes apart */

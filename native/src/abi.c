@@ -7,8 +7,9 @@ _Static_assert(sizeof(struct engram_row_type) == 40, "layout of struct engram_ro
 _Static_assert(offsetof(struct engram_row_type, name) == 32, "layout of struct engram_row_type");
 _Static_assert(sizeof(struct engram_layout) == 48, "layout of struct engram_layout");
 _Static_assert(offsetof(struct engram_layout, inverses) == 40, "layout of struct engram_layout");
-_Static_assert(sizeof(struct engram_table) == 56, "layout of struct engram_table");
-_Static_assert(offsetof(struct engram_table, scale_stride) == 48, "layout of struct engram_table");
+_Static_assert(sizeof(struct engram_shard) == 32, "layout of struct engram_shard");
+_Static_assert(sizeof(struct engram_table) == 88, "layout of struct engram_table");
+_Static_assert(offsetof(struct engram_table, scale_stride) == 56, "layout of struct engram_table");
 _Static_assert(offsetof(struct engram_table, rows) == 16, "layout of struct engram_table");
 _Static_assert(sizeof(struct engram_linear) == 64, "layout of struct engram_linear");
 _Static_assert(sizeof(struct engram_gate_weights) == 32, "layout of struct engram_gate_weights");
@@ -59,14 +60,38 @@ int engram_hash(int tier, const struct engram_layout *layout, const int *windows
   return engram_guarded(hash, &work);
 }
 
-static int is_table(const struct engram_table *table) {
-  if (!engram_is_row_type(table->type) || table->head_dim < 1 || table->rows < 1 ||
-      !table->weight || table->weight_stride < engram_row_bytes(table->type, table->head_dim)) {
+/* Whether rows have all that their type has. */
+static int is_shard(const struct engram_table *table, const void *weight, const void *scale,
+                    const void *bias) {
+  return weight && (!engram_has_scales_beside(table->type) || scale) &&
+         (engram_row_block_bias_bytes(table->type) == 0 || bias);
+}
+
+static int are_shards(const struct engram_table *table) {
+  const struct engram_shard *shard = table->shard;
+  if (!shard || table->shards > table->rows || shard[0].first != 0 ||
+      shard[table->shards].first != table->rows) {
     return 0;
   }
-  return !engram_has_scales_beside(table->type) ||
-         (table->scale &&
-          table->scale_stride >= engram_row_scale_bytes(table->type, table->head_dim));
+  for (long long i = 0; i < table->shards; i++) {
+    if (shard[i].first >= shard[i + 1].first ||
+        !is_shard(table, shard[i].weight, shard[i].scale, shard[i].bias)) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+static int is_table(const struct engram_table *table) {
+  int type = table->type;
+  if (!engram_is_row_type(type) || table->head_dim < 1 || table->rows < 1 || table->shards < 0 ||
+      table->weight_stride < engram_row_bytes(type, table->head_dim) ||
+      table->scale_stride < engram_row_scale_bytes(type, table->head_dim) ||
+      table->bias_stride < engram_row_bias_bytes(type, table->head_dim)) {
+    return 0;
+  }
+  return table->shards ? are_shards(table)
+                       : is_shard(table, table->weight, table->scale, table->bias);
 }
 
 struct gather_work {
@@ -166,7 +191,8 @@ int engram_lookup(int tier, int layers, const struct engram_layout *const *layou
 
 static int is_linear(const struct engram_linear *linear) {
   if (engram_row_is_weight(linear->type) != 1 || linear->outputs < 1 || linear->inputs < 1 ||
-      !linear->weight || linear->weight_stride < engram_row_bytes(linear->type, linear->inputs)) {
+      !linear->weight || (linear->nan_free && linear->type != ENGRAM_F8_E4M3) ||
+      linear->weight_stride < engram_row_bytes(linear->type, linear->inputs)) {
     return 0;
   }
   return engram_has_scales_beside(linear->type)

@@ -37,8 +37,8 @@ const char *engram_build_info(void) {
 #endif
 }
 
-#define NAME(name, elements, bytes, scales, size, exact, weight) \
-  case ENGRAM_##name:                                            \
+#define NAME(name, elements, bytes, scales, size, bias, exact, weight) \
+  case ENGRAM_##name:                                                  \
     return #name;
 static const char *row_type_name(int type) {
   switch (type) {
@@ -61,7 +61,7 @@ int engram_describe_row_type(int type, struct engram_row_type *about) {
   about->scale_bytes = engram_row_block_scale_bytes(type);
   about->exact_in_bf16 = engram_row_is_exact(type);
   about->weight = engram_row_is_weight(type);
-  about->reserved = 0;
+  about->bias_bytes = engram_row_block_bias_bytes(type);
   about->name = row_type_name(type);
   return ENGRAM_OK;
 }

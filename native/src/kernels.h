@@ -18,8 +18,9 @@ struct engram_kernels {
   const struct engram_kernels *below; /* null for the scalar tier, which has all */
   void (*hash)(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                int64_t *row_ids);
-  /* ids have been checked; count is at most ENGRAM_BURST; stream asks for stores past the caches */
-  void (*gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
+  /* count is at most ENGRAM_BURST; a row without a weight is one of zeros; stream asks for stores
+     past the caches */
+  void (*gather)(const struct engram_table *table, const struct engram_row *rows, int64_t count,
                  uint8_t *out, int out_type, int stream);
   void (*project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                   int count, float *out, int64_t out_stride);
@@ -79,9 +80,10 @@ void engram_repair_overflow(const struct engram_linear *linear, const float *in,
 /* The scalar kernels: vector kernels fall back on them for tails and shapes that no model has. */
 void engram_scalar_hash(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                         int64_t *row_ids);
-void engram_scalar_gather(const struct engram_table *table, const int64_t *row_ids, int64_t count,
-                          uint8_t *out, int out_type, int stream);
-void engram_scalar_row(const struct engram_table *table, int64_t row, uint8_t *out, int out_type);
+void engram_scalar_gather(const struct engram_table *table, const struct engram_row *rows,
+                          int64_t count, uint8_t *out, int out_type, int stream);
+void engram_scalar_row(const struct engram_table *table, const struct engram_row *row, uint8_t *out,
+                       int out_type);
 void engram_scalar_project(const struct engram_linear *linear, const float *in, int64_t tokens,
                            int first, int count, float *out, int64_t out_stride);
 int engram_scalar_nan_free(const uint8_t *codes, int64_t count);

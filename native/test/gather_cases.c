@@ -1,7 +1,22 @@
 #include "harness.h"
 
-static size_t width_of(int type) {
-  return type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
+#define TYPES 24
+
+/* Bytes of a row's elements, scales and biases. */
+struct row_size {
+  long long weight;
+  long long scale;
+  long long bias;
+};
+
+static struct row_size size_of(int type, long long head_dim) {
+  struct engram_row_type about = {.struct_size = sizeof about};
+  expect(engram_describe_row_type(type, &about) == ENGRAM_OK, "row type", type);
+  long long blocks = (head_dim + about.block_elements - 1) / about.block_elements;
+  long long cut = (head_dim * about.block_bytes + about.block_elements - 1) / about.block_elements;
+  struct row_size size = {about.scales == ENGRAM_SCALES_IN_ROW ? blocks * about.block_bytes : cut,
+                          blocks * about.scale_bytes, blocks * about.bias_bytes};
+  return size;
 }
 
 static unsigned char *random_bytes(size_t count) {
@@ -35,20 +50,60 @@ static void compare(int tier, const struct engram_table *table, const long long 
   }
 }
 
-/* A table of random bytes, its scales apart or interleaved with its rows. */
-static struct engram_table random_table(int type, int head_dim, long long rows) {
-  long long bytes = (long long)((size_t)head_dim * width_of(type));
-  long long scales = type == ENGRAM_F8_E4M3 ? (head_dim + 31) / 32 : 0;
-  struct engram_table table = {sizeof table, type, head_dim, 0, rows, NULL, NULL, bytes, scales};
-  if (below(2)) {
-    table.weight_stride = table.scale_stride = bytes + scales + below(9);
-    unsigned char *both = random_bytes((size_t)((rows - 1) * table.weight_stride + bytes + scales));
-    table.weight = both;
-    table.scale = scales ? both + bytes : NULL;
+/* Random rows, their scales and biases apart or interleaved. */
+static struct engram_shard random_rows(const struct engram_table *table, struct row_size size,
+                                       int interleaved, long long first, long long rows) {
+  struct engram_shard shard = {first, NULL, NULL, NULL};
+  if (interleaved) {
+    long long all = (rows - 1) * table->weight_stride + size.weight + size.scale + size.bias;
+    unsigned char *bytes = random_bytes((size_t)all);
+    shard.weight = bytes;
+    shard.scale = size.scale ? bytes + size.weight : NULL;
+    shard.bias = size.bias ? bytes + size.weight + size.scale : NULL;
   } else {
-    table.weight = random_bytes((size_t)(rows * bytes));
-    table.scale = scales ? random_bytes((size_t)(rows * scales)) : NULL;
+    shard.weight = random_bytes((size_t)(rows * size.weight));
+    shard.scale = size.scale ? random_bytes((size_t)(rows * size.scale)) : NULL;
+    shard.bias = size.bias ? random_bytes((size_t)(rows * size.bias)) : NULL;
   }
+  return shard;
+}
+
+/* A table of random bytes, in one place or in several of any lengths. */
+static struct engram_table random_table(int type, int head_dim, long long rows) {
+  static const float factors[] = {1, 0.0078125f, 1.9931793e-4f, -3, 1e30f};
+  struct row_size size = size_of(type, head_dim);
+  struct engram_table table = {.struct_size = sizeof table,
+                               .type = type,
+                               .head_dim = head_dim,
+                               .factor = factors[below(5)],
+                               .rows = rows};
+  int interleaved = (int)below(2);
+  if (interleaved) {
+    long long stride = size.weight + size.scale + size.bias + below(9);
+    table.weight_stride = table.scale_stride = table.bias_stride = stride;
+  } else {
+    table.weight_stride = size.weight;
+    table.scale_stride = size.scale;
+    table.bias_stride = size.bias;
+  }
+  if (below(2)) {
+    struct engram_shard all = random_rows(&table, size, interleaved, 0, rows);
+    table.weight = all.weight;
+    table.scale = all.scale;
+    table.bias = all.bias;
+    return table;
+  }
+  struct engram_shard *shards = guarded(sizeof *shards * (size_t)(rows + 1));
+  long long first = 0;
+  while (first < rows) {
+    long long some = 1 + below(rows - first);
+    struct engram_shard own = random_rows(&table, size, interleaved, first, some);
+    __builtin_memcpy(shards + table.shards++, &own, sizeof own);
+    first += some;
+  }
+  struct engram_shard end = {rows, NULL, NULL, NULL};
+  __builtin_memcpy(shards + table.shards, &end, sizeof end);
+  table.shard = shards;
   return table;
 }
 
@@ -62,7 +117,7 @@ static long long *random_ids(long long rows, long long count) {
 }
 
 void gather_case(int tier) {
-  int type = (int)below(4);
+  int type = (int)below(TYPES);
   int out_type = (int)below(2);
   int head_dim = below(3) == 0 ? 256 : size();
   long long rows = 1 + below(40);
@@ -83,8 +138,8 @@ void gather_case(int tier) {
 void gather_mass(int tier, long long rows) {
   const long long some = 4200; /* as floats more than is stored into the caches */
   for (long long done = 0; done < rows; done += some) {
-    int type = (int)(done / some % 4);
-    int head_dim = done / some / 4 % 2 ? 256 : 32;
+    int type = (int)(done / some % TYPES);
+    int head_dim = done / some / TYPES % 2 ? 32 : 256;
     struct engram_table table = random_table(type, head_dim, 500);
     compare(tier, &table, random_ids(500, some), some, (int)(next() & 1));
     release();
@@ -94,7 +149,15 @@ void gather_mass(int tier, long long rows) {
 /* Scales that begin behind the first row and are not packed: nothing beyond them may be read. */
 void gather_strides(int tier) {
   unsigned char *data = random_bytes(512 + 256);
-  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 2, data, data + 256, 512, 8};
+  struct engram_table table = {.struct_size = sizeof table,
+                               .type = ENGRAM_F8_E4M3,
+                               .head_dim = 256,
+                               .factor = 1,
+                               .rows = 2,
+                               .weight = data,
+                               .scale = data + 256,
+                               .weight_stride = 512,
+                               .scale_stride = 8};
   long long *ids = guarded(sizeof(long long) * 2);
   for (int i = 0; i < 2; i++) {
     long long id = 1 - i;
@@ -118,7 +181,15 @@ void gather_codes(int tier) {
     long long id = row;
     __builtin_memcpy(ids + row, &id, sizeof id);
   }
-  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, 256, 0, 256, weight, scale, 256, 8};
+  struct engram_table table = {.struct_size = sizeof table,
+                               .type = ENGRAM_F8_E4M3,
+                               .head_dim = 256,
+                               .factor = 1,
+                               .rows = 256,
+                               .weight = weight,
+                               .scale = scale,
+                               .weight_stride = 256,
+                               .scale_stride = 8};
   compare(tier, &table, ids, 256, ENGRAM_F32);
   compare(tier, &table, ids, 256, ENGRAM_BF16);
   for (int row = 0; row < 256; row++) { /* rows with a NaN go another way than those without */
@@ -133,7 +204,13 @@ void gather_codes(int tier) {
     __builtin_memcpy(words + i, &word, sizeof word);
   }
   for (int type = ENGRAM_BF16; type <= ENGRAM_F16; type++) {
-    struct engram_table plain = {sizeof plain, type, 256, 0, 256, words, NULL, 512, 0};
+    struct engram_table plain = {.struct_size = sizeof plain,
+                                 .type = type,
+                                 .head_dim = 256,
+                                 .factor = 1,
+                                 .rows = 256,
+                                 .weight = words,
+                                 .weight_stride = 512};
     compare(tier, &plain, ids, 256, ENGRAM_F32);
     compare(tier, &plain, ids, 256, ENGRAM_BF16);
   }

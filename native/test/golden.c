@@ -167,8 +167,15 @@ static void open_layer(struct layer *l, const char *directory, int index, long l
       LAYERS[index].multipliers, l->primes, l->offsets, l->inverses,
   };
   l->table = (struct engram_table){
-      sizeof l->table, ENGRAM_F8_E4M3,          HEAD_DIM, 0, l->rows, weight, scale,
-      HEAD_DIM,        HEAD_DIM / ENGRAM_BLOCK,
+      .struct_size = sizeof l->table,
+      .type = ENGRAM_F8_E4M3,
+      .head_dim = HEAD_DIM,
+      .factor = 1,
+      .rows = l->rows,
+      .weight = weight,
+      .scale = scale,
+      .weight_stride = HEAD_DIM,
+      .scale_stride = HEAD_DIM / ENGRAM_BLOCK,
   };
   l->linear = (struct engram_linear){
       sizeof l->linear,

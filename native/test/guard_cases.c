@@ -57,8 +57,15 @@ static void open_file(void) {
 
 /* What was mapped as a table, and its bytes as weights. */
 static void calls(int tier, int expected, long long first_row) {
-  struct engram_table table = {sizeof table, ENGRAM_F8_E4M3, WIDTH,         0, ROWS, map,
-                               map + WIDTH,  WIDTH + SCALES, WIDTH + SCALES};
+  struct engram_table table = {.struct_size = sizeof table,
+                               .type = ENGRAM_F8_E4M3,
+                               .head_dim = WIDTH,
+                               .factor = 1,
+                               .rows = ROWS,
+                               .weight = map,
+                               .scale = map + WIDTH,
+                               .weight_stride = WIDTH + SCALES,
+                               .scale_stride = WIDTH + SCALES};
   long long ids[48];
   for (int i = 0; i < 48; i++) {
     ids[i] = i == 47 ? first_row : i % 12; /* the first page, then the one that may be gone */

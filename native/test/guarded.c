@@ -15,7 +15,7 @@
 static struct {
   char *map;
   size_t length;
-} buffers[64];
+} buffers[256];
 static int used;
 
 #if defined(_WIN32)
@@ -59,7 +59,7 @@ static void give_back(char *map, size_t bytes) {
 void *guarded(size_t bytes) {
   size_t page = page_size();
   size_t inner = (bytes + page - 1) / page * page + (bytes == 0 ? page : 0);
-  char *map = used == 64 ? NULL : unreadable(inner + 2 * page);
+  char *map = used == 256 ? NULL : unreadable(inner + 2 * page);
   if (!map || !open_pages(map + page, inner)) {
     perror("guarded");
     exit(2);

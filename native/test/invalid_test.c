@@ -14,6 +14,7 @@
 #include "../include/engram.h"
 
 #define TIERS 6
+#define TYPES 24
 #define MOST_FAILURES 10
 
 static uint64_t state;
@@ -102,19 +103,23 @@ static struct engram_table table(int mistake) {
   struct engram_table made;
   fill(&made, sizeof made);
   made.struct_size = sizeof made;
-  made.type = below(3) ? below(4) : any_int();
+  made.type = below(3) ? below(TYPES) : any_int();
   made.head_dim = any_int();
   made.rows = any_long();
   made.weight = wild();
   made.scale = wild();
+  made.bias = wild();
   made.weight_stride = any_long();
   made.scale_stride = any_long();
+  made.bias_stride = any_long();
+  made.shards = 0; /* else shards are read: that they are there is the caller's promise */
+  made.shard = wild();
   switch (mistake) {
     case 0:
       made.struct_size -= 1 + below(100);
       break;
     case 1:
-      made.type = below(2) ? negative() : 4 + below(1000);
+      made.type = below(2) ? negative() : TYPES + below(1000);
       break;
     case 2:
       made.head_dim = below_one();
@@ -126,7 +131,7 @@ static struct engram_table table(int mistake) {
       made.weight = NULL;
       break;
     case 5:
-      made.type = below(4);
+      made.type = below(4); /* a byte an element at least */
       made.head_dim = 1 + below(1000000);
       made.weight_stride = below(made.head_dim);
       break;
@@ -134,10 +139,26 @@ static struct engram_table table(int mistake) {
       made.type = ENGRAM_F8_E4M3;
       made.scale = NULL;
       break;
-    default:
+    case 7:
       made.type = ENGRAM_F8_E4M3;
       made.head_dim = 33 + below(1000000);
       made.scale_stride = below(made.head_dim / 32);
+      break;
+    case 8:
+      made.shards = negative();
+      break;
+    case 9:
+      made.shards = 1 + below(1000);
+      made.shard = NULL;
+      break;
+    case 10:
+      made.type = ENGRAM_AFFINE4_64;
+      made.bias = NULL;
+      break;
+    default:
+      made.type = ENGRAM_AFFINE4_32;
+      made.head_dim = 33 + below(1000000);
+      made.bias_stride = below(made.head_dim / 32);
   }
   return made;
 }
@@ -146,7 +167,7 @@ static struct engram_linear linear(int mistake) {
   struct engram_linear made;
   fill(&made, sizeof made);
   made.struct_size = sizeof made;
-  made.type = below(3) ? below(4) : any_int();
+  made.type = below(3) ? below(TYPES) : any_int();
   made.outputs = any_int();
   made.inputs = any_int();
   made.weight = wild();
@@ -159,7 +180,7 @@ static struct engram_linear linear(int mistake) {
       made.struct_size ^= 1 << below(31);
       break;
     case 1:
-      made.type = below(2) ? ENGRAM_F16 : 4 + below(1000);
+      made.type = below(2) ? ENGRAM_F8_E4M3_TENSOR : TYPES + below(1000);
       break;
     case 2:
       made.outputs = below_one();
@@ -210,15 +231,15 @@ static long long gather_call(int tier, int mistake) {
   struct engram_table made = table(mistake);
   int out_type = below(2);
   switch (mistake) {
-    case 8:
-      return engram_gather(tier, NULL, wild(), any_long(), wild(), out_type);
-    case 9:
-      return engram_gather(tier, &made, NULL, any_long(), wild(), out_type);
-    case 10:
-      return engram_gather(tier, &made, wild(), any_long(), NULL, out_type);
-    case 11:
-      return engram_gather(tier, &made, wild(), negative(), wild(), out_type);
     case 12:
+      return engram_gather(tier, NULL, wild(), any_long(), wild(), out_type);
+    case 13:
+      return engram_gather(tier, &made, NULL, any_long(), wild(), out_type);
+    case 14:
+      return engram_gather(tier, &made, wild(), any_long(), NULL, out_type);
+    case 15:
+      return engram_gather(tier, &made, wild(), negative(), wild(), out_type);
+    case 16:
       return engram_gather(tier, &made, wild(), any_long(), wild(), 2 + below(1000));
     default:
       return engram_gather(tier, &made, wild(), any_long(), wild(), out_type);
@@ -228,7 +249,7 @@ static long long gather_call(int tier, int mistake) {
 /* Two layers, of which one has a mistake. */
 static long long lookup_call(int tier, int mistake) {
   struct engram_layout l[2] = {layout(mistake % 7), layout(below(7))};
-  struct engram_table t[2] = {table(mistake % 8), table(below(8))};
+  struct engram_table t[2] = {table(mistake % 12), table(below(12))};
   const struct engram_layout *layouts[2] = {&l[below(2)], below(4) ? &l[0] : NULL};
   const struct engram_table *tables[2] = {&t[below(2)], below(4) ? &t[0] : NULL};
   int layers = 1 + below(2);
@@ -449,7 +470,7 @@ static const struct {
   const char *name;
   long long (*call)(int tier, int mistake);
   int mistakes;
-} FUNCTIONS[] = {{"hash", hash_call, 11},       {"gather", gather_call, 13},
+} FUNCTIONS[] = {{"hash", hash_call, 11},       {"gather", gather_call, 17},
                  {"lookup", lookup_call, 15},   {"project", project_call, 18},
                  {"scratch", scratch_call, 11}, {"nan_free", nan_call, 10},
                  {"gate", gate_call, 13},       {"conv", conv_call, 16}};

@@ -18,8 +18,53 @@ static void put_weight(unsigned char *to, int type, int nan_codes) {
   }
 }
 
+static void put_half(unsigned char *to) {
+  to[0] = (unsigned char)next();
+  to[1] = (unsigned char)(0x20 | (next() & 0x8f)); /* of ordinary size */
+}
+
+/* Random codes with scales of ordinary size, in one of the types whose blocks have their scales. */
+static struct engram_linear blocks_linear(int type, int inputs, int outputs) {
+  static const int halves[][2] = {
+      [ENGRAM_Q4_1] = {0, 2},   [ENGRAM_Q5_1] = {0, 2},  [ENGRAM_Q2_K] = {80, 82},
+      [ENGRAM_Q3_K] = {108, 0}, [ENGRAM_Q4_K] = {0, 2},  [ENGRAM_Q5_K] = {0, 2},
+      [ENGRAM_Q6_K] = {208, 0}, [ENGRAM_IQ4_XS] = {0, 0}};
+  struct engram_row_type about = {.struct_size = sizeof about};
+  engram_describe_row_type(type, &about);
+  long long blocks = (inputs + about.block_elements - 1) / about.block_elements;
+  long long stride = (blocks + below(2)) * about.block_bytes;
+  long long bytes = stride * (outputs - 1) + blocks * about.block_bytes;
+  unsigned char *weight = guarded((size_t)bytes);
+  for (long long i = 0; i < bytes; i++) {
+    weight[i] = (unsigned char)next();
+  }
+  for (long long output = 0; output < outputs; output++) {
+    for (long long block = 0; block < blocks; block++) {
+      unsigned char *own = weight + output * stride + block * about.block_bytes;
+      if (type == ENGRAM_MXFP4) {
+        own[0] = (unsigned char)(110 + below(20));
+      } else if (type != ENGRAM_NVFP4) {
+        put_half(own + halves[type][0]);
+        put_half(own + (halves[type][1] ? halves[type][1] : halves[type][0]));
+      }
+    }
+  }
+  float *bias = guarded(sizeof(float) * (size_t)outputs);
+  floats(bias, outputs);
+  return (struct engram_linear){.struct_size = sizeof(struct engram_linear),
+                                .type = type,
+                                .outputs = outputs,
+                                .inputs = inputs,
+                                .weight = weight,
+                                .bias = next() & 1 ? bias : NULL,
+                                .weight_stride = stride};
+}
+
 struct engram_linear random_linear(int inputs, int outputs, int wild) {
   static const int types[] = {ENGRAM_F32, ENGRAM_BF16, ENGRAM_F8_E4M3};
+  if (!wild && below(2)) {
+    return blocks_linear(ENGRAM_Q8_0 + (int)below(16), inputs, outputs);
+  }
   int type = wild ? ENGRAM_F8_E4M3 : types[below(3)];
   size_t width = type == ENGRAM_F32 ? 4 : type == ENGRAM_F8_E4M3 ? 1 : 2;
   int of = below(3) ? inputs : inputs + 32 * (int)below(3); /* inputs of a wider matrix */
@@ -111,6 +156,21 @@ static double weight_size(const struct engram_linear *l, int output, int i) {
     int exponent = data[i] >> 3 & 15;
     int fraction = data[i] & 7;
     return exponent ? (8 + fraction) * power(exponent - 10) : fraction * power(-9);
+  }
+  if (l->type >= ENGRAM_Q8_0) {
+    static float row[4096];
+    const struct engram_table table = {.struct_size = sizeof table,
+                                       .type = l->type,
+                                       .head_dim = l->inputs,
+                                       .factor = 1,
+                                       .rows = 1,
+                                       .weight = data,
+                                       .weight_stride = l->weight_stride};
+    const long long id = 0;
+    if (i == 0) { /* asked for in order */
+      engram_gather(ENGRAM_TIER_SCALAR, &table, &id, 1, row, ENGRAM_F32);
+    }
+    return size_of(row[i]);
   }
   float value = 0;
   size_t width = l->type == ENGRAM_F32 ? 4 : 2;

@@ -209,8 +209,15 @@ static long long *device_longs(const long long *from, int count) {
 }
 
 static struct engram_table table_at(void *rows, long long count) {
-  struct engram_table made = {sizeof made, ENGRAM_F8_E4M3,     DIM, 0,  count,
-                              rows,        (char *)rows + DIM, ROW, ROW};
+  struct engram_table made = {.struct_size = sizeof made,
+                              .type = ENGRAM_F8_E4M3,
+                              .head_dim = DIM,
+                              .factor = 1,
+                              .rows = count,
+                              .weight = rows,
+                              .scale = (char *)rows + DIM,
+                              .weight_stride = ROW,
+                              .scale_stride = ROW};
   return made;
 }
 

@@ -7,6 +7,8 @@
 
 #include "device.cuh"
 
+#include "../../src/row_types.h"
+
 #define ENGRAM_CACHE_EMPTY (-1LL)
 /* Bits of a tag beside its row. */
 #define ENGRAM_CACHE_STAYS (1LL << 62)
@@ -92,8 +94,8 @@ __device__ inline long long engram_claim_slot(const struct engram_cuda_cache &ca
 
 /* A warp per row. */
 __global__ void engram_insert_kernel(struct engram_table table, struct engram_cuda_cache cache,
-                                     int row_bytes, int scales, const long long *row_ids,
-                                     long long count, int stay) {
+                                     int row_bytes, int scales, int biases,
+                                     const long long *row_ids, long long count, int stay) {
   const int lane = threadIdx.x % ENGRAM_WARP;
   const long long warps = (long long)gridDim.x * ENGRAM_WARPS;
   const long long first = (long long)blockIdx.x * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP;
@@ -108,14 +110,16 @@ __global__ void engram_insert_kernel(struct engram_table table, struct engram_cu
     }
     slot = __shfl_sync(0xffffffffu, slot, 0);
     if (slot >= 0) {
-      const unsigned char *weight = (const unsigned char *)table.weight + row * table.weight_stride;
-      const unsigned char *scale = (const unsigned char *)table.scale + row * table.scale_stride;
+      const struct engram_row from = engram_row_at(&table, row);
       unsigned char *to = (unsigned char *)cache.rows + slot * cache.row_stride;
       for (int k = lane; k < row_bytes; k += ENGRAM_WARP) {
-        to[k] = weight[k];
+        to[k] = from.weight[k];
       }
       for (int k = lane; k < scales; k += ENGRAM_WARP) {
-        to[row_bytes + k] = scale[k];
+        to[row_bytes + k] = from.scale[k];
+      }
+      for (int k = lane; k < biases; k += ENGRAM_WARP) {
+        to[row_bytes + scales + k] = from.bias[k];
       }
     }
     __threadfence();

@@ -11,15 +11,9 @@
 /* Codes that a lane takes at once: packed rows of 264 bytes are aligned to no more. */
 #define ENGRAM_LANE_CODES 8
 
-/* Where a row lies; null for a row of zeros. */
-struct engram_row_place {
-  const unsigned char *weight;
-  const unsigned char *scale;
-};
-
 /* Where lanes take eight codes, and write four numbers, at once. */
-__device__ inline void engram_wide_row(int head_dim, struct engram_row_place row, int lane,
-                                       void *out, long long to, int out_type) {
+__device__ inline void engram_wide_row(int head_dim, struct engram_row row, int lane, void *out,
+                                       long long to, int out_type) {
   for (int k = lane * ENGRAM_LANE_CODES; k < head_dim; k += ENGRAM_WARP * ENGRAM_LANE_CODES) {
     unsigned long long codes = *(const unsigned long long *)(row.weight + k);
     float factor = engram_e8m0(row.scale[k / ENGRAM_BLOCK]);
@@ -34,14 +28,13 @@ __device__ inline void engram_wide_row(int head_dim, struct engram_row_place row
 }
 
 /* Any row: at once where an element can be loaded as it lies, else byte by byte. */
-__device__ inline void engram_narrow_row(const struct engram_table &table,
-                                         struct engram_row_place row, int lane, void *out,
-                                         long long to, int out_type) {
+__device__ inline void engram_narrow_row(const struct engram_table &table, struct engram_row row,
+                                         int lane, void *out, long long to, int out_type) {
   const bool plain = table.type == ENGRAM_F32 || table.type == ENGRAM_BF16;
   const bool direct = plain && engram_is_aligned(row.weight, 0, engram_out_bytes(table.type));
   for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
     float value = direct ? engram_load(row.weight, table.type, k)
-                         : engram_row_element(table.type, row.weight, row.scale, k);
+                         : engram_row_element(table.type, &row, table.factor, k);
     engram_store(out, out_type, to + k, value);
   }
 }
@@ -51,13 +44,11 @@ __device__ inline bool engram_is_wide(int head_dim, const unsigned char *weight)
 }
 
 /* Finds id i's row in the table, or tells that it is none of it. */
-__device__ inline struct engram_row_place engram_place_of(const struct engram_table &table,
-                                                          long long row, long long i, int lane,
-                                                          long long *bad) {
-  struct engram_row_place place = {NULL, NULL};
+__device__ inline struct engram_row engram_place_of(const struct engram_table &table, long long row,
+                                                    long long i, int lane, long long *bad) {
+  struct engram_row place = {NULL, NULL, NULL}; /* a row of zeros */
   if (row >= 0 && row < table.rows) {
-    place.weight = (const unsigned char *)table.weight + row * table.weight_stride;
-    place.scale = (const unsigned char *)table.scale + row * table.scale_stride;
+    place = engram_row_at(&table, row);
   } else if (row != -1 && bad != NULL && lane == 0) {
     *bad = i;
   }
@@ -65,10 +56,10 @@ __device__ inline struct engram_row_place engram_place_of(const struct engram_ta
 }
 
 /* The same, in the cache if it is there; cache.ways is 0 without one. */
-__device__ inline struct engram_row_place engram_cached_place(const struct engram_cuda_cache &cache,
-                                                              const struct engram_table &table,
-                                                              struct engram_row_place place,
-                                                              long long row, int lane) {
+__device__ inline struct engram_row engram_cached_place(const struct engram_cuda_cache &cache,
+                                                        const struct engram_table &table,
+                                                        struct engram_row place, long long row,
+                                                        int lane) {
   if (cache.ways == 0 || place.weight == NULL) {
     return place;
   }
@@ -79,6 +70,7 @@ __device__ inline struct engram_row_place engram_cached_place(const struct engra
   if (slot >= 0) {
     place.weight = (const unsigned char *)cache.rows + slot * cache.row_stride;
     place.scale = place.weight + engram_row_bytes(table.type, table.head_dim);
+    place.bias = place.scale + engram_row_scale_bytes(table.type, table.head_dim);
   }
   return place;
 }
@@ -93,7 +85,7 @@ __global__ void engram_gather_kernel(struct engram_table table, struct engram_cu
   for (long long i = first; i < count; i += warps) {
     long long row = row_ids[i];
     long long to = i * table.head_dim;
-    struct engram_row_place place = engram_place_of(table, row, i, lane, bad);
+    struct engram_row place = engram_place_of(table, row, i, lane, bad);
     place = engram_cached_place(cache, table, place, row, lane);
     if (place.weight == NULL) {
       for (int k = lane; k < table.head_dim; k += ENGRAM_WARP) {
@@ -122,7 +114,7 @@ __global__ void engram_copy_rows_kernel(struct engram_table table, const long lo
   const long long warps = (long long)gridDim.x * ENGRAM_WARPS;
   const long long first = (long long)blockIdx.x * ENGRAM_WARPS + threadIdx.x / ENGRAM_WARP;
   for (long long i = first; i < count; i += warps) {
-    struct engram_row_place place = engram_place_of(table, row_ids[i], i, lane, bad);
+    struct engram_row place = engram_place_of(table, row_ids[i], i, lane, bad);
     unsigned char *to = codes + i * table.head_dim;
     if (place.weight != NULL && engram_is_wide(table.head_dim, place.weight) &&
         (unsigned long long)to % ENGRAM_LANE_CODES == 0) {

@@ -29,8 +29,10 @@ __device__ inline void engram_load_weights(int type, const unsigned char *row, i
       weights[i] = engram_moved_e4m3_over_256((unsigned)(codes >> 8 * i) & 0xff);
     } else if (type == ENGRAM_F8_E4M3) {
       weights[i] = engram_moved_e4m3_over_256(row[k + i]);
-    } else {
+    } else if (type == ENGRAM_F32 || type == ENGRAM_BF16) {
       weights[i] = engram_load(row, type, k + i);
+    } else {
+      weights[i] = engram_row_code(type, row, k + i);
     }
   }
 }

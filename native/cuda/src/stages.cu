@@ -67,8 +67,10 @@ static int check_table(const struct engram_table *table, const long long *row_id
   if (!at_multiple(row_ids, 8)) {
     return engram_wrong_argument(MISPLACED);
   }
-  if (!engram_is_row_type(table->type) || table->head_dim < 1 || table->rows < 0 ||
-      !table->weight || (engram_has_scales_beside(table->type) && !table->scale)) {
+  const bool whole = table->weight && (table->scale || !engram_has_scales_beside(table->type)) &&
+                     (table->bias || engram_row_block_bias_bytes(table->type) < 1);
+  const bool held = table->shards ? table->shards > 0 && table->shard : whole;
+  if (!engram_is_row_type(table->type) || table->head_dim < 1 || table->rows < 0 || !held) {
     return engram_wrong_argument("a table's type or size is out of range, or its memory is null");
   }
   return ENGRAM_OK;
@@ -76,6 +78,10 @@ static int check_table(const struct engram_table *table, const long long *row_id
 
 static int scales_of(const struct engram_table *table) {
   return (int)engram_row_scale_bytes(table->type, table->head_dim);
+}
+
+static int biases_of(const struct engram_table *table) {
+  return (int)engram_row_bias_bytes(table->type, table->head_dim);
 }
 
 static int row_bytes_of(const struct engram_table *table) {
@@ -88,7 +94,7 @@ static int check_cache(const struct engram_cuda_cache *cache, const struct engra
   }
   if (cache->ways < 1 || cache->ways > 32 || cache->sets < 1 || (cache->sets & (cache->sets - 1)) ||
       !cache->tags || !cache->rows || !cache->counts ||
-      cache->row_stride < row_bytes_of(table) + scales_of(table)) {
+      cache->row_stride < row_bytes_of(table) + scales_of(table) + biases_of(table)) {
     return engram_wrong_argument(
         "a cache's ways, sets or stride are out of range, or its memory is null");
   }
@@ -161,7 +167,8 @@ int engram_cuda_insert(const struct engram_cuda_queue *on, const struct engram_t
     return status;
   }
   ENGRAM_LAUNCH(engram_insert_kernel, blocks(on, count, ENGRAM_WARPS), ENGRAM_THREADS, on->stream,
-                *table, *cache, row_bytes_of(table), scales_of(table), row_ids, count, stay);
+                *table, *cache, row_bytes_of(table), scales_of(table), biases_of(table), row_ids,
+                count, stay);
   return engram_cuda_status(cudaGetLastError(), "launching the insertion of rows");
 }
 
@@ -183,7 +190,7 @@ int engram_cuda_project(const struct engram_cuda_queue *on, const struct engram_
     return engram_wrong_argument(
         "project: sizes, outputs or type are out of range, or weights are null");
   }
-  int element = (int)engram_row_bytes(linear->type, 1);
+  int element = linear->type == ENGRAM_F32 ? 4 : linear->type == ENGRAM_BF16 ? 2 : 1;
   if (!at_multiple(in, in_type == ENGRAM_F32 ? 4 : 2) || !at_multiple(out, 4) ||
       !at_multiple(linear->weight, element) || linear->weight_stride % element != 0) {
     return engram_wrong_argument(MISPLACED);

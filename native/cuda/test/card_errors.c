@@ -13,7 +13,13 @@ int main(void) {
     fprintf(stderr, "%s\n", engram_cuda_detail());
     return 2;
   }
-  struct engram_table table = {sizeof table, ENGRAM_F32, 256, 0, 10, wrong, NULL, 1024, 0};
+  struct engram_table table = {.struct_size = sizeof table,
+                               .type = ENGRAM_F32,
+                               .head_dim = 256,
+                               .factor = 1,
+                               .rows = 10,
+                               .weight = wrong,
+                               .weight_stride = 1024};
   int status = engram_cuda_gather(&on, &table, NULL, ids, 1, wrong + (1 << 20), ENGRAM_F32, NULL);
   int after = engram_cuda_synchronize(0, NULL);
   printf("gather of a wrong address: %d, then waiting for it: %d, %s\n", status, after,

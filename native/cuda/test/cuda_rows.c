@@ -1,28 +1,68 @@
 /* Rows of random tables, of every type and every code: from the table, from a cache, unwidened. */
 #include "cases.h"
 
+#define TYPES 24
+
 struct random_table {
   struct engram_table table;
   int blocks;
+  long long row_bytes; /* with scales and biases */
 };
 
+static unsigned char *random_bytes(long long count) {
+  unsigned char *made = guarded((size_t)count);
+  for (long long i = 0; i < count; i++) {
+    made[i] = (unsigned char)next(); /* every code, NaN among them */
+  }
+  return made;
+}
+
 static struct random_table random_table(int type, int dim, long long rows) {
-  static const int sizes[] = {4, 2, 2, 1};
-  int blocks = (dim + ENGRAM_BLOCK - 1) / ENGRAM_BLOCK;
-  int packed = type == ENGRAM_F8_E4M3 && below(2);
-  long long stride = (long long)dim * sizes[type] + (packed ? blocks : below(3));
-  unsigned char *weight = guarded((size_t)(rows * stride));
-  unsigned char *scale = packed ? weight + dim : guarded((size_t)(rows * blocks));
-  for (long long i = 0; i < rows * stride; i++) {
-    weight[i] = (unsigned char)next(); /* every code, NaN among them */
+  static const float factors[] = {1, 0.0078125f, -3, 1e30f};
+  struct engram_row_type about = {.struct_size = sizeof about};
+  ok(engram_describe_row_type(type, &about), "row type");
+  int blocks = (dim + about.block_elements - 1) / about.block_elements;
+  long long weights =
+      ((long long)dim * about.block_bytes + about.block_elements - 1) / about.block_elements;
+  if (about.scales == ENGRAM_SCALES_IN_ROW) {
+    weights = (long long)blocks * about.block_bytes;
   }
-  for (long long i = 0; !packed && i < rows * blocks; i++) {
-    scale[i] = (unsigned char)next();
+  long long scales = (long long)blocks * about.scale_bytes;
+  long long biases = (long long)blocks * about.bias_bytes;
+  struct random_table made = {{.struct_size = sizeof made.table,
+                               .type = type,
+                               .head_dim = dim,
+                               .factor = factors[below(4)],
+                               .rows = rows},
+                              blocks,
+                              weights + scales + biases};
+  struct engram_table *table = &made.table;
+  int packed = (int)below(2);
+  table->weight_stride = packed ? made.row_bytes : weights + below(3);
+  table->scale_stride = packed ? made.row_bytes : scales;
+  table->bias_stride = packed ? made.row_bytes : biases;
+  struct engram_shard *shards = guarded(sizeof *shards * (size_t)(rows + 1));
+  long long most = below(2) ? rows : 1 + rows / (1 + below(4));
+  for (long long first = 0; first < rows; first += most) {
+    long long some = rows - first < most ? rows - first : most;
+    unsigned char *weight = random_bytes(some * table->weight_stride);
+    struct engram_shard own = {first, weight, NULL, NULL};
+    if (scales) {
+      own.scale = packed ? weight + weights : random_bytes(some * scales);
+    }
+    if (biases) {
+      own.bias = packed ? weight + weights + scales : random_bytes(some * biases);
+    }
+    shards[table->shards++] = own;
   }
-  struct random_table made = {
-      {sizeof made.table, type, dim, 0, rows, weight, type == ENGRAM_F8_E4M3 ? scale : NULL, stride,
-       packed ? stride : blocks},
-      blocks};
+  shards[table->shards].first = rows;
+  table->shard = shards;
+  if (table->shards == 1) {
+    table->weight = shards[0].weight;
+    table->scale = shards[0].scale;
+    table->bias = shards[0].bias;
+    table->shards = 0;
+  }
   return made;
 }
 
@@ -99,7 +139,7 @@ static void copy_case(struct random_table made, const long long *ids, long long 
 }
 
 void rows_on_device(void) {
-  struct random_table made = random_table((int)below(4), some_dim(), 1 + below(30));
+  struct random_table made = random_table((int)below(TYPES), some_dim(), 1 + below(30));
   long long count = below(60);
   int out_type = below(2) ? ENGRAM_F32 : ENGRAM_BF16;
   int dim = made.table.head_dim;
@@ -115,7 +155,7 @@ void rows_on_device(void) {
   ok(engram_gather(ENGRAM_TIER_SCALAR, &made.table, ids, count, truth, out_type), "scalar gather");
   expect(*bad == -1, "no id is outside", 0);
   expect_rows(out, truth, count * dim, out_type);
-  if (made.table.type == ENGRAM_F8_E4M3) {
+  if (made.table.type == ENGRAM_F8_E4M3 && !made.table.shards) {
     copy_case(made, ids, count, &on);
   }
   if (count > 0) { /* an id beyond the table is told, and read as zeros */
@@ -140,14 +180,11 @@ static long long held(const struct engram_cuda_cache *cache, long long row) {
 
 /* Rows come from the cache where they are in it; what stays, stays; nothing is held twice. */
 void cache_on_device(void) {
-  struct random_table made = random_table((int)below(4), some_dim(), 1 + below(60));
+  struct random_table made = random_table((int)below(TYPES), some_dim(), 1 + below(60));
   int dim = made.table.head_dim;
   int ways = 1 + (int)below(5);
   long long sets = 1LL << below(4);
-  long long bytes = (long long)dim * (made.table.type == ENGRAM_F32       ? 4
-                                      : made.table.type == ENGRAM_F8_E4M3 ? 1
-                                                                          : 2);
-  bytes += made.table.type == ENGRAM_F8_E4M3 ? made.blocks : 0;
+  long long bytes = made.row_bytes;
   long long stride = bytes + below(9);
   long long *tags = guarded(sizeof(long long) * (size_t)(sets * ways));
   unsigned char *slots = guarded((size_t)(sets * ways * stride));

@@ -117,8 +117,15 @@ static void set_up(void) {
     offsets[i] = i * (ROWS / COLUMNS);
   }
   w.layouts = {sizeof w.layouts, 1, ORDERS, HEADS, multipliers, primes, offsets};
-  w.table = {sizeof w.table,    ENGRAM_F8_E4M3,        DIM, 0,     ROWS,
-             codes(ROWS * DIM), scales(ROWS * BLOCKS), DIM, BLOCKS};
+  w.table.struct_size = sizeof w.table;
+  w.table.type = ENGRAM_F8_E4M3;
+  w.table.head_dim = DIM;
+  w.table.factor = 1;
+  w.table.rows = ROWS;
+  w.table.weight = codes(ROWS * DIM);
+  w.table.scale = scales(ROWS * BLOCKS);
+  w.table.weight_stride = DIM;
+  w.table.scale_stride = BLOCKS;
   long long inputs = COLUMNS * DIM;
   w.linear = {sizeof w.linear,
               ENGRAM_F8_E4M3,

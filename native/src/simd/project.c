@@ -174,6 +174,10 @@ void TIER(project)(const struct engram_linear *linear, const float *in, int64_t 
     engram_scalar_project(linear, in, tokens, first, count, out, out_stride);
     return;
   }
+  if (type != ENGRAM_F8_E4M3 && type != ENGRAM_BF16 && type != ENGRAM_F32) {
+    TIER(project_blocks)(linear, in, tokens, first, count, out, out_stride);
+    return;
+  }
   int some;
   for (int64_t from = 0; from < tokens; from += some) {
     const float *own = in + from * inputs;

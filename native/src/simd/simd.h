@@ -33,10 +33,12 @@
 
 void TIER(hash)(const struct engram_layout *layout, const int32_t *windows, int64_t tokens,
                 int64_t *row_ids);
-void TIER(gather)(const struct engram_table *table, const int64_t *row_ids, int64_t count,
+void TIER(gather)(const struct engram_table *table, const struct engram_row *rows, int64_t count,
                   uint8_t *out, int out_type, int stream);
 void TIER(project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                    int count, float *out, int64_t out_stride);
+void TIER(project_blocks)(const struct engram_linear *linear, const float *in, int64_t tokens,
+                          int first, int count, float *out, int64_t out_stride);
 int TIER(nan_free)(const uint8_t *codes, int64_t count);
 void TIER(gate)(const struct engram_gate_weights *gate, const float *kv, uint8_t *stream, int type,
                 int64_t token_stride, int64_t branch_stride, const signed char *mask,

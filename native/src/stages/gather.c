@@ -15,12 +15,14 @@ int engram_gather_rows(const struct engram_kernels *k, const struct engram_table
   const struct engram_kernels *own = engram_with_gather(k);
   for (int64_t first = 0; first < count; first += ENGRAM_BURST) {
     int64_t burst = count - first < ENGRAM_BURST ? count - first : ENGRAM_BURST;
-    int64_t rows[ENGRAM_BURST];
+    struct engram_row rows[ENGRAM_BURST];
     for (int64_t i = 0; i < burst; i++) {
-      rows[i] = engram_load64(row_ids + first + i);
-      if (rows[i] < -1 || rows[i] >= table->rows) {
+      int64_t row = engram_load64(row_ids + first + i);
+      if (row < -1 || row >= table->rows) {
         return ENGRAM_ERROR_ROW;
       }
+      const struct engram_row none = {NULL, NULL, NULL};
+      rows[i] = row < 0 ? none : engram_row_at(table, row);
     }
     own->gather(table, rows, burst, out + first * row_bytes, out_type, stream);
   }

@@ -23,10 +23,10 @@ public class Engram extends Engram$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_ABI = (int)9L;
+    private static final int ENGRAM_ABI = (int)10L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_ABI 9
+     * #define ENGRAM_ABI 10
      * }
      */
     public static int ENGRAM_ABI() {
@@ -131,6 +131,186 @@ public class Engram extends Engram$shared {
     public static int ENGRAM_F8_E4M3() {
         return ENGRAM_F8_E4M3;
     }
+    private static final int ENGRAM_F8_E4M3_TENSOR = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_F8_E4M3_TENSOR 4
+     * }
+     */
+    public static int ENGRAM_F8_E4M3_TENSOR() {
+        return ENGRAM_F8_E4M3_TENSOR;
+    }
+    private static final int ENGRAM_F4_E2M1 = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_F4_E2M1 5
+     * }
+     */
+    public static int ENGRAM_F4_E2M1() {
+        return ENGRAM_F4_E2M1;
+    }
+    private static final int ENGRAM_AFFINE4_64 = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_AFFINE4_64 6
+     * }
+     */
+    public static int ENGRAM_AFFINE4_64() {
+        return ENGRAM_AFFINE4_64;
+    }
+    private static final int ENGRAM_AFFINE4_32 = (int)7L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_AFFINE4_32 7
+     * }
+     */
+    public static int ENGRAM_AFFINE4_32() {
+        return ENGRAM_AFFINE4_32;
+    }
+    private static final int ENGRAM_Q8_0 = (int)8L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q8_0 8
+     * }
+     */
+    public static int ENGRAM_Q8_0() {
+        return ENGRAM_Q8_0;
+    }
+    private static final int ENGRAM_Q4_0 = (int)9L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q4_0 9
+     * }
+     */
+    public static int ENGRAM_Q4_0() {
+        return ENGRAM_Q4_0;
+    }
+    private static final int ENGRAM_Q4_1 = (int)10L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q4_1 10
+     * }
+     */
+    public static int ENGRAM_Q4_1() {
+        return ENGRAM_Q4_1;
+    }
+    private static final int ENGRAM_Q5_0 = (int)11L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q5_0 11
+     * }
+     */
+    public static int ENGRAM_Q5_0() {
+        return ENGRAM_Q5_0;
+    }
+    private static final int ENGRAM_Q5_1 = (int)12L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q5_1 12
+     * }
+     */
+    public static int ENGRAM_Q5_1() {
+        return ENGRAM_Q5_1;
+    }
+    private static final int ENGRAM_IQ4_NL = (int)13L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_IQ4_NL 13
+     * }
+     */
+    public static int ENGRAM_IQ4_NL() {
+        return ENGRAM_IQ4_NL;
+    }
+    private static final int ENGRAM_MXFP4 = (int)14L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_MXFP4 14
+     * }
+     */
+    public static int ENGRAM_MXFP4() {
+        return ENGRAM_MXFP4;
+    }
+    private static final int ENGRAM_NVFP4 = (int)15L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_NVFP4 15
+     * }
+     */
+    public static int ENGRAM_NVFP4() {
+        return ENGRAM_NVFP4;
+    }
+    private static final int ENGRAM_Q1_0 = (int)16L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q1_0 16
+     * }
+     */
+    public static int ENGRAM_Q1_0() {
+        return ENGRAM_Q1_0;
+    }
+    private static final int ENGRAM_Q2_0 = (int)17L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q2_0 17
+     * }
+     */
+    public static int ENGRAM_Q2_0() {
+        return ENGRAM_Q2_0;
+    }
+    private static final int ENGRAM_Q2_K = (int)18L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q2_K 18
+     * }
+     */
+    public static int ENGRAM_Q2_K() {
+        return ENGRAM_Q2_K;
+    }
+    private static final int ENGRAM_Q3_K = (int)19L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q3_K 19
+     * }
+     */
+    public static int ENGRAM_Q3_K() {
+        return ENGRAM_Q3_K;
+    }
+    private static final int ENGRAM_Q4_K = (int)20L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q4_K 20
+     * }
+     */
+    public static int ENGRAM_Q4_K() {
+        return ENGRAM_Q4_K;
+    }
+    private static final int ENGRAM_Q5_K = (int)21L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q5_K 21
+     * }
+     */
+    public static int ENGRAM_Q5_K() {
+        return ENGRAM_Q5_K;
+    }
+    private static final int ENGRAM_Q6_K = (int)22L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_Q6_K 22
+     * }
+     */
+    public static int ENGRAM_Q6_K() {
+        return ENGRAM_Q6_K;
+    }
+    private static final int ENGRAM_IQ4_XS = (int)23L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_IQ4_XS 23
+     * }
+     */
+    public static int ENGRAM_IQ4_XS() {
+        return ENGRAM_IQ4_XS;
+    }
     private static final int ENGRAM_SCALES_NONE = (int)0L;
     /**
      * {@snippet lang=c :
@@ -158,14 +338,14 @@ public class Engram extends Engram$shared {
     public static int ENGRAM_SCALES_BESIDE() {
         return ENGRAM_SCALES_BESIDE;
     }
-    private static final int ENGRAM_SCALES_ONE_FOR_ALL = (int)3L;
+    private static final int ENGRAM_SCALES_TENSOR = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_SCALES_ONE_FOR_ALL 3
+     * #define ENGRAM_SCALES_TENSOR 3
      * }
      */
-    public static int ENGRAM_SCALES_ONE_FOR_ALL() {
-        return ENGRAM_SCALES_ONE_FOR_ALL;
+    public static int ENGRAM_SCALES_TENSOR() {
+        return ENGRAM_SCALES_TENSOR;
     }
 
     private static class engram_abi {

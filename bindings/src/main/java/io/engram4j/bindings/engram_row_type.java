@@ -22,7 +22,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int scale_bytes;
  *     int exact_in_bf16;
  *     int weight;
- *     int reserved;
+ *     int bias_bytes;
  *     const char *name;
  * }
  * }
@@ -41,7 +41,7 @@ public class engram_row_type {
         Engram.C_INT.withName("scale_bytes"),
         Engram.C_INT.withName("exact_in_bf16"),
         Engram.C_INT.withName("weight"),
-        Engram.C_INT.withName("reserved"),
+        Engram.C_INT.withName("bias_bytes"),
         Engram.C_POINTER.withName("name")
     ).withName("engram_row_type");
 
@@ -360,48 +360,48 @@ public class engram_row_type {
         struct.set(weight$LAYOUT, weight$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfInt bias_bytes$LAYOUT = (OfInt)$LAYOUT.select(groupElement("bias_bytes"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int reserved
+     * int bias_bytes
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfInt bias_bytes$layout() {
+        return bias_bytes$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long bias_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("bias_bytes"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int reserved
+     * int bias_bytes
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long bias_bytes$offset() {
+        return bias_bytes$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int reserved
+     * int bias_bytes
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static int bias_bytes(MemorySegment struct) {
+        return struct.get(bias_bytes$LAYOUT, bias_bytes$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int reserved
+     * int bias_bytes
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void bias_bytes(MemorySegment struct, int fieldValue) {
+        struct.set(bias_bytes$LAYOUT, bias_bytes$OFFSET, fieldValue);
     }
 
     private static final AddressLayout name$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("name"));

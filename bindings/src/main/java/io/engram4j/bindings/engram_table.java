@@ -18,12 +18,16 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int struct_size;
  *     int type;
  *     int head_dim;
- *     int reserved;
+ *     float factor;
  *     long long rows;
  *     const void *weight;
  *     const void *scale;
+ *     const void *bias;
  *     long long weight_stride;
  *     long long scale_stride;
+ *     long long bias_stride;
+ *     long long shards;
+ *     const struct engram_shard *shard;
  * }
  * }
  */
@@ -37,12 +41,16 @@ public class engram_table {
         Engram.C_INT.withName("struct_size"),
         Engram.C_INT.withName("type"),
         Engram.C_INT.withName("head_dim"),
-        Engram.C_INT.withName("reserved"),
+        Engram.C_FLOAT.withName("factor"),
         Engram.C_LONG_LONG.withName("rows"),
         Engram.C_POINTER.withName("weight"),
         Engram.C_POINTER.withName("scale"),
+        Engram.C_POINTER.withName("bias"),
         Engram.C_LONG_LONG.withName("weight_stride"),
-        Engram.C_LONG_LONG.withName("scale_stride")
+        Engram.C_LONG_LONG.withName("scale_stride"),
+        Engram.C_LONG_LONG.withName("bias_stride"),
+        Engram.C_LONG_LONG.withName("shards"),
+        Engram.C_POINTER.withName("shard")
     ).withName("engram_table");
 
     /**
@@ -184,48 +192,48 @@ public class engram_table {
         struct.set(head_dim$LAYOUT, head_dim$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfFloat factor$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("factor"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int reserved
+     * float factor
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfFloat factor$layout() {
+        return factor$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long factor$OFFSET = $LAYOUT.byteOffset(groupElement("factor"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int reserved
+     * float factor
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long factor$offset() {
+        return factor$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int reserved
+     * float factor
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static float factor(MemorySegment struct) {
+        return struct.get(factor$LAYOUT, factor$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int reserved
+     * float factor
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void factor(MemorySegment struct, float fieldValue) {
+        struct.set(factor$LAYOUT, factor$OFFSET, fieldValue);
     }
 
     private static final OfLong rows$LAYOUT = (OfLong)$LAYOUT.select(groupElement("rows"));
@@ -360,6 +368,50 @@ public class engram_table {
         struct.set(scale$LAYOUT, scale$OFFSET, fieldValue);
     }
 
+    private static final AddressLayout bias$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("bias"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const void *bias
+     * }
+     */
+    public static final AddressLayout bias$layout() {
+        return bias$LAYOUT;
+    }
+
+    private static final long bias$OFFSET = $LAYOUT.byteOffset(groupElement("bias"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const void *bias
+     * }
+     */
+    public static final long bias$offset() {
+        return bias$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const void *bias
+     * }
+     */
+    public static MemorySegment bias(MemorySegment struct) {
+        return struct.get(bias$LAYOUT, bias$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const void *bias
+     * }
+     */
+    public static void bias(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(bias$LAYOUT, bias$OFFSET, fieldValue);
+    }
+
     private static final OfLong weight_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("weight_stride"));
 
     /**
@@ -446,6 +498,138 @@ public class engram_table {
      */
     public static void scale_stride(MemorySegment struct, long fieldValue) {
         struct.set(scale_stride$LAYOUT, scale_stride$OFFSET, fieldValue);
+    }
+
+    private static final OfLong bias_stride$LAYOUT = (OfLong)$LAYOUT.select(groupElement("bias_stride"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long bias_stride
+     * }
+     */
+    public static final OfLong bias_stride$layout() {
+        return bias_stride$LAYOUT;
+    }
+
+    private static final long bias_stride$OFFSET = $LAYOUT.byteOffset(groupElement("bias_stride"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long bias_stride
+     * }
+     */
+    public static final long bias_stride$offset() {
+        return bias_stride$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long bias_stride
+     * }
+     */
+    public static long bias_stride(MemorySegment struct) {
+        return struct.get(bias_stride$LAYOUT, bias_stride$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long bias_stride
+     * }
+     */
+    public static void bias_stride(MemorySegment struct, long fieldValue) {
+        struct.set(bias_stride$LAYOUT, bias_stride$OFFSET, fieldValue);
+    }
+
+    private static final OfLong shards$LAYOUT = (OfLong)$LAYOUT.select(groupElement("shards"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * long long shards
+     * }
+     */
+    public static final OfLong shards$layout() {
+        return shards$LAYOUT;
+    }
+
+    private static final long shards$OFFSET = $LAYOUT.byteOffset(groupElement("shards"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * long long shards
+     * }
+     */
+    public static final long shards$offset() {
+        return shards$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * long long shards
+     * }
+     */
+    public static long shards(MemorySegment struct) {
+        return struct.get(shards$LAYOUT, shards$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * long long shards
+     * }
+     */
+    public static void shards(MemorySegment struct, long fieldValue) {
+        struct.set(shards$LAYOUT, shards$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout shard$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("shard"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const struct engram_shard *shard
+     * }
+     */
+    public static final AddressLayout shard$layout() {
+        return shard$LAYOUT;
+    }
+
+    private static final long shard$OFFSET = $LAYOUT.byteOffset(groupElement("shard"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const struct engram_shard *shard
+     * }
+     */
+    public static final long shard$offset() {
+        return shard$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const struct engram_shard *shard
+     * }
+     */
+    public static MemorySegment shard(MemorySegment struct) {
+        return struct.get(shard$LAYOUT, shard$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const struct engram_shard *shard
+     * }
+     */
+    public static void shard(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(shard$LAYOUT, shard$OFFSET, fieldValue);
     }
 
     /**

@@ -4,10 +4,12 @@ import io.engram4j.bindings.engram_conv_weights;
 import io.engram4j.bindings.engram_gate_weights;
 import io.engram4j.bindings.engram_layout;
 import io.engram4j.bindings.engram_linear;
+import io.engram4j.bindings.engram_shard;
 import io.engram4j.bindings.engram_table;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.table.RowType;
+import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;
 import io.engram4j.weights.GateWeights;
@@ -15,7 +17,9 @@ import io.engram4j.weights.Linear;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes weights into the structs that the C functions read. A struct holds bare addresses, so
@@ -81,11 +85,33 @@ public final class Plans {
     engram_table.type(plan, table.type().code());
     engram_table.head_dim(plan, table.headDim());
     engram_table.rows(plan, table.rows());
-    engram_table.weight(plan, place.apply(table.weight()));
-    engram_table.scale(plan, table.hasScales() ? place.apply(table.scale()) : MemorySegment.NULL);
+    engram_table.factor(plan, table.factor());
     engram_table.weight_stride(plan, table.weightStride());
     engram_table.scale_stride(plan, table.scaleStride());
+    engram_table.bias_stride(plan, table.biasStride());
+    List<Shard> shards = table.shards();
+    if (shards.size() == 1) {
+      engram_table.weight(plan, place.apply(shards.getFirst().weight()));
+      engram_table.scale(plan, placed(shards.getFirst().scale()));
+      engram_table.bias(plan, placed(shards.getFirst().bias()));
+      return plan;
+    }
+    MemorySegment parts = engram_shard.allocateArray(shards.size() + 1, arena);
+    for (int i = 0; i < shards.size(); i++) {
+      MemorySegment part = engram_shard.asSlice(parts, i);
+      engram_shard.first(part, shards.get(i).first());
+      engram_shard.weight(part, place.apply(shards.get(i).weight()));
+      engram_shard.scale(part, placed(shards.get(i).scale()));
+      engram_shard.bias(part, placed(shards.get(i).bias()));
+    }
+    engram_shard.first(engram_shard.asSlice(parts, shards.size()), table.rows());
+    engram_table.shards(plan, shards.size());
+    engram_table.shard(plan, place.apply(parts));
     return plan;
+  }
+
+  private MemorySegment placed(@Nullable MemorySegment part) {
+    return part == null ? MemorySegment.NULL : place.apply(part);
   }
 
   /** Returns the struct of a linear map. */

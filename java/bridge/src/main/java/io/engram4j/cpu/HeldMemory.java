@@ -1,11 +1,15 @@
 package io.engram4j.cpu;
 
+import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import io.engram4j.weights.Linear;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory that a kernel reads by addresses that a struct has. A downcall keeps the arenas of its
@@ -27,10 +31,16 @@ final class HeldMemory {
    */
   private record Part(String name, MemorySegment memory) {}
 
-  private HeldMemory(List<Part> parts) {
-    this.parts = parts;
+  private HeldMemory(List<Part> all) {
     List<MemorySegment.Scope> known = new ArrayList<>();
     known.add(Arena.global().scope()); // never closed
+    parts = new ArrayList<>(); // one per arena: a table may have hundreds
+    Set<MemorySegment.Scope> seen = new HashSet<>();
+    for (Part part : all) {
+      if (seen.add(part.memory.scope())) {
+        parts.add(part);
+      }
+    }
     int count = 0;
     for (Part part : parts) {
       // what is on the heap was copied to where the struct is
@@ -52,9 +62,10 @@ final class HeldMemory {
   static HeldMemory of(List<Table> tables) {
     List<Part> parts = new ArrayList<>();
     for (Table table : tables) {
-      parts.add(new Part(table.name(), table.weight()));
-      if (table.hasScales()) {
-        parts.add(new Part(table.name(), table.scale()));
+      for (Shard shard : table.shards()) {
+        parts.add(new Part(table.name(), shard.weight()));
+        add(parts, table.name(), shard.scale());
+        add(parts, table.name(), shard.bias());
       }
     }
     return new HeldMemory(parts);
@@ -64,11 +75,14 @@ final class HeldMemory {
   static HeldMemory of(Linear weight) {
     List<Part> parts = new ArrayList<>();
     parts.add(new Part(weight.name(), weight.weight()));
-    MemorySegment scale = weight.scale();
-    if (scale != null) {
-      parts.add(new Part(weight.name(), scale));
-    }
+    add(parts, weight.name(), weight.scale());
     return new HeldMemory(parts);
+  }
+
+  private static void add(List<Part> parts, String name, @Nullable MemorySegment memory) {
+    if (memory != null) {
+      parts.add(new Part(name, memory));
+    }
   }
 
   /** Returns whether one call can keep all arenas open. */

@@ -2,11 +2,14 @@ package io.engram4j.cuda;
 
 import io.engram4j.bindings.cuda.EngramCuda;
 import io.engram4j.bridge.Plans;
+import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** From where a device reads one table's rows. */
@@ -71,7 +74,14 @@ final class DeviceTable {
   /** The segments with a table's rows; of interleaved rows one has all. */
   private static List<MemorySegment> memoryOf(Table table) {
     Table copy = table.copies().getFirst();
-    return copy.isInterleaved() ? List.of(copy.weight()) : List.of(copy.weight(), copy.scale());
+    List<MemorySegment> memory = new ArrayList<>();
+    for (Shard shard : copy.shards()) {
+      memory.add(shard.weight());
+      if (!copy.isInterleaved()) {
+        Stream.of(shard.scale(), shard.bias()).filter(Objects::nonNull).forEach(memory::add);
+      }
+    }
+    return memory;
   }
 
   private static DeviceTable one(
@@ -119,17 +129,9 @@ final class DeviceTable {
       CudaStream stream,
       UnaryOperator<MemorySegment> place) {
     Table copy = table.copies().getFirst();
-    MemorySegment whole = place.apply(memoryOf(table).getFirst());
-    Plans plans =
-        new Plans(
-            memory.structs(),
-            segment -> {
-              long from = segment.address() - copy.weight().address();
-              boolean within = from >= 0 && from < copy.weight().byteSize();
-              return within
-                  ? MemorySegment.ofAddress(whole.address() + from)
-                  : place.apply(segment);
-            });
+    List<Placed> placed =
+        memoryOf(table).stream().map(segment -> new Placed(segment, place.apply(segment))).toList();
+    Plans plans = new Plans(memory.structs(), segment -> placed(segment, placed, memory));
     MemorySegment plan = plans.table(copy);
     DeviceCache cache = null;
     if (options.cacheBytes() > 0 && held != CudaOptions.Tables.DEVICE) {
@@ -139,6 +141,21 @@ final class DeviceTable {
       }
     }
     return new DeviceTable(table, held, null, plan, cache, options.cacheLookups());
+  }
+
+  /** Some of a table's memory, and where the device reads it. */
+  private record Placed(MemorySegment host, MemorySegment device) {}
+
+  /** Returns where some of a table's memory is on the device, or puts what is none there. */
+  private static MemorySegment placed(
+      MemorySegment segment, List<Placed> placed, DeviceMemory memory) {
+    for (Placed whole : placed) {
+      long from = segment.address() - whole.host.address();
+      if (from >= 0 && from < whole.host.byteSize()) {
+        return MemorySegment.ofAddress(whole.device.address() + from);
+      }
+    }
+    return memory.upload(segment);
   }
 
   /** Returns whether the host must send the rows. */

@@ -34,6 +34,9 @@ final class StagedRows {
     this.ids = memory.allocate(8 * count);
     this.rows = memory.allocate(bytes);
     Table staged = Table.interleaved(table.name(), table.type(), count, table.headDim(), hostRows);
+    if (table.type().hasFactor()) {
+      staged = staged.withFactor(table.factor());
+    }
     Plans plans =
         new Plans(
             memory.structs(),

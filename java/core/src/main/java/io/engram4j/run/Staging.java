@@ -85,6 +85,9 @@ final class Staging implements AutoCloseable {
             capacity,
             table.headDim(),
             rows.get().asSlice(0, capacity * table.rowBytes()));
+    if (table.type().hasFactor()) {
+      staged = staged.withFactor(table.factor());
+    }
     Backend.Gather made = on.gather(staged, own);
     backend = on;
     kernel = made;

@@ -21,10 +21,10 @@ public final class Table {
   private final RowType type;
   private final long rows;
   private final int headDim;
-  private final MemorySegment weight;
-  private final @Nullable MemorySegment scale;
-  private final long weightStride;
-  private final long scaleStride;
+  private final float factor;
+  private final Shard[] shards; // none if it is not in memory
+  private final long shardRows; // of most shards, to guess with
+  private final Strides strides;
   private final Access access;
   private final @Nullable Holding holding;
 
@@ -46,25 +46,27 @@ public final class Table {
     static final Access MEMORY = new Access(null, null, null, List.of(), () -> 0);
   }
 
+  /** Bytes from one row's elements, scales, biases to those of the next; 0 where there are none. */
+  private record Strides(long weight, long scale, long bias) {}
+
   private Table(
       String name,
       RowType type,
       long rows,
       int headDim,
-      MemorySegment weight,
-      long weightStride,
-      @Nullable MemorySegment scale,
-      long scaleStride,
+      float factor,
+      Shard[] shards,
+      Strides strides,
       Access access,
       @Nullable Holding holding) {
     this.name = name;
     this.type = type;
     this.rows = rows;
     this.headDim = headDim;
-    this.weight = weight;
-    this.scale = scale;
-    this.weightStride = weightStride;
-    this.scaleStride = scaleStride;
+    this.factor = factor;
+    this.shards = shards;
+    this.shardRows = (rows + shards.length) / Math.max(1, shards.length);
+    this.strides = strides;
     this.access = access;
     this.holding = holding;
   }
@@ -79,14 +81,26 @@ public final class Table {
   public record Holding(Placement placement, long hugePageBytes, String description) {}
 
   private Table with(Access other) {
-    return new Table(
-        name, type, rows, headDim, weight, weightStride, scale, scaleStride, other, holding);
+    return new Table(name, type, rows, headDim, factor, shards, strides, other, holding);
   }
 
   /** Returns this table, which knows how it is held. */
   public Table heldAs(Holding how) {
-    return new Table(
-        name, type, rows, headDim, weight, weightStride, scale, scaleStride, access, how);
+    return new Table(name, type, rows, headDim, factor, shards, strides, access, how);
+  }
+
+  /**
+   * Returns this table with one scale for all of its rows, which has been rounded as the checkpoint
+   * wants it.
+   *
+   * @throws IllegalArgumentException if its type has none such
+   */
+  public Table withFactor(float other) {
+    if (!type.hasFactor()) {
+      throw new IllegalArgumentException(
+          name + " of type " + type + " has no scale for the whole table");
+    }
+    return new Table(name, type, rows, headDim, other, shards, strides, access, holding);
   }
 
   /** Returns how it is held; nothing if it lies on segments that somebody else made. */
@@ -133,9 +147,9 @@ public final class Table {
     if (rows < 1 || headDim < 1) {
       throw new IllegalArgumentException(name + " has " + rows + " rows of " + headDim);
     }
-    MemorySegment none = MemorySegment.NULL;
     Access access = new Access(source, null, null, List.of(), () -> 0);
-    return new Table(name, type, rows, headDim, none, 0, null, 0, access, null);
+    Strides none = new Strides(0, 0, 0);
+    return new Table(name, type, rows, headDim, 1, new Shard[0], none, access, null);
   }
 
   /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
@@ -164,24 +178,30 @@ public final class Table {
   }
 
   private void copy(MemorySegment rowIds, long count, MemorySegment rows) {
-    long bytes = type.elementBytes(headDim);
-    long scales = type.scaleBytes(headDim);
     if (access.ahead != null) {
-      willNeed(access.ahead, rowIds, count, bytes, scales);
+      willNeed(access.ahead, rowIds, count);
     }
     if (access.file != null) {
       access.file.read(rowIds, count, rows);
       return;
     }
+    long bytes = type.elementBytes(headDim);
+    long scales = type.scaleBytes(headDim);
+    long biases = type.biasBytes(headDim);
     for (long i = 0; i < count; i++) {
-      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
-      if (row < 0) {
+      long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (id < 0) {
         continue;
       }
-      long to = i * (bytes + scales);
-      MemorySegment.copy(weight, row * weightStride, rows, to, bytes);
-      if (scale != null) {
-        MemorySegment.copy(scale, row * scaleStride, rows, to + bytes, scales);
+      Shard shard = shardOf(id);
+      long row = id - shard.first();
+      long to = i * rowBytes();
+      MemorySegment.copy(shard.weight(), row * strides.weight, rows, to, bytes);
+      if (shard.scale() != null) {
+        MemorySegment.copy(shard.scale(), row * strides.scale, rows, to + bytes, scales);
+      }
+      if (shard.bias() != null) {
+        MemorySegment.copy(shard.bias(), row * strides.bias, rows, to + bytes + scales, biases);
       }
     }
   }
@@ -202,23 +222,63 @@ public final class Table {
       int headDim,
       MemorySegment weight,
       @Nullable MemorySegment scale) {
-    long stride = type.elementBytes(headDim);
-    long scaleStride = type.scaleBytes(headDim);
-    if (type.hasScalesBeside() != (scale != null)) {
-      throw new IllegalArgumentException(
-          name + " of type " + type + (scale == null ? " needs scales" : " has no scales"));
-    }
-    checkSize(scale == null ? name : name + " weight", weight, rows, stride);
-    if (scale != null) {
-      checkSize(name + " scale", scale, rows, scaleStride);
-    }
-    return new Table(
-        name, type, rows, headDim, weight, stride, scale, scaleStride, Access.MEMORY, null);
+    return sharded(name, type, rows, headDim, List.of(new Shard(0, weight, scale, null)));
   }
 
   /**
-   * A table of interleaved rows: each row's elements, then its scales if it has any, then the next
-   * row. One row is then one run of memory, which is a page and a cache line less to fetch.
+   * A table that lies in several places, elements, scales and biases in segments of their own.
+   *
+   * @param shards in the order of their rows, the first from row 0 on
+   * @throws IllegalArgumentException if they are not in order, a segment's size is not that of its
+   *     rows, or scales or biases are missing or not wanted
+   */
+  public static Table sharded(
+      String name, RowType type, long rows, int headDim, List<Shard> shards) {
+    Strides strides =
+        new Strides(type.elementBytes(headDim), type.scaleBytes(headDim), type.biasBytes(headDim));
+    for (int i = 0; i < shards.size(); i++) {
+      Shard shard = shards.get(i);
+      long end = i + 1 < shards.size() ? shards.get(i + 1).first() : rows;
+      String what = shards.size() == 1 ? name : name + ", shard " + i;
+      if (shard.first() >= end || (i == 0 && shard.first() != 0)) {
+        throw new IllegalArgumentException(
+            what + " has rows " + shard.first() + " to " + (end - 1) + ", which is out of order");
+      }
+      if (type.hasScalesBeside() != (shard.scale() != null)) {
+        throw new IllegalArgumentException(
+            what
+                + " of type "
+                + type
+                + (shard.scale() == null ? " needs scales" : " has no scales"));
+      }
+      if ((type.biasBytes() > 0) != (shard.bias() != null)) {
+        throw new IllegalArgumentException(
+            what
+                + " of type "
+                + type
+                + (shard.bias() == null ? " needs biases" : " has no biases"));
+      }
+      long count = end - shard.first();
+      checkSize(
+          shard.scale() == null ? what : what + " weight", shard.weight(), count, strides.weight);
+      if (shard.scale() != null) {
+        checkSize(what + " scale", shard.scale(), count, strides.scale);
+      }
+      if (shard.bias() != null) {
+        checkSize(what + " bias", shard.bias(), count, strides.bias);
+      }
+    }
+    if (shards.isEmpty()) {
+      throw new IllegalArgumentException(name + " has no shards");
+    }
+    return new Table(
+        name, type, rows, headDim, 1, shards.toArray(new Shard[0]), strides, Access.MEMORY, null);
+  }
+
+  /**
+   * A table of interleaved rows: each row's elements, then its scales and biases if it has any,
+   * then the next row. One row is then one run of memory, which is a page and a cache line less to
+   * fetch.
    *
    * @param data [rows, rowBytes]
    * @throws IllegalArgumentException if the segment's size is not that of the shape
@@ -228,9 +288,16 @@ public final class Table {
     long stride = type.rowBytes(headDim);
     checkSize(name, data, rows, stride);
     boolean scaled = type.hasScalesBeside();
-    MemorySegment scale = scaled ? data.asSlice(type.elementBytes(headDim)) : null;
-    return new Table(
-        name, type, rows, headDim, data, stride, scale, scaled ? stride : 0, Access.MEMORY, null);
+    boolean biased = type.biasBytes() > 0;
+    long scaleAt = type.elementBytes(headDim);
+    Shard all =
+        new Shard(
+            0,
+            data,
+            scaled ? data.asSlice(scaleAt) : null,
+            biased ? data.asSlice(scaleAt + type.scaleBytes(headDim)) : null);
+    Strides strides = new Strides(stride, scaled ? stride : 0, biased ? stride : 0);
+    return new Table(name, type, rows, headDim, 1, new Shard[] {all}, strides, Access.MEMORY, null);
   }
 
   private static void checkSize(String what, MemorySegment segment, long rows, long rowBytes) {
@@ -275,15 +342,21 @@ public final class Table {
   }
 
   /** All rows are asked for before the first is waited for. */
-  private void willNeed(
-      ReadAhead ahead, MemorySegment rowIds, long count, long bytes, long scales) {
+  private void willNeed(ReadAhead ahead, MemorySegment rowIds, long count) {
+    long bytes = type.elementBytes(headDim);
     for (long i = 0; i < count; i++) {
-      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
-      if (row >= 0) {
-        ahead.willNeed(weight, row * weightStride, bytes);
-        if (scale != null && !isInterleaved()) {
-          ahead.willNeed(scale, row * scaleStride, scales);
-        }
+      long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (id < 0) {
+        continue;
+      }
+      Shard shard = shardOf(id);
+      long row = id - shard.first();
+      ahead.willNeed(shard.weight(), row * strides.weight, bytes);
+      if (shard.scale() != null && !isInterleaved()) {
+        ahead.willNeed(shard.scale(), row * strides.scale, type.scaleBytes(headDim));
+      }
+      if (shard.bias() != null && !isInterleaved()) {
+        ahead.willNeed(shard.bias(), row * strides.bias, type.biasBytes(headDim));
       }
     }
   }
@@ -298,26 +371,69 @@ public final class Table {
     return headDim;
   }
 
-  /** Returns the rows' elements. */
-  public MemorySegment weight() {
+  /** Returns the scale of the whole table, 1 where the type has none. */
+  public float factor() {
+    return factor;
+  }
+
+  /**
+   * Returns where the rows lie, in their order.
+   *
+   * @throws IllegalStateException if the table is not in memory
+   */
+  public List<Shard> shards() {
+    requireInMemory();
+    return List.of(shards);
+  }
+
+  /** Returns where a row lies that {@link #check} has let pass, in a table in memory. */
+  public Shard shardOf(long row) {
+    if (shards.length == 1) {
+      return shards[0];
+    }
+    int at = (int) (row / shardRows); // most shards have as many rows, so it is this or one beside
+    while (row < shards[at].first()) {
+      at--;
+    }
+    while (at + 1 < shards.length && row >= shards[at + 1].first()) {
+      at++;
+    }
+    return shards[at];
+  }
+
+  private void requireInMemory() {
     if (access.reader != null) {
       throw new IllegalStateException(name + " is not in memory");
     }
-    return weight;
   }
 
-  /** Returns whether rows have scales beside, so that {@link #scale} can be called. */
+  /**
+   * Returns the rows' elements, of a table in one place.
+   *
+   * @throws IllegalStateException if it is not in memory, or in several
+   */
+  public MemorySegment weight() {
+    requireInMemory();
+    if (shards.length != 1) {
+      throw new IllegalStateException(name + " lies in " + shards.length + " places");
+    }
+    return shards[0].weight();
+  }
+
+  /** Returns whether rows in memory have scales beside. */
   public boolean hasScales() {
-    return scale != null;
+    return shards.length > 0 && type.hasScalesBeside();
   }
 
   /** Returns whether each row's scales lie right behind it, so that a row is one run of memory. */
   public boolean isInterleaved() {
-    return scale == null || scaleStride == weightStride;
+    return !type.hasScalesBeside() || strides.scale == strides.weight;
   }
 
-  /** Returns the rows' block scales. */
+  /** Returns the rows' block scales, of a table in one place. */
   public MemorySegment scale() {
+    weight(); // throws if it is not
+    MemorySegment scale = shards[0].scale();
     if (scale == null) {
       throw new IllegalStateException(name + " of type " + type + " has no scales");
     }
@@ -326,12 +442,17 @@ public final class Table {
 
   /** Returns the bytes from one row's elements to those of the next. */
   public long weightStride() {
-    return weightStride;
+    return strides.weight;
   }
 
   /** Returns the bytes from one row's scales to those of the next, 0 without scales. */
   public long scaleStride() {
-    return scaleStride;
+    return strides.scale;
+  }
+
+  /** Returns the bytes from one row's biases to those of the next, 0 without biases. */
+  public long biasStride() {
+    return strides.bias;
   }
 
   /** Returns the bytes that a row takes, scales included. */

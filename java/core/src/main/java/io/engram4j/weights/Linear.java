@@ -154,30 +154,30 @@ public final class Linear {
    * Returns what some of the inputs contribute, on the same memory: the outputs of maps whose
    * inputs cover all of this one's add up to its own. The bias belongs to input 0.
    *
-   * @param first for types with scales a multiple of {@value #TILE}
+   * @param first a multiple of the type's block, which for types with scales beside is {@value
+   *     #TILE}
    * @throws IllegalArgumentException if it is not, or there are no such inputs
    */
   public Linear ofInputs(int first, int count) {
-    requirePart("inputs", first, count, inputs);
+    requirePart("inputs", first, count, inputs, type.blockElements());
     return new Linear(this, 0, outputs, first, count);
   }
 
   /**
    * Returns some of the outputs, on the same memory.
    *
-   * @param first for types with scales a multiple of {@value #TILE}
+   * @param first for types with scales beside a multiple of {@value #TILE}
    * @throws IllegalArgumentException if it is not, or there are no such outputs
    */
   public Linear ofOutputs(int first, int count) {
-    requirePart("outputs", first, count, outputs);
+    requirePart("outputs", first, count, outputs, type.hasScalesBeside() ? TILE : 1);
     return new Linear(this, first, count, 0, inputs);
   }
 
-  private void requirePart(String what, int first, int count, int all) {
-    boolean whole = !type.hasScalesBeside() || first % TILE == 0;
-    if (!whole || first < 0 || count < 1 || count > all - first) {
+  private static void requirePart(String what, int first, int count, int all, int unit) {
+    if (first % unit != 0 || first < 0 || count < 1 || count > all - first) {
       throw new IllegalArgumentException(
-          what + " " + first + " to " + (first + count) + " of " + all + ", in tiles of " + TILE);
+          what + " " + first + " to " + (first + count) + " of " + all + ", in blocks of " + unit);
     }
   }
 

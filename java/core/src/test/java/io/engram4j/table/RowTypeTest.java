@@ -24,8 +24,15 @@ class RowTypeTest {
     for (RowType type : RowType.values()) {
       assertTrue(codes.add(type.code()), "" + type);
       assertEquals(type, RowType.ofCode(type.code()));
-      assertEquals(type, RowType.of("rows", type.dtype()));
+      Dtype dtype = type.dtype();
+      if (dtype != null) {
+        assertEquals(type, RowType.of("rows", dtype));
+      }
     }
+    String message =
+        assertThrows(IllegalArgumentException.class, () -> RowType.of("rows", Dtype.I64))
+            .getMessage();
+    assertEquals("rows has type I64, but rows are [F32, BF16, F16, F8_E4M3]", message);
     assertNull(RowType.ofCode(-1));
     assertThrows(IllegalArgumentException.class, () -> RowType.of("rows", Dtype.BOOL));
   }
@@ -34,11 +41,18 @@ class RowTypeTest {
   @EnumSource(RowType.class)
   void bytesOfARow(RowType type) {
     for (int elements : new int[] {1, 31, 32, 33, 64, 160, 256}) {
-      assertEquals(elements * (long) type.dtype().bytes(), type.elementBytes(elements));
       int blocks = (elements + type.blockElements() - 1) / type.blockElements();
-      assertEquals(blocks * type.scaleBytes(), type.scaleBytes(elements));
+      double cut = elements / (double) type.blockElements() * type.blockBytes();
       assertEquals(
-          type.elementBytes(elements) + type.scaleBytes(elements), type.rowBytes(elements));
+          type.scales() == RowType.Scales.IN_ROW
+              ? blocks * (long) type.blockBytes()
+              : (long) Math.ceil(cut),
+          type.elementBytes(elements));
+      assertEquals(blocks * type.scaleBytes(), type.scaleBytes(elements));
+      assertEquals(blocks * type.biasBytes(), type.biasBytes(elements));
+      assertEquals(
+          type.elementBytes(elements) + type.scaleBytes(elements) + type.biasBytes(elements),
+          type.rowBytes(elements));
     }
     assertEquals(type.hasScalesBeside(), type.scaleBytes() > 0);
   }

@@ -5,6 +5,7 @@ import io.engram4j.table.RowType;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -56,6 +57,7 @@ record WantedTensor(String name, Set<Dtype> types, List<Long> shape, @Nullable S
     return Arrays.stream(RowType.values())
         .filter(type -> wanted.test(type) && (scale != null || !type.hasScalesBeside()))
         .map(RowType::dtype)
+        .filter(Objects::nonNull)
         .collect(Collectors.toCollection(() -> EnumSet.noneOf(Dtype.class)));
   }
 

@@ -169,6 +169,7 @@ public final class Conformance {
       Path directory = temporary.path();
       Golden.extract(directory);
       int count = GoldenGate.check(backend, directory.resolve("gate.safetensors"), failures);
+      count += GoldenBlocks.check(backend, directory.resolve("gguf-blocks.safetensors"), failures);
       for (String name : Golden.MODELS) {
         Path path = directory.resolve(name);
         try (EngramModel model = EngramDirectory.read(path).open(new JavaBackend())) {

@@ -5,16 +5,22 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
 import io.engram4j.table.RowType;
+import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** Rows of random tables, of every dtype and every code, and ids outside of them. */
 final class GatherCases extends Cases implements Cases.Exact {
+  /** Scales of a whole table: a published one among them. */
+  private static final float[] FACTORS = {1, 209 * 0x1p-20f, -3, 1e30f, 0x1p-140f};
+
   GatherCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
     super(backend, memory);
   }
@@ -46,13 +52,7 @@ final class GatherCases extends Cases implements Cases.Exact {
       throws Mismatch {
     Dtype outType = random.nextBoolean() ? Dtype.F32 : Dtype.BF16;
     try (Buffers buffers = buffers(random)) {
-      MemorySegment weight = junk(buffers.allocate(rows * type.elementBytes(headDim)), random);
-      MemorySegment scale = junk(buffers.allocate(rows * type.scaleBytes(headDim)), random);
-      Table table =
-          random.nextBoolean()
-              ? interleaved(buffers, type, rows, headDim, random)
-              : Table.of(
-                  "table", type, rows, headDim, weight, type.hasScalesBeside() ? scale : null);
+      Table table = table(buffers, type, rows, headDim, random);
       MemorySegment ids = buffers.allocate(8L * count);
       for (int i = 0; i < count; i++) {
         long id = random.nextInt(6) == 0 ? rows - 1 : random.nextLong(-1, rows);
@@ -74,10 +74,41 @@ final class GatherCases extends Cases implements Cases.Exact {
     }
   }
 
-  private static Table interleaved(
+  /** Random bytes in one place or several, interleaved or not. */
+  private static Table table(
       Buffers buffers, RowType type, long rows, int headDim, SplittableRandom random) {
-    MemorySegment data = buffers.allocate(rows * type.rowBytes(headDim));
-    return Table.interleaved("table", type, rows, headDim, junk(data, random));
+    Table table =
+        random.nextInt(3) == 0
+            ? Table.interleaved(
+                "table",
+                type,
+                rows,
+                headDim,
+                junk(buffers.allocate(rows * type.rowBytes(headDim)), random))
+            : Table.sharded(
+                "table", type, rows, headDim, shards(buffers, type, rows, headDim, random));
+    return type.hasFactor() ? table.withFactor(FACTORS[random.nextInt(FACTORS.length)]) : table;
+  }
+
+  private static List<Shard> shards(
+      Buffers buffers, RowType type, long rows, int headDim, SplittableRandom random) {
+    List<Shard> shards = new ArrayList<>();
+    boolean several = random.nextBoolean();
+    for (long first = 0; first < rows; ) {
+      long some = several ? random.nextLong(1, rows - first + 1) : rows;
+      shards.add(
+          new Shard(
+              first,
+              junk(buffers.allocate(some * type.elementBytes(headDim)), random),
+              type.hasScalesBeside()
+                  ? junk(buffers.allocate(some * type.scaleBytes(headDim)), random)
+                  : null,
+              type.biasBytes() > 0
+                  ? junk(buffers.allocate(some * type.biasBytes(headDim)), random)
+                  : null));
+      first += some;
+    }
+    return shards;
   }
 
   private static void requireRefused(Runnable gather, long id) throws Mismatch {

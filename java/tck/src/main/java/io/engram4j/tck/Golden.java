@@ -15,6 +15,7 @@ public final class Golden {
       List.of(
           "formats.safetensors",
           "gate.safetensors",
+          "gguf-blocks.safetensors",
           "multipliers.json",
           "token-map.json",
           "mini-v41/config.json",

@@ -13,7 +13,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.function.Function;
@@ -21,6 +20,20 @@ import org.jspecify.annotations.Nullable;
 
 /** Projections of random shapes, with NaN, infinities and the ends of e8m0 among them. */
 final class ProjectCases extends Cases {
+  private static final List<RowType> TYPES = types();
+
+  /** Those of published projections, fp8 and bf16, as often as all others. */
+  private static List<RowType> types() {
+    List<RowType> types = new ArrayList<>();
+    for (RowType type : RowType.values()) {
+      if (type.isWeight()) {
+        types.add(type);
+        types.add(types.size() % 4 == 1 ? RowType.BF16 : RowType.F8_E4M3);
+      }
+    }
+    return types;
+  }
+
   ProjectCases(Backend backend, @Nullable Function<Arena, SegmentAllocator> memory) {
     super(backend, memory);
   }
@@ -33,9 +46,12 @@ final class ProjectCases extends Cases {
       List<Linear> parts = new ArrayList<>();
       for (int part = random.nextInt(1, 4); part > 0; part--) {
         // the inputs of a wider map, now and then
-        int before = Linear.TILE * Math.max(0, random.nextInt(-2, 3));
+        RowType type = TYPES.get(random.nextInt(TYPES.size()));
+        int unit = Math.max(Linear.TILE, type.blockElements());
+        int before = unit * Math.max(0, random.nextInt(-2, 3));
         int behind = Math.max(0, random.nextInt(-20, 20));
-        Linear whole = linear(buffers, pick(SIZES, random), before + inputs + behind, random);
+        int all = before + inputs + behind;
+        Linear whole = linear(buffers, type, pick(SIZES, random), all, random);
         parts.add(whole.ofInputs(before, inputs));
       }
       Projection projection = new Projection(parts);
@@ -67,9 +83,8 @@ final class ProjectCases extends Cases {
     }
   }
 
-  private static Linear linear(Buffers buffers, int outputs, int inputs, SplittableRandom random) {
-    List<RowType> types = Arrays.stream(RowType.values()).filter(RowType::isWeight).toList();
-    RowType type = types.get(random.nextInt(types.size()));
+  private static Linear linear(
+      Buffers buffers, RowType type, int outputs, int inputs, SplittableRandom random) {
     MemorySegment weight = buffers.allocate(outputs * type.elementBytes(inputs));
     MemorySegment scale = null;
     if (type.hasScalesBeside()) {
@@ -82,13 +97,17 @@ final class ProjectCases extends Cases {
       for (long i = 0; i < scale.byteSize(); i++) {
         scale.set(JAVA_BYTE, i, (byte) (wild ? random.nextInt() : random.nextInt(110, 130)));
       }
+    } else if (type.scales() == RowType.Scales.IN_ROW) {
+      Blocks.fill(type, weight, random);
     } else {
       for (long i = 0; i < (long) outputs * inputs; i++) {
         float value = (float) random.nextGaussian();
         if (type == RowType.F32) {
           weight.setAtIndex(JAVA_FLOAT_UNALIGNED, i, value);
         } else {
-          weight.setAtIndex(JAVA_SHORT_UNALIGNED, i, Bfloat16.fromFloat(value));
+          short bits =
+              type == RowType.F16 ? Float.floatToFloat16(value) : Bfloat16.fromFloat(value);
+          weight.setAtIndex(JAVA_SHORT_UNALIGNED, i, bits);
         }
       }
     }

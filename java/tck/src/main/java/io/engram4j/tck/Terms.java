@@ -17,8 +17,8 @@ final class Terms {
     double[] decoded = new double[1];
     for (int output = 0; output < part.outputs(); output++) {
       for (int k = 0; k < part.inputs(); k++) {
-        long at = output * part.weightStride() + k * part.type().elementBytes(1);
-        JavaRows.weights(part.type()).decode(part.weight(), at, 1, decoded, 0);
+        long row = output * part.weightStride();
+        JavaRows.weights(part.type()).decode(part.weight(), row, k, 1, decoded, 0);
         double weight = decoded[0];
         MemorySegment scale = part.scale();
         if (scale != null) {

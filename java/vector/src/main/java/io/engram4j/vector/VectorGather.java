@@ -34,6 +34,7 @@ final class VectorGather implements Backend.Gather {
   static boolean fits(Table table) {
     return table.type() == RowType.F8_E4M3
         && table.headDim() % BLOCK == 0
+        && table.shards().size() == 1 // no published fp8 table is cut into shards
         && table.weight().isNative()
         && table.scale().isNative();
   }

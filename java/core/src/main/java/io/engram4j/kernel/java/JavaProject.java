@@ -115,8 +115,8 @@ public final class JavaProject {
     }
     JavaRows.Weights decoder = JavaRows.weights(part.type());
     for (int o = 0; o < outputs; o++) {
-      long at = (firstOutput + o) * part.weightStride() + part.type().elementBytes(firstInput);
-      decoder.decode(part.weight(), at, inputs, tile, o * TILE);
+      long row = (firstOutput + o) * part.weightStride();
+      decoder.decode(part.weight(), row, firstInput, inputs, tile, o * TILE);
     }
   }
 }

@@ -1,6 +1,7 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.RegularFiles;
+import io.engram4j.table.io.TableFile.Part;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.EOFException;
 import java.io.IOException;
@@ -8,34 +9,32 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import org.jspecify.annotations.Nullable;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 
 /** Reads runs of rows, interleaved whatever the files have. For one thread. */
 final class BulkReader implements AutoCloseable {
   private final TableFile file;
+  private final List<Part> parts;
   private final Arena arena = Arena.ofConfined();
-  private final MemorySegment weightScratch;
-  private final MemorySegment scaleScratch;
-  private final FileChannel weights;
-  private final @Nullable FileChannel scales;
+  private final MemorySegment scratch; // what one region has of the rows, if there are several
+  private final Map<Path, FileChannel> channels = new HashMap<>();
 
   /** A reader of at most {@code mostRows} rows at a time. */
   BulkReader(TableFile file, int mostRows) throws IOException {
     this.file = file;
-    Region scale = file.isInterleaved() ? null : file.scale();
-    FileChannel opened = null;
+    this.parts = file.reads();
     try {
-      long rows = scale == null ? 0 : mostRows;
-      this.weightScratch = arena.allocate(rows * file.weight().bytes(), 64);
-      this.scaleScratch = arena.allocate(scale == null ? 0 : rows * scale.bytes(), 64);
-      opened = RegularFiles.read(file.weight().file());
-      this.scales = scale == null ? null : RegularFiles.read(scale.file());
-      this.weights = opened;
-    } catch (Throwable e) {
-      arena.close();
-      if (opened != null) {
-        opened.close();
+      boolean whole = parts.getFirst().regions().size() == 1;
+      this.scratch = arena.allocate(whole ? 0 : (long) mostRows * file.weight().bytes(), 64);
+      for (Path path : file.files()) {
+        channels.put(path, RegularFiles.read(path));
       }
+    } catch (Throwable e) {
+      close();
       throw e;
     }
   }
@@ -46,28 +45,37 @@ final class BulkReader implements AutoCloseable {
    * @param to [count, rowBytes], interleaved
    */
   void read(long first, int count, MemorySegment to) throws IOException {
-    Region weight = file.weight();
-    Region scale = file.scale();
-    if (scales == null || scale == null) {
-      readFully(weights, weight, first, count, to, file.rowBytes());
-      return;
-    }
-    readFully(weights, weight, first, count, weightScratch, weight.bytes());
-    readFully(scales, scale, first, count, scaleScratch, scale.bytes());
-    long row = file.rowBytes();
-    for (int i = 0; i < count; i++) {
-      long own = i * row;
-      long from = (long) i * weight.bytes();
-      MemorySegment.copy(weightScratch, from, to, own, weight.bytes());
-      from = (long) i * scale.bytes();
-      MemorySegment.copy(scaleScratch, from, to, own + weight.bytes(), scale.bytes());
+    int done = 0;
+    while (done < count) {
+      Part part = parts.get(TableFile.partOf(parts, first + done));
+      long own = first + done - part.first();
+      int some = (int) Math.min(count - done, part.rows() - own);
+      read(part, own, some, to.asSlice((long) done * file.rowBytes()));
+      done += some;
     }
   }
 
-  private static void readFully(
-      FileChannel channel, Region region, long first, int count, MemorySegment to, int rowBytes)
+  private void read(Part part, long first, int count, MemorySegment to) throws IOException {
+    List<Region> regions = part.regions();
+    if (regions.size() == 1) {
+      readFully(regions.getFirst(), first, count, to);
+      return;
+    }
+    long row = file.rowBytes();
+    long at = 0;
+    for (Region region : regions) {
+      readFully(region, first, count, scratch);
+      for (int i = 0; i < count; i++) {
+        MemorySegment.copy(scratch, (long) i * region.bytes(), to, i * row + at, region.bytes());
+      }
+      at += region.bytes();
+    }
+  }
+
+  private void readFully(Region region, long first, int count, MemorySegment to)
       throws IOException {
-    ByteBuffer buffer = to.asSlice(0, (long) count * rowBytes).asByteBuffer();
+    FileChannel channel = Objects.requireNonNull(channels.get(region.file()));
+    ByteBuffer buffer = to.asSlice(0, (long) count * region.bytes()).asByteBuffer();
     long at = region.at(first);
     while (buffer.hasRemaining()) {
       int read = channel.read(buffer, at);
@@ -88,8 +96,16 @@ final class BulkReader implements AutoCloseable {
   @Override
   public void close() throws IOException {
     arena.close();
-    try (scales) {
-      weights.close();
+    IOException failed = null;
+    for (FileChannel channel : channels.values()) {
+      try {
+        channel.close();
+      } catch (IOException e) {
+        failed = e;
+      }
+    }
+    if (failed != null) {
+      throw failed;
     }
   }
 }

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowSource;
+import io.engram4j.table.io.TableFile.Part;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.Closeable;
 import java.io.EOFException;
@@ -14,8 +15,12 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
 
@@ -37,7 +42,8 @@ final class FileRows implements RowSource, Closeable {
   }
 
   private final TableFile table;
-  private final List<Region> regions = new ArrayList<>();
+  private final List<Part> parts;
+  private final List<Path> files;
   private final List<Reader> readers = new ArrayList<>();
   private final LongAdder rowsRead = new LongAdder();
 
@@ -48,20 +54,16 @@ final class FileRows implements RowSource, Closeable {
    */
   FileRows(TableFile table) throws IOException {
     this.table = table;
-    Region weight = table.weight();
-    Region scale = table.scale();
-    if (table.isInterleaved() || scale == null) {
-      regions.add(new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes()));
-    } else {
-      regions.add(weight);
-      regions.add(scale);
-    }
+    this.parts = table.reads();
+    this.files = table.files();
     try {
       Reader first = new Reader();
       readers.add(first);
-      for (int i = 0; i < regions.size(); i++) {
-        Region region = regions.get(i);
-        table.requireSize(region.file(), first.files.get(i).length(), region.end(table.rows()));
+      for (Part part : parts) {
+        for (Region region : part.regions()) {
+          long size = first.of(region).length();
+          table.requireSize(region.file(), size, region.end(part.rows()));
+        }
       }
       for (int i = 1; i < READERS; i++) {
         readers.add(new Reader());
@@ -78,14 +80,14 @@ final class FileRows implements RowSource, Closeable {
    */
   private final class Reader implements Closeable {
     private volatile boolean taken;
-    private final List<RandomAccessFile> files = new ArrayList<>();
+    private final Map<Path, RandomAccessFile> open = new HashMap<>();
     private final byte[] row = new byte[table.rowBytes()];
 
     Reader() throws IOException {
       try {
-        for (Region region : regions) {
-          RegularFiles.requireOfSystem(region.file());
-          files.add(new RandomAccessFile(region.file().toFile(), "r"));
+        for (Path file : files) {
+          RegularFiles.requireOfSystem(file);
+          open.put(file, new RandomAccessFile(file.toFile(), "r"));
         }
       } catch (Throwable e) {
         close();
@@ -93,32 +95,43 @@ final class FileRows implements RowSource, Closeable {
       }
     }
 
+    RandomAccessFile of(Region region) {
+      return Objects.requireNonNull(open.get(region.file()));
+    }
+
     byte[] read(long id) throws IOException {
-      int at = 0;
-      for (int i = 0; i < regions.size(); i++) {
-        Region region = regions.get(i);
-        RandomAccessFile file = files.get(i);
-        file.seek(region.at(id));
-        try {
-          file.readFully(row, at, region.bytes());
-        } catch (EOFException e) {
-          throw new EOFException(
-              region.file()
-                  + " ends at byte "
-                  + file.length()
-                  + ", before row "
-                  + id
-                  + " of "
-                  + table.name());
-        }
-        at += region.bytes();
+      Part part = parts.get(TableFile.partOf(parts, id));
+      int at = read(part.weight(), id - part.first(), 0, id);
+      if (part.scale() != null) {
+        at = read(part.scale(), id - part.first(), at, id);
+      }
+      if (part.bias() != null) {
+        read(part.bias(), id - part.first(), at, id);
       }
       return row;
     }
 
+    private int read(Region region, long own, int at, long id) throws IOException {
+      RandomAccessFile file = of(region);
+      file.seek(region.at(own));
+      try {
+        file.readFully(row, at, region.bytes());
+      } catch (EOFException e) {
+        throw new EOFException(
+            region.file()
+                + " ends at byte "
+                + file.length()
+                + ", before row "
+                + id
+                + " of "
+                + table.name());
+      }
+      return at + region.bytes();
+    }
+
     @Override
     public void close() throws IOException {
-      for (RandomAccessFile file : files) {
+      for (RandomAccessFile file : open.values()) {
         file.close();
       }
     }
@@ -165,7 +178,8 @@ final class FileRows implements RowSource, Closeable {
   @Override
   public Statistics statistics() {
     long read = rowsRead.sum();
-    return new Statistics(read, read * regions.size(), read * table.rowBytes(), 0, 0, 0, 0, 0, 0);
+    return new Statistics(
+        read, read * parts.getFirst().regions().size(), read * table.rowBytes(), 0, 0, 0, 0, 0, 0);
   }
 
   @Override

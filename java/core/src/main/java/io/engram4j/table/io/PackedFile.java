@@ -98,7 +98,9 @@ public final class PackedFile {
     header.putLong(16, table.rows()).putInt(24, table.headDim()).putInt(28, table.rowBytes());
     header.putLong(32, DATA).putLong(40, checksumsAt(table.rows(), table.rowBytes()));
     header.putInt(48, chunkRows(table.rowBytes())).putInt(52, checksums.length);
-    header.putInt(56, CheckedFile.crc(checksumBytes(checksums))).putInt(60, 0);
+    header.putInt(56, CheckedFile.crc(checksumBytes(checksums)));
+    // the scale of the whole table; 0 where it is 1, as in all files before there were others
+    header.putInt(60, table.factor() == 1 ? 0 : Float.floatToRawIntBits(table.factor()));
     header.putInt(64, length).put(NAME, name, 0, length).put(ORIGIN, origin.bytes());
     return header.putInt((int) DATA - 4, CheckedFile.crc(header.slice(0, (int) DATA - 4)));
   }
@@ -168,12 +170,17 @@ public final class PackedFile {
       throw new IOException(path + ": the checksums are damaged");
     }
     bytes.asIntBuffer().get(checksums);
+    int factor = header.getInt(60);
+    if (factor != 0 && !type.hasFactor()) {
+      throw new IOException(path + " has an impossible header");
+    }
     TableFile table =
         TableFile.interleaved(
             Printable.of(new String(name, StandardCharsets.UTF_8)),
             type,
             rows,
             headDim,
+            factor == 0 ? 1 : Float.intBitsToFloat(factor),
             path,
             DATA);
     byte[] origin = new byte[2 * DIGEST];

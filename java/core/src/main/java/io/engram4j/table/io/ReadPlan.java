@@ -27,6 +27,7 @@ final class ReadPlan {
   private final List<Source> sources;
   private long[] wanted = new long[64]; // row id, then index in the caller's order; sorted
   private int[] ends = new int[64]; // per read, behind its last wanted row
+  private int[] begins = new int[64]; // per read, its first wanted row
   private int[] sourceOf = new int[64];
   private int reads;
   private long bytes;
@@ -34,12 +35,18 @@ final class ReadPlan {
   private MemorySegment rows = MemorySegment.NULL;
 
   /**
-   * One region of the rows, in a file.
+   * One region of some rows, in a file.
    *
+   * @param firstRow the row that lies first in it
+   * @param rows how many there are
    * @param block reads begin and end at its multiples
    * @param rowOffset where a row's part of this region goes in the row
    */
-  record Source(Region region, int block, int rowOffset) {
+  record Source(Region region, long firstRow, long rows, int block, int rowOffset) {
+    long at(long row) {
+      return region.at(row - firstRow);
+    }
+
     /** Returns the bytes of the longest read. */
     int mostBytes() {
       return Math.max(MOST_BYTES, Math.toIntExact(region.bytes()) + 2 * block);
@@ -74,22 +81,25 @@ final class ReadPlan {
 
   private void plan(int index) {
     Source source = sources.get(index);
-    int first = 0;
-    while (first < count) {
+    int first = firstFrom(source.firstRow());
+    int last = firstFrom(source.firstRow() + source.rows());
+    while (first < last) {
       long start = firstByte(source, first);
       long end = endByte(source, first);
       int behind = first + 1;
-      while (behind < count
+      while (behind < last
           && firstByte(source, behind) <= end
           && endByte(source, behind) - start <= MOST_BYTES) {
         end = Math.max(end, endByte(source, behind));
         behind++;
       }
       if (reads == ends.length) {
+        begins = Arrays.copyOf(begins, 2 * reads);
         ends = Arrays.copyOf(ends, 2 * reads);
         sourceOf = Arrays.copyOf(sourceOf, 2 * reads);
       }
       bytes += end - start;
+      begins[reads] = first;
       ends[reads] = behind;
       sourceOf[reads++] = index;
       first = behind;
@@ -105,16 +115,31 @@ final class ReadPlan {
   }
 
   private long firstByte(Source source, int i) {
-    return floor(source, source.region().at(row(i)));
+    return floor(source, source.at(row(i)));
   }
 
   private long endByte(Source source, int i) {
-    long end = source.region().at(row(i)) + source.region().bytes();
+    long end = source.at(row(i)) + source.region().bytes();
     return floor(source, end + source.block() - 1);
   }
 
   private int first(int read) {
-    return read == 0 || sourceOf[read - 1] != sourceOf[read] ? 0 : ends[read - 1];
+    return begins[read];
+  }
+
+  /** Returns the place among wanted rows of the first that is not before a row. */
+  private int firstFrom(long row) {
+    int low = 0;
+    int high = count;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (row(middle) < row) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
   }
 
   /** Returns the reads that are needed. */
@@ -151,8 +176,8 @@ final class ReadPlan {
    * Returns the bytes of a read without which a row lacks: the last block may reach past the file.
    */
   int needed(int read) {
-    Region region = sources.get(sourceOf[read]).region();
-    return (int) (region.at(row(ends[read] - 1)) + region.bytes() - start(read));
+    Source source = sources.get(sourceOf[read]);
+    return (int) (source.at(row(ends[read] - 1)) + source.region().bytes() - start(read));
   }
 
   /** Copies a read's rows from its bytes to where the caller wants them. */
@@ -162,7 +187,7 @@ final class ReadPlan {
     long start = start(read);
     for (int i = first(read); i < ends[read]; i++) {
       long target = (wanted[i] & (MOST_ROWS - 1)) * table.rowBytes() + source.rowOffset();
-      MemorySegment.copy(from, region.at(row(i)) - start, rows, target, region.bytes());
+      MemorySegment.copy(from, source.at(row(i)) - start, rows, target, region.bytes());
     }
   }
 

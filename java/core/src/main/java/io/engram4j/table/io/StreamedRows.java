@@ -4,6 +4,7 @@ import io.engram4j.host.HostFiles;
 import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.io.ReadPlan.Source;
+import io.engram4j.table.io.TableFile.Part;
 import io.engram4j.table.io.TableFile.Region;
 import java.io.Closeable;
 import java.io.IOException;
@@ -11,7 +12,9 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -47,16 +50,18 @@ final class StreamedRows implements RowSource, Closeable {
   }
 
   private static List<Source> sources(TableFile table, HostFiles system) throws IOException {
-    Region weight = table.weight();
-    Region scale = table.scale();
     List<Source> sources = new ArrayList<>();
-    if (table.isInterleaved()) {
-      Region rows = new Region(weight.file(), weight.offset(), weight.stride(), table.rowBytes());
-      sources.add(new Source(rows, block(system, weight.file()), 0));
-    } else {
-      sources.add(new Source(weight, block(system, weight.file()), 0));
-      if (scale != null) {
-        sources.add(new Source(scale, block(system, scale.file()), weight.bytes()));
+    Map<Path, Integer> blocks = new HashMap<>();
+    for (Part part : table.reads()) {
+      int rowOffset = 0;
+      for (Region region : part.regions()) {
+        Integer block = blocks.get(region.file());
+        if (block == null) {
+          block = block(system, region.file());
+          blocks.put(region.file(), block);
+        }
+        sources.add(new Source(region, part.first(), part.rows(), block, rowOffset));
+        rowOffset += region.bytes();
       }
     }
     return List.copyOf(sources);
@@ -77,8 +82,9 @@ final class StreamedRows implements RowSource, Closeable {
     }
     try {
       for (int i = 0; i < sources.size(); i++) {
-        Region region = sources.get(i).region();
-        table.requireSize(region.file(), queued.size(i), region.end(table.rows()));
+        Source source = sources.get(i);
+        Region region = source.region();
+        table.requireSize(region.file(), queued.size(i), region.end(source.rows()));
       }
       return queued;
     } catch (Throwable e) {

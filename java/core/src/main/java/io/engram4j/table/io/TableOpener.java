@@ -10,6 +10,7 @@ import io.engram4j.table.NumaPolicy;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.RowSource;
+import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import java.io.Closeable;
@@ -22,7 +23,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 
 /** Opens tables where the options say. Thread-safe. */
 public final class TableOpener {
@@ -137,6 +140,7 @@ public final class TableOpener {
         form += ", " + cache.capacity() + " rows cached";
       }
       Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
+      table = file.type().hasFactor() ? table.withFactor(file.factor()) : table;
       return HeldTable.of(table, placement, form, closeable);
     } catch (Throwable e) {
       closeable.close();
@@ -161,9 +165,14 @@ public final class TableOpener {
     }
     try {
       Table table = file.map(arena).ofFile(host.files(), rows);
-      host.files().random(table.weight());
-      if (table.hasScales()) {
-        host.files().random(table.scale());
+      for (Shard shard : table.shards()) {
+        host.files().random(shard.weight());
+        if (shard.scale() != null) {
+          host.files().random(shard.scale());
+        }
+        if (shard.bias() != null) {
+          host.files().random(shard.bias());
+        }
       }
       return HeldTable.of(table, Placement.MAPPED, form, rows);
     } catch (Throwable e) {
@@ -190,9 +199,22 @@ public final class TableOpener {
     }
     try (Arena arena = Arena.ofConfined()) {
       Table table = file.map(arena);
-      long bytes = files.inPageCache(table.weight());
-      boolean apart = !table.isInterleaved();
-      return bytes >= 0 && apart ? bytes + files.inPageCache(table.scale()) : bytes;
+      long bytes = 0;
+      for (Shard shard : table.shards()) {
+        List<MemorySegment> own = new ArrayList<>();
+        own.add(shard.weight());
+        if (!table.isInterleaved()) {
+          Stream.of(shard.scale(), shard.bias()).filter(Objects::nonNull).forEach(own::add);
+        }
+        for (MemorySegment part : own) {
+          long some = files.inPageCache(part);
+          if (some < 0) {
+            return -1;
+          }
+          bytes += some;
+        }
+      }
+      return bytes;
     }
   }
 
@@ -278,7 +300,8 @@ public final class TableOpener {
     double seconds = (System.nanoTime() - start) / 1e9;
     List<Table> tables = new ArrayList<>();
     for (MemorySegment rows : copies) {
-      tables.add(Table.interleaved(file.name(), file.type(), file.rows(), file.headDim(), rows));
+      Table copy = Table.interleaved(file.name(), file.type(), file.rows(), file.headDim(), rows);
+      tables.add(file.type().hasFactor() ? copy.withFactor(file.factor()) : copy);
     }
     Table table = count == 1 ? tables.getFirst() : Table.copied(tables, host.numa()::node);
     long huge = 0;

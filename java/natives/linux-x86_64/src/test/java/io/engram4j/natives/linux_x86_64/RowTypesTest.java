@@ -23,7 +23,7 @@ class RowTypesTest {
           Scales.NONE, Engram.ENGRAM_SCALES_NONE(),
           Scales.IN_ROW, Engram.ENGRAM_SCALES_IN_ROW(),
           Scales.BESIDE, Engram.ENGRAM_SCALES_BESIDE(),
-          Scales.ONE_FOR_ALL, Engram.ENGRAM_SCALES_ONE_FOR_ALL());
+          Scales.TENSOR, Engram.ENGRAM_SCALES_TENSOR());
 
   @BeforeAll
   static void load() {
@@ -47,6 +47,7 @@ class RowTypesTest {
       assertEquals(type.blockBytes(), engram_row_type.block_bytes(about));
       assertEquals(SCALES.get(type.scales()), engram_row_type.scales(about));
       assertEquals(type.scaleBytes(), engram_row_type.scale_bytes(about));
+      assertEquals(type.biasBytes(), engram_row_type.bias_bytes(about));
       assertEquals(type.isExactInBf16() ? 1 : 0, engram_row_type.exact_in_bf16(about));
       assertEquals(type.isWeight() ? 1 : 0, engram_row_type.weight(about));
     }
