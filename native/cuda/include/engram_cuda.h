@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 /* Compared exactly when the library is loaded. */
-#define ENGRAM_CUDA_ABI 4
+#define ENGRAM_CUDA_ABI 5
 
 /* Status codes beside those of engram.h; engram_cuda_detail has the reason. */
 #define ENGRAM_CUDA_ERROR_UNAVAILABLE -10 /* no driver, or no device */

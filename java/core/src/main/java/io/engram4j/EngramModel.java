@@ -9,6 +9,7 @@ import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.NgramSeed;
 import io.engram4j.model.TokenMap;
+import io.engram4j.run.ConvState;
 import io.engram4j.run.LayerRuntime;
 import io.engram4j.run.Lifetime;
 import io.engram4j.run.ModelLookup;
@@ -57,9 +58,19 @@ public final class EngramModel implements AutoCloseable {
   private final ModelLookup lookup;
   private final EngramSequence.Shared sequences;
   private final RowOverlay overlay;
-  private final @Nullable Executor executor;
-  private final int threads;
-  private final long memoBytes;
+  private final Options options;
+
+  /**
+   * What a view may have otherwise than another.
+   *
+   * @param executor of threads that project, or null
+   * @param threads how many a call takes
+   * @param memoBytes of remembered projections
+   * @param rollback how many tokens convolutions can take back
+   */
+  private record Options(@Nullable Executor executor, int threads, long memoBytes, int rollback) {
+    static final Options PLAIN = new Options(null, 1, 0, ConvState.ROLLBACK);
+  }
 
   /**
    * Puts a model together from its parts.
@@ -76,7 +87,7 @@ public final class EngramModel implements AutoCloseable {
       List<LayerWeights> weights,
       Backend backend,
       @Nullable AutoCloseable memory) {
-    this(config, map, weights, backend, null, memory, null, null, 1, 0);
+    this(config, map, weights, backend, null, memory, null, Options.PLAIN);
   }
 
   /**
@@ -86,7 +97,7 @@ public final class EngramModel implements AutoCloseable {
    * @throws IllegalArgumentException if the map does not fit the configuration
    */
   public static EngramModel hashOnly(EngramConfig config, TokenMap map, Backend backend) {
-    return new EngramModel(config, map, List.of(), backend, null, null, null, null, 1, 0);
+    return new EngramModel(config, map, List.of(), backend, null, null, null, Options.PLAIN);
   }
 
   private EngramModel(
@@ -97,15 +108,11 @@ public final class EngramModel implements AutoCloseable {
       @Nullable Lifetime parent,
       @Nullable AutoCloseable tables,
       @Nullable RowOverlay sharedOverlay,
-      @Nullable Executor executor,
-      int threads,
-      long memoBytes) {
+      Options options) {
     this.config = config;
     this.map = map;
     this.backend = backend;
-    this.executor = executor;
-    this.threads = threads;
-    this.memoBytes = memoBytes;
+    this.options = options;
     config
         .compressedSize()
         .ifPresent(size -> expect("compressed vocabulary size", map.distinct(), size));
@@ -137,7 +144,13 @@ public final class EngramModel implements AutoCloseable {
                 arena));
       }
       this.steps =
-          own.add(new StepPool(config, map.get(config.padTokenId()), runtimes, executor, threads));
+          own.add(
+              new StepPool(
+                  config,
+                  map.get(config.padTokenId()),
+                  runtimes,
+                  options.executor,
+                  options.threads));
       this.lookup = new ModelLookup(config, runtimes, overlay, backend, arena);
       List<EngramLayer> made = new ArrayList<>();
       for (int i = 0; i < runtimes.size(); i++) {
@@ -163,14 +176,14 @@ public final class EngramModel implements AutoCloseable {
   private List<MemoProjector> memos(
       List<LayerLayout> layouts, List<LayerWeights> weights, Resources own) {
     List<MemoProjector> memos = new ArrayList<>();
-    for (int i = 0; memoBytes > 0 && i < weights.size(); i++) {
+    for (int i = 0; options.memoBytes > 0 && i < weights.size(); i++) {
       memos.add(
           own.add(
               new MemoProjector(
                   backend,
                   layouts.get(i),
                   weights.get(i).projection(),
-                  memoBytes / layouts.size())));
+                  options.memoBytes / layouts.size())));
     }
     return memos;
   }
@@ -189,10 +202,13 @@ public final class EngramModel implements AutoCloseable {
 
   private void check(LayerLayout layout, LayerWeights weights, int index) {
     String layer = "layer " + layout.layerId() + ": ";
-    if (!config.tableRows().isEmpty()) {
-      expect(layer + "sum of primes", layout.rows(), config.tableRows().get(index));
+    long published =
+        config.tableRows().isEmpty() ? weights.table().rows() : config.tableRows().get(index);
+    expect(layer + "rows of the table", weights.table().rows(), published);
+    if (layout.rows() > published) {
+      throw new IllegalArgumentException(
+          layer + "heads reach " + layout.rows() + " rows, but the table has " + published);
     }
-    expect(layer + "rows of the table", weights.table().rows(), layout.rows());
     expect(layer + "width of a row", weights.table().headDim(), config.headDim());
     expect(layer + "inputs of the projection", weights.projection().inputs(), config.rowWidth());
     expect(layer + "outputs of the projection", weights.projection().outputs(), config.kvWidth());
@@ -217,7 +233,7 @@ public final class EngramModel implements AutoCloseable {
 
   /** Returns a view of this model on another backend. */
   public EngramModel withBackend(Backend other) {
-    return view(other, executor, threads, memoBytes);
+    return view(other, options);
   }
 
   /**
@@ -232,7 +248,7 @@ public final class EngramModel implements AutoCloseable {
     if (threads < 1) {
       throw new IllegalArgumentException("a call cannot take " + threads + " threads");
     }
-    return view(backend, other, threads, memoBytes);
+    return view(backend, new Options(other, threads, options.memoBytes, options.rollback));
   }
 
   /**
@@ -253,12 +269,27 @@ public final class EngramModel implements AutoCloseable {
       throw new IllegalArgumentException(
           "a memo of " + bytes + " bytes has no room for " + layers.size() + " layers");
     }
-    return view(backend, executor, threads, bytes);
+    return view(backend, new Options(options.executor, options.threads, bytes, options.rollback));
   }
 
-  private EngramModel view(Backend other, @Nullable Executor workers, int count, long memo) {
-    return new EngramModel(
-        config, map, weights(), other, lifetime, null, overlay, workers, count, memo);
+  /**
+   * Returns a view of this model whose sequences can take back so many tokens after the layers were
+   * applied to them: what short convolutions have seen cannot be computed again from ids, so they
+   * keep it. Without this it is 32; a token takes 4 bytes per channel and layer, in Qwen's case 41
+   * KB. A model without convolutions can always go back to its first token.
+   *
+   * @throws IllegalArgumentException if that is negative or beyond 65,536
+   */
+  public EngramModel withRollback(int tokens) {
+    if (tokens < 0 || tokens > 1 << 16) {
+      throw new IllegalArgumentException(
+          "convolutions cannot keep " + tokens + " tokens to take back, but 0 to 65536");
+    }
+    return view(backend, new Options(options.executor, options.threads, options.memoBytes, tokens));
+  }
+
+  private EngramModel view(Backend other, Options own) {
+    return new EngramModel(config, map, weights(), other, lifetime, null, overlay, own);
   }
 
   private List<LayerWeights> weights() {
@@ -315,7 +346,7 @@ public final class EngramModel implements AutoCloseable {
   }
 
   private void requireMemo() {
-    if (memoBytes == 0) {
+    if (options.memoBytes == 0) {
       throw new IllegalStateException("this model has no memo; take a view withMemo(bytes)");
     }
   }
@@ -436,7 +467,7 @@ public final class EngramModel implements AutoCloseable {
   }
 
   private SequenceState newState() {
-    return new SequenceState(config.maxNgram() - 1, convs());
+    return new SequenceState(config.maxNgram() - 1, convs(), options.rollback);
   }
 
   private List<@Nullable ConvWeights> convs() {
@@ -456,7 +487,8 @@ public final class EngramModel implements AutoCloseable {
     int[] last = EngramSequence.marked(snapshot, lookBack, sequences);
     return new EngramSequence(
         sequences,
-        SequenceState.restore(lookBack, convs(), snapshot.length(), last, snapshot.convWindows()));
+        SequenceState.restore(
+            lookBack, convs(), options.rollback, snapshot.length(), last, snapshot.convWindows()));
   }
 
   /** Makes an empty batch, to be reused from step to step. */

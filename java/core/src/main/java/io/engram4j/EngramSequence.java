@@ -179,7 +179,8 @@ public final class EngramSequence {
    * @throws IllegalArgumentException if there are not so many tokens
    * @throws IllegalStateException if what the next token looks back on is not known any more,
    *     because the sequence began from a snapshot, or because a short convolution remembers only
-   *     32 tokens beyond its reach; then nothing is taken back
+   *     so many tokens beyond its reach ({@link EngramModel#withRollback}); then nothing is taken
+   *     back
    */
   public void truncate(int newLength) {
     owner.enter();

@@ -37,7 +37,8 @@ final class ModelKey {
               config.hiddenSize(),
               config.branches(),
               config.convKernel(),
-              config.convDilation());
+              config.convDilation(),
+              config.layouts().isEmpty() ? "" : config.layouts());
       known = ByteBuffer.wrap(Digests.sha256(parts.toString())).getLong() | 1;
       key = known;
     }

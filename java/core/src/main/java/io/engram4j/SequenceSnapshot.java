@@ -38,6 +38,23 @@ public final class SequenceSnapshot {
     return new SequenceSnapshot(0, length, lastIds.clone(), List.of());
   }
 
+  /**
+   * Rebuilds a snapshot of a model with convolutions that was stored elsewhere, such as by another
+   * engine.
+   *
+   * @param convWindows per layer [reach, channels], the oldest token's values first: what its
+   *     convolution has seen after the norm; zeros before the first token; copied
+   */
+  public static SequenceSnapshot of(int length, int[] lastIds, List<float[]> convWindows) {
+    return new SequenceSnapshot(
+        0, length, lastIds.clone(), convWindows.stream().map(float[]::clone).toList());
+  }
+
+  /** Returns what the convolutions of the layers remember, as {@link #of(int, int[], List)}. */
+  public List<float[]> convWindows() {
+    return convWindows.stream().map(float[]::clone).toList();
+  }
+
   /** Returns the number of tokens so far. */
   public int length() {
     return length;
@@ -50,10 +67,6 @@ public final class SequenceSnapshot {
 
   long model() {
     return model;
-  }
-
-  List<float[]> convWindows() {
-    return convWindows;
   }
 
   /**

@@ -23,10 +23,10 @@ public class EngramCuda extends EngramCuda$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int ENGRAM_CUDA_ABI = (int)4L;
+    private static final int ENGRAM_CUDA_ABI = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define ENGRAM_CUDA_ABI 4
+     * #define ENGRAM_CUDA_ABI 5
      * }
      */
     public static int ENGRAM_CUDA_ABI() {

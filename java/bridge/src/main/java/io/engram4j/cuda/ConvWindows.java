@@ -16,8 +16,8 @@ import java.util.List;
 final class ConvWindows {
   /** A run of one sequence's tokens, as it was when the batch was prefetched. */
   private record Part(SequenceState sequence, int truncations, int position, int start, int count) {
-    int kept(int reach) {
-      return Math.min(count, reach + ConvState.ROLLBACK);
+    int kept(int layerIndex, int reach) {
+      return Math.min(count, reach + sequence.convState(layerIndex).rollback());
     }
   }
 
@@ -70,13 +70,14 @@ final class ConvWindows {
   void run(CudaStream stream, MemorySegment mask, CudaHidden hidden) {
     settle(); // the host's memory is used again
     requireConvolvable();
-    long rows = parts.stream().mapToLong(part -> conv.reach() + part.kept(conv.reach())).sum();
+    long rows =
+        parts.stream().mapToLong(part -> conv.reach() + part.kept(layerIndex, conv.reach())).sum();
     if (host.byteSize() < rows * row) {
       host = memory.pinned(rows * row);
     }
     long at = 0;
     for (Part part : parts) {
-      long bytes = row * (conv.reach() + part.kept(conv.reach()));
+      long bytes = row * (conv.reach() + part.kept(layerIndex, conv.reach()));
       convolve(part, host.asSlice(at, bytes), stream, mask, hidden);
       at += bytes;
     }
@@ -107,7 +108,7 @@ final class ConvWindows {
   private void convolve(
       Part part, MemorySegment own, CudaStream stream, MemorySegment mask, CudaHidden hidden) {
     int reach = conv.reach();
-    int kept = part.kept(reach);
+    int kept = part.kept(layerIndex, reach);
     ConvState state = part.sequence.convState(layerIndex);
     state.load(part.position, own); // settles what an earlier part of the sequence has begun
     stream.copy(window, own, row * reach);

@@ -37,6 +37,7 @@ public final class EngramConfig {
   private final OptionalInt barrierTokenId;
   private final OptionalInt compressedSize;
   private final List<Long> tableRows;
+  private final List<LayerLayout> layouts;
 
   private EngramConfig(Builder from) {
     this.family = from.family;
@@ -58,6 +59,7 @@ public final class EngramConfig {
     this.barrierTokenId = from.barrierTokenId;
     this.compressedSize = from.compressedSize;
     this.tableRows = List.copyOf(from.tableRows);
+    this.layouts = List.copyOf(from.layouts);
     check();
   }
 
@@ -99,6 +101,26 @@ public final class EngramConfig {
     if (!tableRows.isEmpty() && tableRows.size() != layerIds.size()) {
       throw new IllegalArgumentException(
           "there are " + tableRows.size() + " row counts for " + layerIds.size() + " layers");
+    }
+    if (!layouts.isEmpty() && layouts.size() != layerIds.size()) {
+      throw new IllegalArgumentException(
+          "there are " + layouts.size() + " layouts for " + layerIds.size() + " layers");
+    }
+    for (int i = 0; i < layouts.size(); i++) {
+      LayerLayout layout = layouts.get(i);
+      if (layout.layerId() != layerIds.get(i)
+          || layout.maxNgram() != maxNgram
+          || layout.headsPerNgram() != headsPerNgram) {
+        throw new IllegalArgumentException(
+            "a layout of layer "
+                + layout.layerId()
+                + " with "
+                + layout.headsPerNgram()
+                + " heads for n-grams up to "
+                + layout.maxNgram()
+                + " does not fit layer "
+                + layerIds.get(i));
+      }
     }
   }
 
@@ -209,9 +231,14 @@ public final class EngramConfig {
     return compressedSize;
   }
 
-  /** Returns the published number of rows per layer, or an empty list. */
+  /** Returns the published number of rows of each layer's table, or an empty list. */
   public List<Long> tableRows() {
     return tableRows;
+  }
+
+  /** Returns the layouts that a file gave, or an empty list where they are computed. */
+  public List<LayerLayout> layouts() {
+    return layouts;
   }
 
   /** Returns the number of rows that a token reads per layer. */
@@ -255,6 +282,7 @@ public final class EngramConfig {
     private OptionalInt barrierTokenId = OptionalInt.empty();
     private OptionalInt compressedSize = OptionalInt.empty();
     private List<Long> tableRows = List.of();
+    private List<LayerLayout> layouts = List.of();
 
     private Builder() {}
 
@@ -356,7 +384,16 @@ public final class EngramConfig {
       return this;
     }
 
-    /** Sets the published number of rows per layer, against which the primes are checked. */
+    /**
+     * Sets each layer's multipliers, sizes and offsets, which a file gives: without this they are
+     * computed. The starts of prime searches and the seed are then not used.
+     */
+    public Builder layouts(List<LayerLayout> value) {
+      this.layouts = value;
+      return this;
+    }
+
+    /** Sets the published number of rows of each layer's table, which primes must not exceed. */
     public Builder tableRows(List<Long> value) {
       this.tableRows = value;
       return this;

@@ -16,19 +16,25 @@ public final class EngramLayout {
   private EngramLayout() {}
 
   /**
-   * Computes the layout of every layer in the order of the configuration.
+   * Computes the layout of every layer in the order of the configuration, or returns those that it
+   * has.
    *
    * @param compressedSize the number of distinct compressed ids; it feeds every multiplier
    * @throws IllegalArgumentException if the size or the configuration lies outside what NumPy's
    *     64-bit draw covers
    */
   public static List<LayerLayout> of(EngramConfig config, int compressedSize) {
+    if (!config.layouts().isEmpty()) {
+      return config.layouts();
+    }
     List<long[]> primes = primes(config);
     List<LayerLayout> layouts = new ArrayList<>();
     for (int i = 0; i < config.layerIds().size(); i++) {
       int layerId = config.layerIds().get(i);
       long[] multipliers =
-          config.hashing().multipliers(layerId, config.maxNgram(), compressedSize, config.seed());
+          config
+              .hashing()
+              .multipliers(layerId, i, config.maxNgram(), compressedSize, config.seed());
       layouts.add(
           new LayerLayout(
               layerId, config.maxNgram(), config.headsPerNgram(), primes.get(i), multipliers));

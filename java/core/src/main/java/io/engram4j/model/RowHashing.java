@@ -7,10 +7,8 @@ package io.engram4j.model;
 public enum RowHashing {
   /** NumPy's draw for a seed and a layer; odd, and so small that no product of an id overflows. */
   NUMPY_DRAW {
-    private static final long SEED_STEP = 10007;
-
     @Override
-    public long[] multipliers(int layerId, int shifts, int distinctIds, long seed) {
+    public long[] multipliers(int layerId, int index, int shifts, int distinctIds, long seed) {
       if (distinctIds < 1 || distinctIds >= 1 << 30) {
         throw new IllegalArgumentException(
             "compressed vocabulary size " + distinctIds + " is not between 1 and 2^30 - 1");
@@ -24,14 +22,47 @@ public enum RowHashing {
       }
       return multipliers;
     }
+  },
+
+  /** Qwen's: splitmix64 of a seed and of the layer's place among those that have tables. */
+  SPLITMIX64 {
+    private static final long GOLDEN = 0x9e3779b97f4a7c15L;
+
+    @Override
+    public long[] multipliers(int layerId, int index, int shifts, int distinctIds, long seed) {
+      if (distinctIds < 1) {
+        throw new IllegalArgumentException("a vocabulary of " + distinctIds + " ids is impossible");
+      }
+      long bound = Math.max(1, Long.MAX_VALUE / distinctIds / 2);
+      long first = seed + SEED_STEP * index;
+      long[] multipliers = new long[shifts];
+      for (int shift = 0; shift < shifts; shift++) {
+        long mixed = splitmix64(first + GOLDEN * (shift + 1));
+        multipliers[shift] = 2 * Long.remainderUnsigned(mixed, bound) + 1;
+      }
+      return multipliers;
+    }
+
+    private static long splitmix64(long state) {
+      long x = state + GOLDEN;
+      x = (x ^ x >>> 30) * 0xbf58476d1ce4e5b9L;
+      x = (x ^ x >>> 27) * 0x94d049bb133111ebL;
+      return x ^ x >>> 31;
+    }
   };
+
+  /** How far the seeds of layers lie apart. */
+  private static final long SEED_STEP = 10007;
 
   /**
    * Returns the hash multipliers of a layer, one per look-back step.
    *
+   * @param layerId the layer, counted from 0
+   * @param index its place among the layers that have tables
    * @param shifts how many, the longest n-gram
    * @param distinctIds the number of ids that are hashed; it feeds every multiplier
    * @throws IllegalArgumentException if a number lies outside of what this way covers
    */
-  public abstract long[] multipliers(int layerId, int shifts, int distinctIds, long seed);
+  public abstract long[] multipliers(
+      int layerId, int index, int shifts, int distinctIds, long seed);
 }

@@ -80,6 +80,17 @@ public final class TokenMap {
     return new TokenMap(copy, distinct);
   }
 
+  /**
+   * Returns the map of models that hash raw ids.
+   *
+   * @param size the number of ids, at least 1
+   */
+  public static TokenMap identity(int size) {
+    int[] map = new int[size];
+    Arrays.setAll(map, id -> id);
+    return of(map);
+  }
+
   /** Returns the number of raw ids. */
   public int size() {
     return map.length;

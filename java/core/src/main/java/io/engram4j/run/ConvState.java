@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * longer window and the last ones back: {@link #load}, {@link #store}.
  */
 public final class ConvState {
-  /** How many tokens can be taken back after they were applied. */
+  /** How many tokens can be taken back after they were applied, if nobody says otherwise. */
   public static final int ROLLBACK = 32;
 
   /** Most tokens that are convolved in place. Rows move to the front once per so many tokens. */
@@ -26,22 +26,28 @@ public final class ConvState {
 
   private final int reach;
   private final int channels;
-  private final float[] rows; // [reach + ROLLBACK + IN_PLACE, channels]
+  private final int rollback;
+  private final float[] rows; // [reach + rollback + IN_PLACE, channels]
   private final MemorySegment memory;
   private int first; // position of the first row, which is known; below 0 are rows of zeros
   private int position;
   private @Nullable Supplier<MemorySegment> pending; // a window that is still being computed
   private int pendingFrom;
 
-  /** The state before the first token. */
-  public ConvState(ConvWeights weights) {
-    this(weights.reach(), weights.channels());
+  /**
+   * The state before the first token.
+   *
+   * @param rollback how many tokens can be taken back after they were applied
+   */
+  public ConvState(ConvWeights weights, int rollback) {
+    this(weights.reach(), weights.channels(), rollback);
   }
 
-  private ConvState(int reach, int channels) {
+  private ConvState(int reach, int channels, int rollback) {
     this.reach = reach;
     this.channels = channels;
-    this.rows = new float[Math.multiplyExact(reach + ROLLBACK + IN_PLACE, channels)];
+    this.rollback = rollback;
+    this.rows = new float[Math.multiplyExact(reach + rollback + IN_PLACE, channels)];
     this.memory = MemorySegment.ofArray(rows);
     this.first = -reach;
   }
@@ -49,11 +55,16 @@ public final class ConvState {
   /** Returns an independent copy. */
   public ConvState fork() {
     settle();
-    ConvState fork = new ConvState(reach, channels);
+    ConvState fork = new ConvState(reach, channels, rollback);
     System.arraycopy(rows, 0, fork.rows, 0, rows.length);
     fork.first = first;
     fork.position = position;
     return fork;
+  }
+
+  /** Returns how many tokens can be taken back after they were applied. */
+  public int rollback() {
+    return rollback;
   }
 
   /** Returns the number of tokens that were applied. */
@@ -101,7 +112,7 @@ public final class ConvState {
               + " tokens and remembers those from "
               + Math.max(0, first)
               + " on; fork the sequence before going further back than "
-              + ROLLBACK
+              + rollback
               + " tokens");
     }
   }
@@ -122,9 +133,9 @@ public final class ConvState {
     settle();
     requireLoadable(from);
     begin(from);
-    int behind = reach + ROLLBACK + IN_PLACE;
+    int behind = reach + rollback + IN_PLACE;
     if (from - first + tokens > behind) {
-      moveFront(from - reach - ROLLBACK, from);
+      moveFront(from - reach - rollback, from);
     }
     return from - first;
   }
@@ -214,7 +225,7 @@ public final class ConvState {
   }
 
   private void keep(int from, int tokens, MemorySegment window) {
-    int newFirst = Math.max(-reach, from + tokens - reach - ROLLBACK);
+    int newFirst = Math.max(-reach, from + tokens - reach - rollback);
     newFirst = Math.max(newFirst, first); // never back: what lies before is not known
     moveFront(newFirst, from);
     int copied = Math.max(newFirst, from);

@@ -30,9 +30,10 @@ public final class SequenceState {
    * An empty sequence.
    *
    * @param convs per layer its convolution, or null
+   * @param rollback how many tokens convolutions can take back
    */
-  public SequenceState(int lookBack, List<@Nullable ConvWeights> convs) {
-    this(lookBack, 0, new int[16], states(convs));
+  public SequenceState(int lookBack, List<@Nullable ConvWeights> convs, int rollback) {
+    this(lookBack, 0, new int[16], states(convs, rollback));
   }
 
   private SequenceState(int lookBack, int base, int[] ids, @Nullable ConvState[] convStates) {
@@ -43,11 +44,11 @@ public final class SequenceState {
     this.convStates = convStates;
   }
 
-  private static @Nullable ConvState[] states(List<@Nullable ConvWeights> convs) {
+  private static @Nullable ConvState[] states(List<@Nullable ConvWeights> convs, int rollback) {
     @Nullable ConvState[] states = new ConvState[convs.size()];
     for (int i = 0; i < states.length; i++) {
       ConvWeights conv = convs.get(i);
-      states[i] = conv == null ? null : new ConvState(conv);
+      states[i] = conv == null ? null : new ConvState(conv, rollback);
     }
     return states;
   }
@@ -61,10 +62,11 @@ public final class SequenceState {
   public static SequenceState restore(
       int lookBack,
       List<@Nullable ConvWeights> convs,
+      int rollback,
       int length,
       int[] last,
       List<float[]> windows) {
-    @Nullable ConvState[] states = states(convs);
+    @Nullable ConvState[] states = states(convs, rollback);
     long wanted = convs.stream().filter(Objects::nonNull).count();
     if (length > 0 && wanted != windows.size()) {
       throw new IllegalArgumentException(
@@ -156,7 +158,7 @@ public final class SequenceState {
                 + " tokens: a short convolution has seen "
                 + state.position()
                 + " and can take back "
-                + ConvState.ROLLBACK
+                + state.rollback()
                 + "; fork the sequence before going further, or truncate to 0");
       }
     }

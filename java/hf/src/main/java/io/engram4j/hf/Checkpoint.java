@@ -1,6 +1,7 @@
 package io.engram4j.hf;
 
 import io.engram4j.model.EngramConfig;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
 import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
@@ -26,13 +27,32 @@ interface Checkpoint {
    */
   EngramConfig config(ConfigFields fields) throws IOException;
 
-  /** Returns the name of a layer's tensors before the names of {@link #table} and others. */
+  /** Returns the name of a layer's tensors before the names of {@link #tensors}. */
   default String prefix(int layerId) {
     return "layers." + layerId + ".engram.";
   }
 
-  /** Returns the tensor that has a layer's rows, [rows, headDim], and that of their scales. */
-  ScaledName table();
+  /** Returns whether ids are hashed as they are, so that no token map is needed. */
+  default boolean hashesRawIds() {
+    return false;
+  }
+
+  /** Returns whether tables have rows behind those that are named. */
+  default boolean padsTables() {
+    return false;
+  }
+
+  /**
+   * Looks for the tensors with a layer's rows.
+   *
+   * @param wanted how many rows there must be
+   */
+  void findRows(FoundTensors found, RowTensors rows, long wanted);
+
+  /** Compares what a file says of the hash with what was computed, if it says anything. */
+  default void check(FoundTensors found, EngramConfig config, LayerLayout computed) {
+    // most files have no such numbers
+  }
 
   /** Returns the other tensors of a layer, as the configuration has them. */
   List<WantedTensor> tensors(EngramConfig config);

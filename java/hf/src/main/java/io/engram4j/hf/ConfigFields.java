@@ -7,6 +7,8 @@ import java.util.Collections;
 import java.util.List;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The fields of a config.json, read strictly: messages name the file and the field. Released files
@@ -14,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * section lacks is looked for there.
  */
 final class ConfigFields {
+  private static final Logger LOG = LoggerFactory.getLogger(ConfigFields.class);
+
   private final String file;
   private final JsonNode section;
   private final JsonNode root;
@@ -60,6 +64,27 @@ final class ConfigFields {
 
   int integer(String name) throws IOException {
     return toInt(name, wholeNumber(name, require(name)));
+  }
+
+  /** Returns a whole number, or another if the field is not there. */
+  int integer(String name, int otherwise) throws IOException {
+    return has(name) ? integer(name) : otherwise;
+  }
+
+  /** Returns a whole number, the first of a list: engines differ in which they take. */
+  int firstInteger(String name) throws IOException {
+    JsonNode node = require(name);
+    if (!node.isArray()) {
+      return integer(name);
+    }
+    List<Integer> all = integers(name);
+    if (all.isEmpty()) {
+      throw new IOException(file + ": " + name + " is an empty list");
+    }
+    if (all.size() > 1) {
+      LOG.warn("{}: of {} {} the first is taken", file, name, all);
+    }
+    return all.getFirst();
   }
 
   /** Returns a whole number, or another if the field is not there. */

@@ -10,7 +10,8 @@ import java.util.List;
 /** Reads a config.json: which family of checkpoints it describes, and that family's fields. */
 final class ConfigReader {
   /** The families that are known, in the order in which they are looked for. */
-  private static final List<Checkpoint> FAMILIES = List.of(new DeepSeekV41(), new PaperDemo());
+  private static final List<Checkpoint> FAMILIES =
+      List.of(new DeepSeekV41(), new QwenPle(), new PaperDemo());
 
   private static final long MAX_BYTES = 16 << 20;
 

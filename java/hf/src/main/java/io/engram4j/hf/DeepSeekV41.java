@@ -50,8 +50,8 @@ final class DeepSeekV41 implements Checkpoint {
   }
 
   @Override
-  public ScaledName table() {
-    return new ScaledName("embed.weight", "embed.scale");
+  public void findRows(FoundTensors found, RowTensors rows, long wanted) {
+    rows.find(new ScaledName("embed.weight", "embed.scale"), null, wanted);
   }
 
   @Override

@@ -113,11 +113,8 @@ public final class DirectoryPacker {
     }
     List<TensorInfo> rest = new ArrayList<>();
     for (int layer : source.config().layerIds()) {
-      TableFile table = source.tableFile(layer);
       for (TensorInfo tensor : source.tensors(layer)) {
-        boolean ofTable =
-            tensor.name().equals(table.name()) || tensor.name().endsWith(".embed.scale");
-        if (!ofTable) {
+        if (!source.isOfTable(layer, tensor)) {
           rest.add(tensor);
         }
       }

@@ -5,6 +5,7 @@ import io.engram4j.EngramModel;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.model.TokenMapFile;
 import io.engram4j.table.Placement;
@@ -51,18 +52,19 @@ public final class EngramDirectory {
     } catch (IllegalArgumentException e) {
       throw new IOException(path.resolve("config.json") + ": " + e.getMessage(), e);
     }
+    this.map = readMap(described.checkpoint(), mapFile);
+    List<LayerLayout> layouts = layouts();
     ShardIndex index = readIndex();
     for (int i = 0; i < primes.size(); i++) {
       long rows = 0;
       for (long prime : primes.get(i)) {
         rows += prime;
       }
-      checkLayer(described, i, rows, index);
+      checkLayer(described, i, rows, layouts.isEmpty() ? null : layouts.get(i), index);
     }
     if (index != null) {
       checkPacking(index);
     }
-    this.map = readMap(mapFile);
     checkMap();
   }
 
@@ -109,10 +111,25 @@ public final class EngramDirectory {
     }
   }
 
+  /** Returns what is computed from map and configuration, nothing if there is no map. */
+  private List<LayerLayout> layouts() {
+    try {
+      return map == null ? List.of() : EngramLayout.of(config, map.distinct());
+    } catch (IllegalArgumentException e) {
+      return List.of(); // opening says so
+    }
+  }
+
   private void checkLayer(
-      ConfigReader.Described described, int i, long rows, @Nullable ShardIndex index) {
+      ConfigReader.Described described,
+      int i,
+      long rows,
+      @Nullable LayerLayout layout,
+      @Nullable ShardIndex index) {
     int id = config.layerIds().get(i);
-    if (!config.tableRows().isEmpty()) {
+    boolean pads = described.checkpoint().padsTables();
+    long wanted = pads ? config.tableRows().get(i) : rows;
+    if (!config.tableRows().isEmpty() && !pads) {
       long published = config.tableRows().get(i);
       checks.add(
           new Check(
@@ -125,7 +142,7 @@ public final class EngramDirectory {
     if (index == null) {
       return;
     }
-    LayerTensors tensors = new LayerTensors(described, id, rows, index, path);
+    LayerTensors tensors = new LayerTensors(described, id, layout, wanted, index, path);
     layers.put(id, tensors);
     boolean complete = tensors.problems().isEmpty();
     checks.add(
@@ -157,7 +174,15 @@ public final class EngramDirectory {
     }
   }
 
-  private @Nullable TokenMap readMap(@Nullable Path given) {
+  private @Nullable TokenMap readMap(Checkpoint checkpoint, @Nullable Path given) {
+    if (checkpoint.hashesRawIds()) {
+      if (given != null) {
+        String family = checkpoint.family();
+        checks.add(
+            new Check("token map", false, family + " hashes raw ids; " + given + " has no use"));
+      }
+      return TokenMap.identity(config.compressedSize().orElseThrow());
+    }
     Path own = path.resolve(TokenMapFile.NAME);
     Path tokenizer = path.resolve("tokenizer.json");
     Path file = given != null ? given : Files.exists(own) ? own : tokenizer;
@@ -238,6 +263,12 @@ public final class EngramDirectory {
   public List<TensorInfo> tensors(int layerId) {
     LayerTensors tensors = layers.get(layerId);
     return tensors == null ? List.of() : tensors.tensors();
+  }
+
+  /** Returns whether a tensor is of a layer's table, and not of what is beside it. */
+  boolean isOfTable(int layerId, TensorInfo tensor) {
+    LayerTensors tensors = layers.get(layerId);
+    return tensors != null && tensors.isOfTable(tensor);
   }
 
   /** Returns the directory's tokenizer.json, whether it exists or not. */

@@ -59,6 +59,51 @@ final class FoundTensors {
     }
   }
 
+  /** Returns a tensor, if it is there, without wanting it. */
+  @Nullable TensorInfo peek(String name) {
+    return index.find(prefix + name, new ArrayList<>());
+  }
+
+  /** Returns whether there is a tensor. */
+  boolean has(String name) {
+    return index.has(prefix + name) || peek(name) != null;
+  }
+
+  /** Returns the names of the layer's tensors that begin with a text, without the prefix. */
+  List<String> names(String start) {
+    return index.names(prefix + start).stream()
+        .map(name -> name.substring(prefix.length()))
+        .toList();
+  }
+
+  /** Looks for a tensor of any type and shape. */
+  @Nullable TensorInfo find(String name) {
+    TensorInfo info = index.find(prefix + name, problems);
+    if (info != null) {
+      found.put(name, info);
+    }
+    return info;
+  }
+
+  /** Looks for a tensor of a type that only rows have; returns null if it is not as wanted. */
+  @Nullable TensorInfo find(String name, String dtype, List<Long> shape) {
+    TensorInfo info = index.find(prefix + name, problems);
+    if (info == null) {
+      return null;
+    }
+    if (!info.dtype().equals(dtype)) {
+      problems.add(info.name() + " has type " + info.dtype() + ", not " + dtype);
+      return null;
+    }
+    if (!info.shape().equals(shape)) {
+      problems.add(
+          info.name() + " has shape " + info.shape() + ", but the configuration gives " + shape);
+      return null;
+    }
+    found.put(name, info);
+    return info;
+  }
+
   private void find(String name, Set<Dtype> types, List<Long> shape) {
     TensorInfo info = index.find(prefix + name, problems);
     if (info == null) {
@@ -89,6 +134,11 @@ final class FoundTensors {
   /** Returns how the elements of a tensor of rows or weights are stored. */
   static RowType rowType(TensorInfo info) {
     return RowType.of(info.name(), Objects.requireNonNull(SafetensorsFile.dtype(info.dtype())));
+  }
+
+  /** Reads a small tensor of whole numbers. */
+  long[] longs(String name) throws IOException {
+    return TensorData.longs(get(name));
   }
 
   /** Reads a small tensor. */

@@ -1,11 +1,10 @@
 package io.engram4j.hf;
 
 import io.engram4j.model.EngramConfig;
-import io.engram4j.table.RowType;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.table.Table;
 import io.engram4j.table.io.PackedFile;
 import io.engram4j.table.io.TableFile;
-import io.engram4j.table.io.TableFile.Region;
 import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -13,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The tensors of one layer, as its family of checkpoints has them, and its packed rows. */
@@ -23,24 +24,47 @@ final class LayerTensors {
   private final long rows;
   private final ShardIndex index;
   private final FoundTensors found;
+  private final RowTensors rowTensors;
+  private final Set<String> rowNames; // of the tensors with rows
   private final @Nullable PackedFile packed;
 
+  /**
+   * Looks for a layer's tensors.
+   *
+   * @param layout as it was computed, or null if that could not be
+   * @param rows how many the table has
+   */
   LayerTensors(
-      ConfigReader.Described described, int layerId, long rows, ShardIndex index, Path directory) {
+      ConfigReader.Described described,
+      int layerId,
+      @Nullable LayerLayout layout,
+      long rows,
+      ShardIndex index,
+      Path directory) {
     this.checkpoint = described.checkpoint();
     this.config = described.config();
     this.layerId = layerId;
     this.rows = rows;
     this.index = index;
     this.found = new FoundTensors(checkpoint.prefix(layerId), index);
+    this.rowTensors = new RowTensors(found, config);
     Path file = directory.resolve(packedName(layerId));
     if (Files.exists(file)) {
       this.packed = openPacked(file);
     } else {
       this.packed = null;
-      found.find(WantedTensor.rows(checkpoint.table(), rows, config.headDim()));
+      checkpoint.findRows(found, rowTensors, rows);
     }
+    this.rowNames = found.all().stream().map(TensorInfo::name).collect(Collectors.toSet());
     checkpoint.tensors(config).forEach(found::find);
+    if (layout != null && found.problems().isEmpty()) {
+      checkpoint.check(found, config, layout);
+    }
+  }
+
+  /** Returns whether a tensor is of the table, and not of what is beside it. */
+  boolean isOfTable(TensorInfo tensor) {
+    return rowNames.contains(tensor.name());
   }
 
   /** Returns what is missing or wrong, empty if nothing is. */
@@ -99,8 +123,9 @@ final class LayerTensors {
   /** Returns the table as the shards have it, or null if they do not. */
   private @Nullable TableFile shards() {
     FoundTensors beside = new FoundTensors(checkpoint.prefix(layerId), index);
-    beside.find(WantedTensor.rows(checkpoint.table(), rows, config.headDim()));
-    return beside.problems().isEmpty() ? tableOf(beside) : null;
+    RowTensors theirs = new RowTensors(beside, config);
+    checkpoint.findRows(beside, theirs, rows);
+    return beside.problems().isEmpty() ? theirs.table() : null;
   }
 
   /** Returns what was packed together with the rows, or null if they lie in shards. */
@@ -126,26 +151,6 @@ final class LayerTensors {
     if (own != null) {
       return own.table();
     }
-    return tableOf(found);
-  }
-
-  private TableFile tableOf(FoundTensors found) {
-    TensorInfo weight = found.get(checkpoint.table().weight());
-    RowType type = FoundTensors.rowType(weight);
-    int headDim = config.headDim();
-    String scale = checkpoint.table().scale();
-    return new TableFile(
-        weight.name(),
-        type,
-        rows,
-        headDim,
-        region(weight, Math.toIntExact(type.elementBytes(headDim))),
-        type.hasScalesBeside() && scale != null
-            ? region(found.get(scale), type.scaleBytes(headDim))
-            : null);
-  }
-
-  private static Region region(TensorInfo tensor, int bytes) {
-    return new Region(tensor.file(), tensor.offset(), bytes, bytes);
+    return rowTensors.table();
   }
 }

@@ -60,8 +60,8 @@ final class PaperDemo implements Checkpoint {
   }
 
   @Override
-  public ScaledName table() {
-    return new ScaledName("multi_head_embedding.embedding.weight", null);
+  public void findRows(FoundTensors found, RowTensors rows, long wanted) {
+    rows.find(new ScaledName("multi_head_embedding.embedding.weight", null), null, wanted);
   }
 
   private static ScaledName weight(String part) {

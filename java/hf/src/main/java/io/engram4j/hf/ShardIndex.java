@@ -11,6 +11,8 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -162,6 +164,21 @@ final class ShardIndex {
   @Nullable String packing() {
     SafetensorsFile single = opened.get(SINGLE);
     return single == null ? null : single.metadata().get(DirectoryPacker.PACKING);
+  }
+
+  /** Returns the names, without prefix, of tensors that begin with a text. */
+  List<String> names(String start) {
+    Set<String> all = new TreeSet<>();
+    for (Set<String> some : List.of(fileOf.keySet(), everywhere().keySet())) {
+      for (String name : some) {
+        for (String prefix : PREFIXES) {
+          if (name.startsWith(prefix + start)) {
+            all.add(name.substring(prefix.length()));
+          }
+        }
+      }
+    }
+    return List.copyOf(all);
   }
 
   boolean has(String name) {

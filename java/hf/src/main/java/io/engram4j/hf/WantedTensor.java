@@ -30,6 +30,11 @@ record WantedTensor(String name, Set<Dtype> types, List<Long> shape, @Nullable S
     return new WantedTensor(name, FLOATS, dimensions(shape), null);
   }
 
+  /** Whole numbers. */
+  static WantedTensor integers(String name, long count) {
+    return new WantedTensor(name, EnumSet.of(Dtype.I64, Dtype.I32), List.of(count), null);
+  }
+
   /** The rows of a table, of any type, with scales beside if the family has them. */
   static WantedTensor rows(ScaledName names, long rows, int headDim) {
     String scale = names.scale();

@@ -4,6 +4,8 @@ import io.engram4j.Backends;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.model.RowHashing;
 import io.engram4j.model.TokenMap;
 import java.io.ByteArrayInputStream;
@@ -14,9 +16,12 @@ import java.io.ObjectOutputStream;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.IntToLongFunction;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,21 +88,40 @@ final class RowHasher implements Serializable {
     out.writeObject(config.layerIds().stream().mapToInt(Integer::intValue).toArray());
     out.writeObject(config.vocabSizes().stream().mapToLong(Long::longValue).toArray());
     out.writeObject(config.tableRows().stream().mapToLong(Long::longValue).toArray());
+    for (LayerLayout layout : EngramLayout.of(config, map.distinct())) {
+      out.writeObject(numbers(layout.columns(), layout::prime));
+      out.writeObject(numbers(layout.columns(), layout::offset));
+      out.writeObject(numbers(layout.maxNgram(), layout::multiplier));
+    }
     out.writeObject(map.toArray());
+  }
+
+  private static long[] numbers(int count, IntToLongFunction of) {
+    return IntStream.range(0, count).mapToLong(of).toArray();
   }
 
   private static EngramModel read(ObjectInputStream in) throws IOException, ClassNotFoundException {
     EngramConfig.Builder config = EngramConfig.builder().hashing((RowHashing) in.readObject());
     config.hiddenSize(1).branches(1); // what only the gate needs
     int maxNgram = in.readInt();
-    config.heads(in.readInt(), in.readInt()).padTokenId(in.readInt());
+    int heads = in.readInt();
+    config.heads(heads, in.readInt()).padTokenId(in.readInt());
     config.imageTokenId(optional(in.readInt()));
     config.barrierTokenId(optional(in.readInt()));
     config.compressedSize(optional(in.readInt()));
     config.seed(in.readLong());
-    config.layerIds(Arrays.stream((int[]) in.readObject()).boxed().toList());
+    int[] layerIds = (int[]) in.readObject();
+    config.layerIds(Arrays.stream(layerIds).boxed().toList());
     config.ngrams(maxNgram, longs((long[]) in.readObject()));
     config.tableRows(longs((long[]) in.readObject()));
+    List<LayerLayout> layouts = new ArrayList<>();
+    for (int layerId : layerIds) {
+      long[] sizes = (long[]) in.readObject();
+      long[] offsets = (long[]) in.readObject();
+      long[] multipliers = (long[]) in.readObject();
+      layouts.add(LayerLayout.of(layerId, maxNgram, heads, sizes, offsets, multipliers));
+    }
+    config.layouts(layouts);
     TokenMap map = TokenMap.of((int[]) in.readObject());
     return EngramModel.hashOnly(config.build(), map, Backends.select());
   }

@@ -8,6 +8,7 @@ import io.engram4j.EngramBatch;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
+import io.engram4j.SequenceSnapshot;
 import io.engram4j.format.Bfloat16;
 import io.engram4j.hf.SafetensorsFile;
 import io.engram4j.hf.TensorData;
@@ -34,12 +35,17 @@ import org.jspecify.annotations.Nullable;
  * Compares a model with truth files: {@code expected-NAME.safetensors}, each one sequence through
  * the model with every intermediate, as another engine or an oracle dumped it. Tensors: {@code
  * input_ids}, optionally {@code dead} and {@code compressed_ids}, and per layer L, all optional,
- * {@code layers.L.hash_ids}, {@code .rows}, {@code .kv}, {@code .hidden} (the stream before, which
- * the others need), {@code .gate}, {@code .out}, {@code .out_bf16}, {@code .delta}.
+ * {@code layers.L.hash_ids}, {@code .rows}, {@code .kv} or {@code .key} and {@code .value}, {@code
+ * .hidden} (the stream before, which the others need), {@code .gate}, {@code .out}, {@code
+ * .out_bf16}, {@code .delta}. With {@code history}, the last ids before the sequence, and {@code
+ * layers.L.conv_state_in} it goes on from there; {@code history_out} and {@code .conv_state_out}
+ * are how it is left.
  */
 public final class Verifier {
   private static final Pattern LAYER_TENSOR =
-      Pattern.compile("(.*\\.)?layers\\.\\d+\\.(hash_ids|rows|kv|hidden|gate|out|out_bf16|delta)");
+      Pattern.compile(
+          "(.*\\.)?layers\\.\\d+\\.(hash_ids|rows|kv|key|value|hidden|gate|out|out_bf16|delta"
+              + "|conv_state_in|conv_state_out)");
 
   private final EngramModel model;
   private final EngramConfig config;
@@ -47,12 +53,12 @@ public final class Verifier {
   private final Path file;
   private final Set<String> known = new HashSet<>();
   private final List<TensorResult> results = new ArrayList<>();
+  private final EngramSequence sequence;
   private final EngramBatch batch;
   private final int tokens;
 
-  private Verifier(EngramModel model, Path file) throws IOException {
-    this.model = model;
-    this.config = model.config();
+  private Verifier(EngramModel given, Path file) throws IOException {
+    this.config = given.config();
     this.file = file;
     this.truth = SafetensorsFile.open(file).tensors();
     TensorInfo input = take("input_ids");
@@ -64,7 +70,10 @@ public final class Verifier {
     if (tokens == 0) {
       throw new IOException(file + " has no tokens, so nothing can be compared");
     }
-    EngramSequence sequence = model.newSequence();
+    // layers are applied twice, as floats and as bf16
+    this.model = config.convKernel() > 0 ? given.withRollback(Math.min(tokens, 1 << 16)) : given;
+    this.sequence = begin();
+    int before = sequence.length();
     TensorInfo dead = take("dead", tokens);
     if (dead == null) {
       sequence.append(ids);
@@ -76,12 +85,36 @@ public final class Verifier {
       }
       sequence.append(ids, flags);
     }
-    this.batch = model.newBatch().add(sequence, 0, tokens);
+    this.batch = this.model.newBatch().add(sequence, before, tokens);
     TensorInfo compressed = take("compressed_ids", tokens);
     if (compressed != null) {
       long[] actual = Arrays.stream(ids).mapToLong(id -> compressed(model, id)).toArray();
       results.add(Compare.exact("compressed_ids", actual, TensorData.longs(compressed)));
     }
+  }
+
+  /** Begins a sequence, where the file says what was before it. */
+  private EngramSequence begin() throws IOException {
+    int lookBack = config.maxNgram() - 1;
+    TensorInfo history = take("history", lookBack);
+    if (history == null) {
+      return model.newSequence();
+    }
+    int[] last =
+        Arrays.stream(TensorData.longs(history))
+            .mapToInt(id -> model.map().get(toTokenId(id)))
+            .toArray();
+    int reach = config.convKernel() > 0 ? (config.convKernel() - 1) * config.convDilation() : 0;
+    List<float[]> windows = new ArrayList<>();
+    for (EngramLayer layer : model.layers()) {
+      if (reach > 0) {
+        TensorInfo state =
+            take("layers." + layer.id() + ".conv_state_in", reach, config.streamWidth());
+        windows.add(
+            state == null ? new float[reach * config.streamWidth()] : TensorData.floats(state));
+      }
+    }
+    return model.restore(SequenceSnapshot.of(lookBack + reach, last, windows));
   }
 
   /** Ids that only mark images have none. */
@@ -130,6 +163,7 @@ public final class Verifier {
       keyAndValue(prefix, layer, rowIds);
       stream(prefix, layer);
     }
+    state();
     if (results.stream().noneMatch(result -> result.tensor().startsWith("layers."))) {
       throw new IOException(
           file + " has nothing of the layers " + config.layerIds() + " to compare");
@@ -174,13 +208,66 @@ public final class Verifier {
 
   private void keyAndValue(String prefix, EngramLayer layer, MemorySegment rowIds)
       throws IOException {
-    TensorInfo expected = take(prefix + "kv", tokens, config.kvWidth());
-    if (expected != null) {
-      MemorySegment rows = heap(4L * tokens * config.rowWidth());
-      layer.gather(rowIds, (long) tokens * config.columns(), rows, Dtype.F32);
-      MemorySegment kv = heap(4L * tokens * config.kvWidth());
-      layer.project(rows, tokens, kv);
-      compare(expected, floats(kv, Dtype.F32));
+    int keys = config.streamWidth();
+    TensorInfo both = take(prefix + "kv", tokens, config.kvWidth());
+    TensorInfo key = take(prefix + "key", tokens, keys);
+    TensorInfo value = take(prefix + "value", tokens, config.hiddenSize());
+    if (both == null && key == null && value == null) {
+      return;
+    }
+    MemorySegment rows = heap(4L * tokens * config.rowWidth());
+    layer.gather(rowIds, (long) tokens * config.columns(), rows, Dtype.F32);
+    MemorySegment kv = heap(4L * tokens * config.kvWidth());
+    layer.project(rows, tokens, kv);
+    float[] all = floats(kv, Dtype.F32);
+    if (both != null) {
+      compare(both, all);
+    }
+    if (key != null) {
+      compare(key, columns(all, 0, keys));
+    }
+    if (value != null) {
+      compare(value, columns(all, keys, config.hiddenSize()));
+    }
+  }
+
+  private float[] columns(float[] all, int first, int count) {
+    float[] some = new float[tokens * count];
+    for (int token = 0; token < tokens; token++) {
+      System.arraycopy(all, token * config.kvWidth() + first, some, token * count, count);
+    }
+    return some;
+  }
+
+  /** How the sequence is left, which needs every layer applied. */
+  private void state() throws IOException {
+    TensorInfo history = take("history_out", config.maxNgram() - 1);
+    List<TensorInfo> states = new ArrayList<>();
+    for (EngramLayer layer : model.layers()) {
+      TensorInfo state = take("layers." + layer.id() + ".conv_state_out");
+      if (state != null) {
+        states.add(state);
+      }
+    }
+    if (history == null && states.isEmpty()) {
+      return;
+    }
+    SequenceSnapshot snapshot;
+    try {
+      snapshot = sequence.snapshot();
+    } catch (IllegalStateException e) {
+      throw new IOException(file + " lacks what its conv_state_out needs: " + e.getMessage(), e);
+    }
+    if (history != null) {
+      long[] last = Arrays.stream(snapshot.lastIds()).asLongStream().toArray();
+      long[] wanted = TensorData.longs(history);
+      for (int i = 0; i < wanted.length; i++) {
+        wanted[i] = model.map().get(toTokenId(wanted[i]));
+      }
+      results.add(Compare.exact(history.name(), last, wanted));
+    }
+    for (int i = 0; i < states.size(); i++) {
+      compare(states.get(i), snapshot.convWindows().get(i));
     }
   }
 

@@ -89,6 +89,7 @@ class GoldenFormatsTest {
           expected,
           RowHashing.NUMPY_DRAW.multipliers(
               one.get("layer").asInt(),
+              0, // the place among layers tells nothing here
               one.get("shifts").asInt(),
               one.get("compressed").asInt(),
               one.get("seed").asLong()),
