@@ -53,6 +53,7 @@ module io.engram4j.core {
 
   // what single modules of this project share with it
   exports io.engram4j.kernel.java to
+      io.engram4j.hf,
       io.engram4j.bench,
       io.engram4j.cli,
       io.engram4j.tck,

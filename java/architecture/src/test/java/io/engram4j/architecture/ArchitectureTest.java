@@ -35,7 +35,7 @@ class ArchitectureTest {
           Map.entry("bindings", Set.of()),
           Map.entry("core", Set.of()),
           Map.entry("gguf", Set.of()),
-          Map.entry("hf", Set.of("core")),
+          Map.entry("hf", Set.of("core", "gguf")),
           Map.entry("tokenizer", Set.of("core", "hf")),
           Map.entry("tck", Set.of("core", "hf")),
           Map.entry("bridge", Set.of("core", "bindings")),

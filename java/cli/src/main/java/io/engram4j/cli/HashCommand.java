@@ -5,7 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.hf.TokenizerJson;
 import io.engram4j.tokenizer.TextTokenizer;
 import java.io.IOException;
@@ -53,7 +53,7 @@ final class HashCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    EngramDirectory directory = model.read();
+    ModelFiles directory = model.read();
     try (EngramModel opened = directory.openForHashing(ModelOptions.backend(backend))) {
       int[] ids = input.ids != null ? input.ids : encode(directory);
       if (ids.length == 0) {
@@ -70,7 +70,7 @@ final class HashCommand implements Callable<Integer> {
     return 0;
   }
 
-  private int[] encode(EngramDirectory directory) throws IOException {
+  private int[] encode(ModelFiles directory) throws IOException {
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson())) {
       return tokenizer.encode(input.read());
     }
@@ -95,7 +95,7 @@ final class HashCommand implements Callable<Integer> {
     return marks;
   }
 
-  private static String[] pieces(EngramDirectory directory, int[] ids) throws IOException {
+  private static String[] pieces(ModelFiles directory, int[] ids) throws IOException {
     String[] none = new String[ids.length];
     Arrays.fill(none, "");
     if (!Files.exists(directory.tokenizerJson())) {

@@ -1,11 +1,12 @@
 package io.engram4j.cli;
 
 import io.engram4j.hf.Check;
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.hf.TensorInfo;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.model.TokenMap;
+import io.engram4j.table.io.TableFile;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -26,14 +27,14 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    EngramDirectory directory = model.read();
-    EngramConfig config = directory.config();
+    ModelFiles directory = model.read();
     boolean passed = directory.checks().stream().allMatch(Check::passed);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("directory", directory.path().toString());
     json.put("passed", passed);
-    configuration(config, json);
+    configuration(directory, json);
     layers(directory, json);
+    tables(directory, json);
     tensors(directory, json);
     map(directory, json);
     checks(directory, json);
@@ -41,8 +42,10 @@ final class InspectCommand implements Callable<Integer> {
     return passed ? 0 : Main.FAILED;
   }
 
-  private void configuration(EngramConfig config, Map<String, Object> json) {
+  private void configuration(ModelFiles files, Map<String, Object> json) {
+    EngramConfig config = files.config();
     json.put("variant", config.family());
+    json.put("form", files.form());
     json.put("hidden_size", config.hiddenSize());
     json.put("branches", config.branches());
     json.put("max_ngram", config.maxNgram());
@@ -51,7 +54,7 @@ final class InspectCommand implements Callable<Integer> {
     json.put("columns", config.columns());
     json.put("pad_token_id", config.padTokenId());
     json.put("norm_eps", config.normEps());
-    output.line("%s", model.directory);
+    output.line("%s: %s", model.directory, files.form());
     output.line(
         "%s: hidden %d x %d branches, orders 2 to %d, %d heads of %d, %d rows a token and layer%s",
         config.family() + " layout",
@@ -65,7 +68,7 @@ final class InspectCommand implements Callable<Integer> {
     output.line("");
   }
 
-  private void layers(EngramDirectory directory, Map<String, Object> json) {
+  private void layers(ModelFiles directory, Map<String, Object> json) {
     EngramConfig config = directory.config();
     List<long[]> primes = EngramLayout.primes(config);
     List<List<String>> rows = new ArrayList<>();
@@ -92,13 +95,45 @@ final class InspectCommand implements Callable<Integer> {
     output.line("");
   }
 
+  /** How rows are stored, of layers whose tensors are all there. */
+  private void tables(ModelFiles files, Map<String, Object> json) {
+    List<List<String>> rows = new ArrayList<>();
+    List<Map<String, Object>> objects = new ArrayList<>();
+    for (int id : files.config().layerIds()) {
+      try {
+        TableFile table = files.tableFile(id);
+        Map<String, Object> object = new LinkedHashMap<>();
+        object.put("layer", id);
+        object.put("row_type", table.type().toString());
+        object.put("row_bytes", table.rowBytes());
+        object.put("rows", table.rows());
+        object.put("parts", table.parts().size());
+        objects.add(object);
+        rows.add(
+            List.of(
+                "" + id,
+                table.type().toString(),
+                Text.count(table.rowBytes()),
+                Text.count(table.rows()),
+                Text.count(table.parts().size())));
+      } catch (IOException e) {
+        // the checks say what is missing
+      }
+    }
+    json.put("tables", objects);
+    if (!rows.isEmpty()) {
+      output.table(List.of("layer", "row type", "bytes a row", "rows", "parts"), rows);
+      output.line("");
+    }
+  }
+
   private static String range(long[] primes) {
     return primes.length <= 4
         ? String.join(" ", Arrays.stream(primes).mapToObj(Long::toString).toList())
         : primes[0] + " " + primes[1] + " ... " + primes[primes.length - 1];
   }
 
-  private void tensors(EngramDirectory directory, Map<String, Object> json) {
+  private void tensors(ModelFiles directory, Map<String, Object> json) {
     Map<String, List<List<String>>> rows = new LinkedHashMap<>(); // by file
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int id : directory.config().layerIds()) {
@@ -128,7 +163,7 @@ final class InspectCommand implements Callable<Integer> {
     });
   }
 
-  private void map(EngramDirectory directory, Map<String, Object> json) {
+  private void map(ModelFiles directory, Map<String, Object> json) {
     if (directory.map().isPresent()) {
       TokenMap map = directory.map().get();
       json.put("vocabulary", map.size());
@@ -137,7 +172,7 @@ final class InspectCommand implements Callable<Integer> {
     }
   }
 
-  private void checks(EngramDirectory directory, Map<String, Object> json) {
+  private void checks(ModelFiles directory, Map<String, Object> json) {
     List<Map<String, Object>> objects = new ArrayList<>();
     List<List<String>> rows = new ArrayList<>();
     for (Check check : directory.checks()) {

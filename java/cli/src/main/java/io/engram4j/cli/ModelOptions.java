@@ -2,6 +2,8 @@ package io.engram4j.cli;
 
 import io.engram4j.Backends;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.EngramModels;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.BackendProvider;
 import java.io.IOException;
@@ -17,7 +19,8 @@ final class ModelOptions {
   @Parameters(
       index = "0",
       paramLabel = "DIR",
-      description = "A Hugging Face model directory, or ORG/NAME in its cache.")
+      description =
+          "A Hugging Face model directory, or ORG/NAME in its cache, or a GGUF file or part of one.")
   Path directory = Path.of("");
 
   @Option(
@@ -26,8 +29,21 @@ final class ModelOptions {
       description = "Take the token map from this tokenizer.json or map file.")
   @Nullable Path map;
 
-  EngramDirectory read() throws IOException {
-    return EngramDirectory.read(directory, map);
+  ModelFiles read() throws IOException {
+    return EngramModels.read(directory, map);
+  }
+
+  /** Reads a directory of safetensors; other forms have one piece for each row already. */
+  EngramDirectory readDirectory() throws IOException {
+    ModelFiles files = read();
+    if (files instanceof EngramDirectory shards) {
+      return shards;
+    }
+    throw new IOException(
+        files.path()
+            + " is a "
+            + files.form()
+            + ", whose rows lie in one piece each: it needs no packing");
   }
 
   /** Returns bytes of an option in megabytes. */

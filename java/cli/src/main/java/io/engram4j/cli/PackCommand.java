@@ -50,7 +50,7 @@ final class PackCommand implements Callable<Integer> {
       throw new IllegalArgumentException(
           target + " is a file; OUT is the directory in which packed files are written");
     }
-    EngramDirectory source = model.read();
+    EngramDirectory source = model.readDirectory();
     AtomicLong done = new AtomicLong();
     long bytes = new DirectoryPacker(source, target, threads, n -> {}).bytes();
     long start = System.nanoTime();

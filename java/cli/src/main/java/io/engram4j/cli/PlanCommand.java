@@ -1,6 +1,6 @@
 package io.engram4j.cli;
 
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.table.Placement;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
@@ -46,7 +46,7 @@ final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     long available = memory == null ? TableOpener.availableMemory() : bytes(memory);
-    EngramDirectory directory = model.read();
+    ModelFiles directory = model.read();
     List<TableFile> files = new ArrayList<>();
     for (int layer : directory.config().layerIds()) {
       files.add(directory.tableFile(layer));

@@ -3,7 +3,7 @@ package io.engram4j.cli;
 import io.engram4j.EngramBatch;
 import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.memo.KeyCounter;
 import io.engram4j.memo.NgramCounter;
 import io.engram4j.table.RowSeed;
@@ -96,7 +96,7 @@ final class ProfileCommand implements Callable<Integer> {
     if (rows < 1 || ngrams < 1) {
       throw new IllegalArgumentException("--rows and --ngrams must be at least 1");
     }
-    EngramDirectory directory = model.read();
+    ModelFiles directory = model.read();
     Map<String, Object> json = new LinkedHashMap<>();
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson());
         EngramModel hashing = directory.openForHashing(ModelOptions.backend(null))) {
@@ -265,8 +265,7 @@ final class ProfileCommand implements Callable<Integer> {
     output.line("drawn into %s", file);
   }
 
-  private void write(
-      EngramDirectory directory, EngramModel hashing, KeyCounter[] counters, Path file)
+  private void write(ModelFiles directory, EngramModel hashing, KeyCounter[] counters, Path file)
       throws IOException {
     Map<String, long[]> wanted = new LinkedHashMap<>();
     for (int i = 0; i < counters.length; i++) {

@@ -4,7 +4,7 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.LayerStatistics;
 import io.engram4j.LayerStatistics.MemoStatistics;
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.hf.TokenizerJson;
 import io.engram4j.model.NgramSeed;
 import io.engram4j.table.Placement;
@@ -118,7 +118,7 @@ final class RunCommand implements Callable<Integer> {
     if (seedNgrams != null && memoMegabytes == 0) {
       throw new IllegalArgumentException("--seed-ngrams needs a memo; give it --memo-mb");
     }
-    EngramDirectory directory = model.read();
+    ModelFiles directory = model.read();
     int[] all = tokenize(directory, input.read());
     int[] ids = Arrays.copyOf(all, Math.min(all.length, maxTokens));
     if (ids.length == 0) {
@@ -140,7 +140,7 @@ final class RunCommand implements Callable<Integer> {
     return 0;
   }
 
-  private int[] tokenize(EngramDirectory directory, String text) throws IOException {
+  private int[] tokenize(ModelFiles directory, String text) throws IOException {
     try (TextTokenizer tokenizer = TextTokenizer.open(directory.tokenizerJson());
         Progress progress = new Progress("tokenize", text.length(), " kB", 1000)) {
       long start = System.nanoTime();
@@ -150,7 +150,7 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
-  private EngramModel open(EngramDirectory directory) throws IOException {
+  private EngramModel open(ModelFiles directory) throws IOException {
     TableOptions options =
         TableOptions.defaults()
             .placement(Placement.named(placement))

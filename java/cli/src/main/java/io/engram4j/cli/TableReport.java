@@ -1,6 +1,7 @@
 package io.engram4j.cli;
 
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.EngramModels;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.table.io.TableFile;
 import io.engram4j.table.io.TableOpener;
 import java.io.IOException;
@@ -24,7 +25,7 @@ final class TableReport {
   }
 
   void write(Map<String, @Nullable Object> json) throws IOException {
-    EngramDirectory model = EngramDirectory.read(directory, null);
+    ModelFiles model = EngramModels.read(directory, null);
     List<List<String>> rows = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int layer : model.config().layerIds()) {

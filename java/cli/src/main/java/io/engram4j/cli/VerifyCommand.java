@@ -2,10 +2,13 @@ package io.engram4j.cli;
 
 import io.engram4j.Backends;
 import io.engram4j.EngramModel;
+import io.engram4j.hf.EngramModels;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.BackendProvider;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.tck.TensorResult;
+import io.engram4j.tck.TruthFiles;
 import io.engram4j.tck.Verifier;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -23,8 +26,11 @@ import picocli.CommandLine.Option;
 /** Compares a model with the truth files beside it. */
 @Command(
     name = "verify",
-    header = "Compare a model with every expected-*.safetensors in its directory.",
-    description = "Such a file is one sequence with every intermediate, as any engine can dump it.")
+    header = "Compare models with every expected-*.safetensors beside them.",
+    description = {
+      "Such a file is one sequence with every intermediate, as any engine can dump it.",
+      "Of a GGUF file NAME.gguf those called expected-NAME-*; of a directory all models in it."
+    })
 final class VerifyCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
   @Mixin Output output = new Output();
@@ -37,21 +43,22 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    List<Path> files = Verifier.truthFiles(model.read().path());
-    if (files.isEmpty()) {
-      throw new IOException(model.directory + " has no expected-*.safetensors");
-    }
     List<Map<String, Object>> objects = new ArrayList<>();
     int failed = 0;
     long elements = 0;
-    try (EngramModel opened = model.read().open(new JavaBackend())) {
-      for (Backend each : backends()) {
-        EngramModel view = opened.withBackend(each);
-        for (Path file : files) {
-          List<TensorResult> results = Verifier.verify(view, file);
-          show(each, file, results, objects);
-          failed += (int) results.stream().filter(result -> !result.passed()).count();
-          elements += results.stream().mapToLong(TensorResult::elements).sum();
+    for (TruthFiles truth : TruthFiles.of(model.directory)) {
+      ModelFiles files = EngramModels.read(truth.model(), model.map);
+      output.line("%s: %s, %s", truth.model(), files.config().family(), files.form());
+      try (EngramModel opened = files.open(new JavaBackend())) {
+        for (Backend each : backends()) {
+          try (EngramModel view = opened.withBackend(each)) {
+            for (Path file : truth.files()) {
+              List<TensorResult> results = Verifier.verify(view, file);
+              show(each, file, results, objects);
+              failed += (int) results.stream().filter(result -> !result.passed()).count();
+              elements += results.stream().mapToLong(TensorResult::elements).sum();
+            }
+          }
         }
       }
     }

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 
 /**
  * The layouts of all Engram layers of a model. Layers share one pool of primes, so they are made
@@ -44,6 +45,11 @@ public final class EngramLayout {
 
   /** Returns the table sizes per layer and column; needs no token map. */
   public static List<long[]> primes(EngramConfig config) {
+    if (!config.layouts().isEmpty()) {
+      return config.layouts().stream()
+          .map(layout -> IntStream.range(0, layout.columns()).mapToLong(layout::prime).toArray())
+          .toList();
+    }
     Set<Long> seen = new HashSet<>();
     // The search restarts at the same place for every order and skips what was taken. From where it
     // started to its last find all primes are taken: there it may as well go on, and so may

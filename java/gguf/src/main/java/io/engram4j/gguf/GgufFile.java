@@ -239,6 +239,14 @@ public final class GgufFile {
     return Optional.of(narrow);
   }
 
+  /** Returns how many elements an array has; nothing if there is no such key, or it is no array. */
+  public OptionalLong count(String key) {
+    GgufValue value = values.get(key);
+    return value == null || !value.isArray()
+        ? OptionalLong.empty()
+        : OptionalLong.of(value.count());
+  }
+
   private int narrow(String key, long number) throws IOException {
     if (number != (int) number) {
       throw new IOException(first + ": " + key + " has " + number + ", which is no int");

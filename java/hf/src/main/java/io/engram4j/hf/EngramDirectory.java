@@ -9,12 +9,9 @@ import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.model.TokenMapFile;
 import io.engram4j.table.Placement;
-import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile;
-import io.engram4j.weights.LayerWeights;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -35,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * <p>The token map comes from {@code engram-map.bin} where there is one, else from {@code
  * tokenizer.json}.
  */
-public final class EngramDirectory {
+public final class EngramDirectory implements ModelFiles {
   private final Path path;
   private final EngramConfig config;
   private final List<Check> checks = new ArrayList<>();
@@ -239,27 +236,32 @@ public final class EngramDirectory {
                 : config.padTokenId() + " is outside the vocabulary of " + map.size() + " ids"));
   }
 
-  /** Returns the directory. */
+  @Override
   public Path path() {
     return path;
   }
 
-  /** Returns the configuration. */
+  @Override
+  public String form() {
+    return "safetensors directory";
+  }
+
+  @Override
   public EngramConfig config() {
     return config;
   }
 
-  /** Returns everything that was checked, with its result. */
+  @Override
   public List<Check> checks() {
     return List.copyOf(checks);
   }
 
-  /** Returns the token map, if there is a readable one. */
+  @Override
   public Optional<TokenMap> map() {
     return Optional.ofNullable(map);
   }
 
-  /** Returns the tensors of a layer that were found and fit. */
+  @Override
   public List<TensorInfo> tensors(int layerId) {
     LayerTensors tensors = layers.get(layerId);
     return tensors == null ? List.of() : tensors.tensors();
@@ -271,59 +273,22 @@ public final class EngramDirectory {
     return tensors != null && tensors.isOfTable(tensor);
   }
 
-  /** Returns the directory's tokenizer.json, whether it exists or not. */
+  @Override
   public Path tokenizerJson() {
     return path.resolve("tokenizer.json");
   }
 
-  /**
-   * Maps the tables and opens the model.
-   *
-   * @throws IOException if a check failed; the message lists all that did
-   */
+  @Override
   public EngramModel open(Backend backend) throws IOException {
     return open(backend, TableOptions.defaults().placement(Placement.MAPPED));
   }
 
-  /**
-   * Opens the model with its tables where the options say.
-   *
-   * @throws IOException if a check failed, or there is no room; the message lists all that did
-   */
+  @Override
   public EngramModel open(Backend backend, TableOptions options) throws IOException {
-    requirePassed(checks);
-    OpenTables tables = new OpenTables(options);
-    boolean opened = false;
-    try {
-      long bytes = layers.values().stream().mapToLong(layer -> layer.tableFile().bytes()).sum();
-      List<LayerWeights> weights = new ArrayList<>();
-      for (LayerTensors layer : layers.values()) {
-        boolean maps = backend.acceptsMappings();
-        Table table = tables.open(layer.tableFile(), bytes, maps);
-        weights.add(layer.load(table, maps, tables.arena()));
-      }
-      EngramModel model = new EngramModel(config, requireMap(), weights, backend, tables);
-      opened = true;
-      return model;
-    } catch (IllegalArgumentException e) {
-      throw new IOException(path + ": " + e.getMessage(), e);
-    } catch (InternalError e) { // what HotSpot makes of a mapped page that is gone
-      throw new IOException(
-          path + ": a file has shrunk while it was opened, or its disk failed", e);
-    } catch (UncheckedIOException e) {
-      throw new IOException(path + ": " + e.getMessage(), e);
-    } finally {
-      if (!opened) {
-        tables.close();
-      }
-    }
+    return Opening.open(path, config, map, checks, layers.values(), backend, options);
   }
 
-  /**
-   * Returns where the rows of a layer lie.
-   *
-   * @throws IOException if the layer's tensors are not all there
-   */
+  @Override
   public TableFile tableFile(int layerId) throws IOException {
     LayerTensors tensors = layers.get(layerId);
     if (tensors == null || !tensors.problems().isEmpty()) {
@@ -332,35 +297,8 @@ public final class EngramDirectory {
     return tensors.tableFile();
   }
 
-  /**
-   * Opens the model for hashing only, which needs configuration and token map but no tensors.
-   *
-   * @throws IOException if a check of those failed
-   */
+  @Override
   public EngramModel openForHashing(Backend backend) throws IOException {
-    requirePassed(checks.stream().filter(check -> !check.name().endsWith("tensors")).toList());
-    try {
-      return EngramModel.hashOnly(config, requireMap(), backend);
-    } catch (IllegalArgumentException e) {
-      throw new IOException(path + ": " + e.getMessage(), e);
-    }
-  }
-
-  private TokenMap requireMap() throws IOException {
-    if (map == null) {
-      throw new IOException(path + " has no token map");
-    }
-    return map;
-  }
-
-  private void requirePassed(List<Check> required) throws IOException {
-    List<String> failures =
-        required.stream()
-            .filter(check -> !check.passed())
-            .map(check -> check.name() + ": " + check.detail())
-            .toList();
-    if (!failures.isEmpty()) {
-      throw new IOException(path + " cannot be opened: " + String.join("; ", failures));
-    }
+    return Opening.openForHashing(path, config, map, checks, backend);
   }
 }

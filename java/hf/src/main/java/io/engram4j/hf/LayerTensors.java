@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The tensors of one layer, as its family of checkpoints has them, and its packed rows. */
-final class LayerTensors {
+final class LayerTensors implements Opening.Layer {
   private final Checkpoint checkpoint;
   private final EngramConfig config;
   private final int layerId;
@@ -134,19 +134,13 @@ final class LayerTensors {
     return own == null || shards() != null ? null : own.origin().packing();
   }
 
-  /**
-   * Maps the large weights and reads the small ones.
-   *
-   * @param table the rows, opened from {@link #tableFile}
-   * @param maps whether large weights may be mapped, or are read into memory
-   * @throws IOException if a file cannot be mapped
-   */
-  LayerWeights load(Table table, boolean maps, Arena arena) throws IOException {
+  @Override
+  public LayerWeights load(Table table, boolean maps, Arena arena) throws IOException {
     return checkpoint.weights(config, found.mapping(maps), table, arena);
   }
 
-  /** Returns where the table's rows lie. */
-  TableFile tableFile() {
+  @Override
+  public TableFile tableFile() {
     PackedFile own = packed;
     if (own != null) {
       return own.table();

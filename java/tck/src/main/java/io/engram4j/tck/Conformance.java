@@ -1,7 +1,7 @@
 package io.engram4j.tck;
 
 import io.engram4j.EngramModel;
-import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.EngramModels;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Stage;
@@ -170,11 +170,12 @@ public final class Conformance {
       Golden.extract(directory);
       int count = GoldenGate.check(backend, directory.resolve("gate.safetensors"), failures);
       count += GoldenBlocks.check(backend, directory.resolve("gguf-blocks.safetensors"), failures);
-      for (String name : Golden.MODELS) {
-        Path path = directory.resolve(name);
-        try (EngramModel model = EngramDirectory.read(path).open(new JavaBackend())) {
-          for (Path file : Verifier.truthFiles(path)) {
-            for (TensorResult result : Verifier.verify(model.withBackend(backend), file)) {
+      for (TruthFiles truth : TruthFiles.of(directory)) {
+        String name = "" + directory.relativize(truth.model());
+        try (EngramModel model = EngramModels.read(truth.model()).open(new JavaBackend());
+            EngramModel view = model.withBackend(backend)) {
+          for (Path file : truth.files()) {
+            for (TensorResult result : Verifier.verify(view, file)) {
               count++;
               if (!result.passed()) {
                 failures.add(name + "/" + file.getFileName() + ": " + result);

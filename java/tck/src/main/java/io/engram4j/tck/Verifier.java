@@ -19,7 +19,6 @@ import io.engram4j.model.HiddenStream;
 import io.engram4j.model.Stage;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -28,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -127,16 +125,6 @@ public final class Verifier {
       throw new IndexOutOfBoundsException("token id " + id + " is outside any vocabulary");
     }
     return (int) id;
-  }
-
-  /** Returns the truth files of a directory, sorted by name. */
-  public static List<Path> truthFiles(Path directory) throws IOException {
-    try (Stream<Path> files = Files.list(directory)) {
-      return files
-          .filter(f -> f.getFileName().toString().matches("expected-.*\\.safetensors"))
-          .sorted()
-          .toList();
-    }
   }
 
   /**

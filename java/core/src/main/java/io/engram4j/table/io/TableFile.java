@@ -151,8 +151,8 @@ public record TableFile(
     this(name, type, rows, headDim, 1, List.of(new Part(0, rows, weight, scale, null)));
   }
 
-  /** A table whose rows lie interleaved from an offset on. */
-  static TableFile interleaved(
+  /** A table whose rows lie from an offset on, each with its scales and biases behind it. */
+  public static TableFile interleaved(
       String name, RowType type, long rows, int headDim, float factor, Path file, long offset) {
     int stride = Math.toIntExact(type.rowBytes(headDim));
     int elements = Math.toIntExact(type.elementBytes(headDim));

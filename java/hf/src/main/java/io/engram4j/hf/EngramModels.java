@@ -1,0 +1,113 @@
+package io.engram4j.hf;
+
+import io.engram4j.Backends;
+import io.engram4j.EngramModel;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Opens models of every form that is known: a Hugging Face directory of DeepSeek-V4.1, of Qwen's
+ * PLE or of the paper's demo, or a GGUF file of the first two, split or whole.
+ */
+public final class EngramModels {
+  private static final byte[] GGUF = "GGUF".getBytes(StandardCharsets.US_ASCII);
+
+  private EngramModels() {}
+
+  /**
+   * Opens a model on the best backend, or the one that the property {@code engram.backend} names.
+   *
+   * @param path a model directory, what stands for one in the hub's cache ({@link
+   *     HubCache#resolve}), a GGUF file, any part of a split one or what their names begin with, or
+   *     a directory with one GGUF file
+   * @throws IOException if anything is missing or does not fit; the message lists all of it
+   */
+  public static EngramModel open(Path path) throws IOException {
+    return read(path).open(Backends.select());
+  }
+
+  /**
+   * Reads a model's files without opening it.
+   *
+   * @throws IOException if there is no model, or its configuration cannot be used
+   */
+  public static ModelFiles read(Path path) throws IOException {
+    return read(path, null);
+  }
+
+  /**
+   * Reads a model's files, with the token map from elsewhere.
+   *
+   * @param map a tokenizer.json or a map file, or null for the model's own
+   */
+  public static ModelFiles read(Path given, @Nullable Path map) throws IOException {
+    Path path = HubCache.resolve(given);
+    if (Files.isDirectory(path)) {
+      List<Path> ggufs = Files.exists(path.resolve("config.json")) ? List.of() : ggufs(path);
+      if (ggufs.size() > 1) {
+        throw new IOException(path + " has several GGUF models, name one: " + names(ggufs));
+      }
+      return ggufs.isEmpty()
+          ? EngramDirectory.read(path, map)
+          : GgufModel.read(ggufs.getFirst(), map);
+    }
+    String name = String.valueOf(path.getFileName());
+    if (Files.exists(path) ? isGguf(path) : !ggufs(parent(path), name + "-00001-of-").isEmpty()) {
+      return GgufModel.read(path, map);
+    }
+    boolean ofDirectory =
+        Files.isRegularFile(path) && (name.equals("config.json") || name.endsWith(".safetensors"));
+    return EngramDirectory.read(ofDirectory ? parent(path) : path, map);
+  }
+
+  private static Path parent(Path path) {
+    return path.resolveSibling("");
+  }
+
+  private static String names(List<Path> paths) {
+    return String.join(", ", paths.stream().map(p -> String.valueOf(p.getFileName())).toList());
+  }
+
+  /**
+   * Returns the GGUF models of a directory, of split ones the first part, in order of their names.
+   *
+   * @throws IOException if the directory cannot be listed
+   */
+  public static List<Path> ggufs(Path directory) throws IOException {
+    return ggufs(directory, "").stream()
+        .filter(file ->
+            !file.getFileName().toString().matches(".*-\\d{5}-of-\\d{5}\\.gguf")
+                || file.getFileName().toString().contains("-00001-of-"))
+        .toList();
+  }
+
+  private static List<Path> ggufs(Path directory, String start) throws IOException {
+    Path listed = directory.toString().isEmpty() ? Path.of(".") : directory;
+    if (!Files.isDirectory(listed)) {
+      return List.of();
+    }
+    try (Stream<Path> files = Files.list(listed)) {
+      return files
+          .filter(file -> file.getFileName().toString().startsWith(start))
+          .filter(file -> file.getFileName().toString().endsWith(".gguf"))
+          .sorted()
+          .toList();
+    }
+  }
+
+  private static boolean isGguf(Path file) throws IOException {
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    try (InputStream in = Files.newInputStream(file)) {
+      return file.toString().endsWith(".gguf") || Arrays.equals(in.readNBytes(GGUF.length), GGUF);
+    }
+  }
+}
