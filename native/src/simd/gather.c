@@ -70,17 +70,32 @@ static void issue_misses(const struct engram_table *table, const struct engram_r
   }
 }
 
-INLINE void decode_rows(const struct engram_table *table, const struct engram_row *rows,
-                        int64_t count, uint8_t *out, int out_type, const int how) {
+INLINE void typed_rows(const struct engram_table *table, const int type,
+                       const struct engram_row *rows, int64_t count, uint8_t *out, int out_type,
+                       const int how) {
   int head_dim = table->head_dim;
   int64_t row_bytes = (int64_t)head_dim * engram_out_bytes(out_type);
   for (int64_t i = 0; i < count; i++) {
     uint8_t *own = out + i * row_bytes;
     if (!rows[i].weight) {
       __builtin_memset(own, 0, (size_t)row_bytes);
-    } else if (decode(table->type, rows + i, table->factor, head_dim, own, how)) {
+    } else if (decode(type, rows + i, table->factor, head_dim, own, how)) {
       engram_scalar_row(table, rows + i, own, out_type);
     }
+  }
+}
+
+/* The type is told once for all rows. */
+INLINE void decode_rows(const struct engram_table *table, const struct engram_row *rows,
+                        int64_t count, uint8_t *out, int out_type, const int how) {
+  switch (table->type) {
+#define TYPED_ROWS(name, ...)                                          \
+  case ENGRAM_##name:                                                  \
+    typed_rows(table, ENGRAM_##name, rows, count, out, out_type, how); \
+    break;
+    ENGRAM_ROW_TYPES(TYPED_ROWS)
+    default:
+      break;
   }
 }
 

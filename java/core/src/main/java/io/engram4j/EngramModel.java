@@ -1,6 +1,7 @@
 package io.engram4j;
 
 import io.engram4j.kernel.Backend;
+import io.engram4j.kernel.java.Bf16Backend;
 import io.engram4j.memo.MemoProjector;
 import io.engram4j.memo.MemoSeeding;
 import io.engram4j.model.Dtype;
@@ -229,6 +230,20 @@ public final class EngramModel implements AutoCloseable {
       throw new IllegalArgumentException(
           what + " is " + actual + ", but the configuration says " + expected);
     }
+  }
+
+  /**
+   * Returns a view of this model that rounds to bf16 wherever Qwen's engines do (docs/spec.md,
+   * section 9.1), for those who must match one to the bit. Slower: gate and convolution are plain
+   * Java then. Without this, everything is float32 and the stream is rounded once.
+   *
+   * @throws IllegalStateException if the model has no convolution: others round elsewhere
+   */
+  public EngramModel withBf16Stages() {
+    if (config.convKernel() == 0) {
+      throw new IllegalStateException(config.family() + " is not the family that rounds so");
+    }
+    return view(new Bf16Backend(backend), options);
   }
 
   /** Returns a view of this model on another backend. */

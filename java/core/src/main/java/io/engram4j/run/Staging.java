@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * are fetched ahead. Grows to the largest count and then allocates nothing. For one thread at a
  * time.
  */
-final class Staging implements AutoCloseable {
+public final class Staging implements AutoCloseable {
   private final Table table;
   private final Buffer rows = new Buffer();
   private final Buffer places = new Buffer(); // of wanted rows in rows, or -1
@@ -26,7 +26,8 @@ final class Staging implements AutoCloseable {
   private Backend.@Nullable Gather kernel; // on the rows as they lie now
   private @Nullable Arena arena; // the kernel's
 
-  Staging(Table table) {
+  /** No rows yet. */
+  public Staging(Table table) {
     this.table = table;
   }
 
@@ -51,7 +52,7 @@ final class Staging implements AutoCloseable {
   }
 
   /** Fetches the rows of ids, in their order. */
-  void fetch(MemorySegment rowIds, long count) {
+  public void fetch(MemorySegment rowIds, long count) {
     reserve(count);
     table.read(rowIds, count, rows.get());
     MemorySegment to = places.get();
@@ -62,7 +63,7 @@ final class Staging implements AutoCloseable {
   }
 
   /** Widens {@code count} of the fetched rows, from the {@code first} on. */
-  void gather(Backend on, long first, long count, MemorySegment out, Dtype outType) {
+  public void gather(Backend on, long first, long count, MemorySegment out, Dtype outType) {
     if (capacity == 0) {
       return; // nothing was ever wanted
     }

@@ -2,9 +2,9 @@ package io.engram4j.weights;
 
 /**
  * What the gate of one layer needs (docs/spec.md, section 7): per branch the element-wise product
- * of the two weights that only ever occur as a product (V4.1's query and key weight, the paper's
- * two norm weights), the epsilon of the norms, and what a dot product of exactly zero means.
- * Immutable and thread-safe.
+ * of the two weights that occur as a product (V4.1's query and key weight, the paper's two norm
+ * weights), and each for itself, for those who round in between, the epsilon of the norms, and what
+ * a dot product of exactly zero means. Immutable and thread-safe.
  */
 public final class GateWeights {
   /** What the signed root makes of a zero. */
@@ -17,6 +17,8 @@ public final class GateWeights {
 
   private final int branches;
   private final int hiddenSize;
+  private final float[] query;
+  private final float[] key;
   private final float[] product;
   private final float eps;
   private final ZeroRule zeroRule;
@@ -51,6 +53,8 @@ public final class GateWeights {
     }
     this.branches = branches;
     this.hiddenSize = hiddenSize;
+    this.query = queryWeight.clone();
+    this.key = keyWeight.clone();
     this.product = new float[size];
     for (int i = 0; i < size; i++) {
       product[i] = queryWeight[i] * keyWeight[i];
@@ -67,6 +71,16 @@ public final class GateWeights {
   /** Returns the width of a branch. */
   public int hiddenSize() {
     return hiddenSize;
+  }
+
+  /** Returns the weight of the stream at an element. */
+  public float query(int branch, int element) {
+    return query[branch * hiddenSize + element];
+  }
+
+  /** Returns the weight of the key at an element. */
+  public float key(int branch, int element) {
+    return key[branch * hiddenSize + element];
   }
 
   /** Returns the product of the two weights at an element. */

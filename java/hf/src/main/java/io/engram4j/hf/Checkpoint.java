@@ -45,7 +45,7 @@ interface Checkpoint {
   /**
    * Looks for the tensors with a layer's rows.
    *
-   * @param wanted how many rows there must be
+   * @param wanted how many rows there must be, or -1 if the tensors tell
    */
   void findRows(FoundTensors found, RowTensors rows, long wanted);
 

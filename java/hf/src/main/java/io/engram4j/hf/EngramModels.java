@@ -2,13 +2,22 @@ package io.engram4j.hf;
 
 import io.engram4j.Backends;
 import io.engram4j.EngramModel;
+import io.engram4j.EngramRows;
+import io.engram4j.kernel.Backend;
+import io.engram4j.table.Placement;
+import io.engram4j.table.Table;
+import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.TableFile;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -65,6 +74,41 @@ public final class EngramModels {
     boolean ofDirectory =
         Files.isRegularFile(path) && (name.equals("config.json") || name.endsWith(".safetensors"));
     return EngramDirectory.read(ofDirectory ? parent(path) : path, map);
+  }
+
+  /**
+   * Opens the tables of a model and nothing else: for engines that hash and project themselves.
+   *
+   * @param path a model of any form, or only its tables: an index or a directory with nothing but
+   *     the shards of rows, packed files, or raw files with a manifest (docs/tables.md)
+   * @throws IOException if there are no tables, or what there is is broken
+   */
+  public static EngramRows openRows(Path path) throws IOException {
+    return openRows(path, Backends.select(), TableOptions.defaults().placement(Placement.MAPPED));
+  }
+
+  /** Does the same, on a backend and with the tables where the options say. */
+  public static EngramRows openRows(Path path, Backend backend, TableOptions options)
+      throws IOException {
+    Map<Integer, TableFile> files = RowTables.find(path);
+    OpenTables opened = new OpenTables(options);
+    boolean done = false;
+    try {
+      long bytes = files.values().stream().mapToLong(TableFile::bytes).sum();
+      Map<Integer, Table> tables = new LinkedHashMap<>();
+      for (Map.Entry<Integer, TableFile> file : files.entrySet()) {
+        tables.put(file.getKey(), opened.open(file.getValue(), bytes, backend.acceptsMappings()));
+      }
+      EngramRows rows = new EngramRows(tables, backend, opened);
+      done = true;
+      return rows;
+    } catch (IllegalArgumentException | UncheckedIOException e) {
+      throw new IOException(path + ": " + e.getMessage(), e);
+    } finally {
+      if (!done) {
+        opened.close();
+      }
+    }
   }
 
   private static Path parent(Path path) {

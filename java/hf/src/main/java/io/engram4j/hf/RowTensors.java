@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RowTensors {
   private final FoundTensors found;
-  private final int headDim;
+  private int headDim; // -1 until a tensor tells, if nobody else does
   private final List<Shard> shards = new ArrayList<>();
 
   /** One tensor of rows with what belongs to it. */
@@ -38,6 +38,19 @@ final class RowTensors {
     this.headDim = config.headDim();
   }
 
+  /** Rows of a width that the tensors tell. */
+  RowTensors(FoundTensors found) {
+    this.found = found;
+    this.headDim = -1;
+  }
+
+  /** Codes of four bits lie two in a byte, and eight in a word. */
+  private static int width(TensorInfo tensor) {
+    long last = tensor.shape().getLast();
+    return Math.toIntExact(
+        tensor.dtype().equals("U32") ? 8 * last : tensor.dtype().equals("U8") ? 2 * last : last);
+  }
+
   /**
    * Looks for a tensor of rows.
    *
@@ -51,6 +64,7 @@ final class RowTensors {
       found.find(WantedTensor.rows(names, Math.max(rows, 0), headDim)); // which says what is wrong
       return;
     }
+    headDim = headDim < 0 ? width(peeked) : headDim;
     long count = rows < 0 ? peeked.shape().getFirst() : rows;
     String base = names.weight().substring(0, names.weight().length() - ".weight".length());
     if (peeked.dtype().equals("U8") && found.has(base + ".weight_scale_2")) {

@@ -156,6 +156,11 @@ public final class Verifier {
       throw new IOException(
           file + " has nothing of the layers " + config.layerIds() + " to compare");
     }
+    if (config.convKernel() > 0) {
+      List<TensorResult> rounded = Bf16Verifier.verify(model, file);
+      rounded.forEach(result -> known.add(result.tensor()));
+      results.addAll(rounded);
+    }
     for (TensorInfo tensor : truth.values()) {
       if (known.contains(tensor.name())) {
         continue;

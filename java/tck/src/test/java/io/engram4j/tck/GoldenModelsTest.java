@@ -33,8 +33,8 @@ class GoldenModelsTest {
   @CsvSource({
     "mini-v41, 3, 13",
     "mini-paper, 2, 6",
-    "mini-ple, 3, 9",
-    "mini-ple-fp8, 2, 9",
+    "mini-ple, 3, 13",
+    "mini-ple-fp8, 2, 13",
     "mini-ple-gguf/f16.gguf, 1, 8",
     "mini-ple-gguf/iq4_nl, 1, 8",
     "mini-ple-gguf/q8_0.gguf, 1, 8",

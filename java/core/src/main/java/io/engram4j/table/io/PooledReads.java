@@ -52,7 +52,7 @@ final class PooledReads implements RowReads {
         Path file = source.region().file();
         FileChannel channel = open(file, source.block());
         channels.add(channel);
-        table.requireSize(file, channel.size(), source.region().end(table.rows()));
+        table.requireSize(file, channel.size(), source.region().end(source.rows()));
       }
     } catch (Throwable e) {
       closeFiles();
