@@ -11,14 +11,20 @@
 #define GROUP 32
 #define HALVES 2
 
-struct group {
-  int8_t codes[GROUP];
-  float scale[HALVES];
-  float added[HALVES]; /* of types for which engram_adds says so */
-};
-
 typedef uint8_t octets __attribute__((vector_size(16)));
 typedef int8_t signed_octets __attribute__((vector_size(16)));
+
+struct group {
+  octets codes[HALVES];
+  float scale[HALVES];
+  float added[HALVES]; /* of types that add */
+};
+
+/* What a block has for all of its groups, of the types for which it pays to make it at once. */
+struct block_scales {
+  float scale[8];
+  float added[8];
+};
 
 #if defined(ENGRAM_SIMD_NEON)
 INLINE octets o_lookup(octets table, octets codes) {
@@ -29,8 +35,10 @@ INLINE float half_at(const uint8_t *from) {
   __builtin_memcpy(&half, from, sizeof half);
   return half;
 }
-INLINE floats f_codes(const int8_t *codes) {
-  int16x8_t wide = vmovl_s8(vreinterpret_s8_u8(vld1_u8((const uint8_t *)codes)));
+/* The lower or the upper eight of 16 codes. */
+INLINE floats f_codes(octets codes, const int upper) {
+  int8x16_t all = (int8x16_t)codes;
+  int16x8_t wide = upper ? vmovl_high_s8(all) : vmovl_s8(vget_low_s8(all));
   return BOTH(floats, vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))),
               vcvtq_f32_s32(vmovl_high_s16(wide)));
 }
@@ -42,12 +50,14 @@ INLINE float half_at(const uint8_t *from) {
   return _cvtsh_ss(engram_load16(from));
 }
 #if defined(ENGRAM_SIMD_AVX512)
-INLINE floats f_codes(const int8_t *codes) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)codes)));
+INLINE floats f_codes(octets codes, const int upper) { /* all 16 */
+  (void)upper;
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)codes));
 }
 #else
-INLINE floats f_codes(const int8_t *codes) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)codes)));
+INLINE floats f_codes(octets codes, const int upper) {
+  __m128i all = (__m128i)codes;
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(upper ? _mm_srli_si128(all, 8) : all));
 }
 #endif
 #endif
@@ -57,12 +67,9 @@ INLINE octets o_load(const void *from) {
   __builtin_memcpy(&x, from, sizeof x);
   return x;
 }
-INLINE void put(struct group *to, int half, octets codes) {
-  __builtin_memcpy(to->codes + 16 * half, &codes, sizeof codes);
-}
 INLINE void put_both(struct group *to, octets low, octets high) {
-  put(to, 0, low);
-  put(to, 1, high);
+  to->codes[0] = low;
+  to->codes[1] = high;
 }
 INLINE void scale_both(struct group *to, float scale) {
   to->scale[0] = to->scale[1] = scale;
@@ -176,7 +183,7 @@ INLINE void q2_k_group(const uint8_t *b, const int g, struct group *to) {
 INLINE void q3_k_group(const uint8_t *b, const int g, struct group *to) {
   for (int half = 0; half < HALVES; half++) {
     octets high = (o_load(b + 16 * half) >> g & 1) << 2; /* 4 where the bit is set */
-    put(to, half, (two_bits(b + 32, g, half) | high) - 4);
+    to->codes[half] = (two_bits(b + 32, g, half) | high) - 4;
     to->scale[half] = half_at(b + 108) * (float)engram_q3_k_scale(b + 96, 2 * g + half);
   }
 }
@@ -186,20 +193,40 @@ INLINE octets paired_nibbles(const uint8_t *bytes, const int g, int half) {
   return g % 2 ? both >> 4 : both & 15;
 }
 
-INLINE void k_scales(const uint8_t *b, const int g, struct group *to) {
-  scale_both(to, half_at(b) * (float)engram_k_scale(b + 4, g));
-  add_both(to, -(half_at(b + 2) * (float)engram_k_minimum(b + 4, g)));
+/* Of 12 bytes of six bits each, four at a time. */
+INLINE void k_scales(const uint8_t *b, struct block_scales *to) {
+  const uint32_t six = 0x3f3f3f3f;
+  const uint32_t four = 0x0f0f0f0f;
+  const uint32_t two = 0x03030303;
+  uint32_t low = (uint32_t)engram_load32(b + 4);
+  uint32_t middle = (uint32_t)engram_load32(b + 8);
+  uint32_t high = (uint32_t)engram_load32(b + 12);
+  uint32_t scales[2] = {low & six, (high & four) | (low >> 6 & two) << 4};
+  uint32_t minima[2] = {middle & six, (high >> 4 & four) | (middle >> 6 & two) << 4};
+  float d = half_at(b);
+  float m = -half_at(b + 2);
+  for (int g = 0; g < 8; g++) {
+    to->scale[g] = d * (float)((const uint8_t *)scales)[g];
+    to->added[g] = m * (float)((const uint8_t *)minima)[g];
+  }
 }
 
-INLINE void q4_k_group(const uint8_t *b, const int g, struct group *to) {
+INLINE void k_group(const struct block_scales *scales, const int g, struct group *to) {
+  scale_both(to, scales->scale[g]);
+  add_both(to, scales->added[g]);
+}
+
+INLINE void q4_k_group(const uint8_t *b, const struct block_scales *scales, const int g,
+                       struct group *to) {
   put_both(to, paired_nibbles(b + 16, g, 0), paired_nibbles(b + 16, g, 1));
-  k_scales(b, g, to);
+  k_group(scales, g, to);
 }
 
-INLINE void q5_k_group(const uint8_t *b, const int g, struct group *to) {
+INLINE void q5_k_group(const uint8_t *b, const struct block_scales *scales, const int g,
+                       struct group *to) {
   put_bits(to, paired_nibbles(b + 48, g, 0), paired_nibbles(b + 48, g, 1), o_load(b + 16),
            o_load(b + 32), g, 4);
-  k_scales(b, g, to);
+  k_group(scales, g, to);
 }
 
 INLINE void q6_k_group(const uint8_t *b, const int g, struct group *to) {
@@ -208,7 +235,7 @@ INLINE void q6_k_group(const uint8_t *b, const int g, struct group *to) {
     octets both = o_load(b + g / 4 * 64 + plane % 2 * 32 + 16 * half);
     octets low = plane < 2 ? both & 15 : both >> 4;
     octets high = o_load(b + 128 + g / 4 * 32 + 16 * half) >> 2 * plane & 3;
-    put(to, half, (low | high << 4) - 32);
+    to->codes[half] = (low | high << 4) - 32;
     to->scale[half] = half_at(b + 208) * (float)(int8_t)b[192 + 2 * g + half];
   }
 }
@@ -230,8 +257,16 @@ INLINE int adds(const int type) {
          type == ENGRAM_Q5_K;
 }
 
+/* Of a block, before its groups. */
+INLINE void scales_of(const int type, const uint8_t *b, struct block_scales *to) {
+  if (type == ENGRAM_Q4_K || type == ENGRAM_Q5_K) {
+    k_scales(b, to);
+  }
+}
+
 /* Group g of a block; g and the type are constants. */
-INLINE void group_of(const int type, const uint8_t *b, const int g, struct group *to) {
+INLINE void group_of(const int type, const uint8_t *b, const struct block_scales *scales,
+                     const int g, struct group *to) {
   switch (type) {
     case ENGRAM_Q8_0:
       q8_0_group(b, g, to);
@@ -264,10 +299,10 @@ INLINE void group_of(const int type, const uint8_t *b, const int g, struct group
       q3_k_group(b, g, to);
       break;
     case ENGRAM_Q4_K:
-      q4_k_group(b, g, to);
+      q4_k_group(b, scales, g, to);
       break;
     case ENGRAM_Q5_K:
-      q5_k_group(b, g, to);
+      q5_k_group(b, scales, g, to);
       break;
     case ENGRAM_Q6_K:
       q6_k_group(b, g, to);
@@ -281,7 +316,8 @@ INLINE void group_of(const int type, const uint8_t *b, const int g, struct group
 /* LANES elements of a group as floats, from element LANES * i on. */
 INLINE floats f_group(const int type, const struct group *group, const int i) {
   const int half = LANES * i / 16;
-  floats product = f_mul(f_codes(group->codes + LANES * i), f_set(group->scale[half]));
+  floats codes = f_codes(group->codes[half], LANES * i % 16 != 0);
+  floats product = f_mul(codes, f_set(group->scale[half]));
   return adds(type) ? f_add(product, f_set(group->added[half])) : product;
 }
 

@@ -11,7 +11,7 @@
  * Words of these decoders alone:
  *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
  *   f_load_half     halves as floats
- *   f_rounded       each rounded to bf16
+ *   f_rounded       each rounded to bf16, none of them NaN
  */
 #if defined(ENGRAM_SIMD_AVX512)
 INLINE void f_stream(void *to, floats x) {
@@ -24,8 +24,10 @@ INLINE floats f_load_half(const void *from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
 INLINE floats f_rounded(floats x) {
-  __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-  return _mm512_castsi512_ps(_mm512_and_si512(rounded_to_bf16(x), upper));
+  __m512i bits = _mm512_castps_si512(x);
+  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  return _mm512_castsi512_ps(_mm512_and_si512(sum, _mm512_set1_epi32((int)0xffff0000)));
 }
 #elif defined(ENGRAM_SIMD_AVX2)
 INLINE void f_stream(void *to, floats x) {
@@ -38,8 +40,10 @@ INLINE floats f_load_half(const void *from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(from));
 }
 INLINE floats f_rounded(floats x) {
-  __m256i upper = _mm256_set1_epi32((int)0xffff0000);
-  return _mm256_castsi256_ps(_mm256_and_si256(rounded_to_bf16(x), upper));
+  __m256i bits = _mm256_castps_si256(x);
+  __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  __m256i sum = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  return _mm256_castsi256_ps(_mm256_and_si256(sum, _mm256_set1_epi32((int)0xffff0000)));
 }
 #else /* NEON */
 INLINE void f_stream(void *to, floats x) {
@@ -131,18 +135,29 @@ INLINE int plain_row(const uint8_t *data, const int type, int head_dim, uint8_t 
   return 0;
 }
 
-/* Codes of fp8 with one factor for all, each rounded. */
+/* Whether a factor is so large or small that it is not moved about. */
+INLINE int is_odd_factor(float factor) {
+  float size = factor < 0 ? -factor : factor;
+  return !(size > 0x1p-100f && size < 0x1p100f);
+}
+
+/* What is stored as bf16 is rounded by that. */
+INLINE void store_rounded(uint8_t *out, const int how, int k, floats values) {
+  store(out, how, k, how == WORDS ? values : f_rounded(values));
+}
+
+/* Codes of fp8 with one factor for all, each rounded; codes come divided by 256. */
 INLINE int tensor_row(const uint8_t *codes, float factor, int head_dim, uint8_t *out,
                       const int how) {
+  const floats times = f_set(256 * factor);
   marks nan = n_zero();
   for (int k = 0; k < head_dim; k += ENGRAM_BLOCK) {
     nan = n_or_nan(nan, codes + k);
     for (int i = 0; i < VECTORS; i++) {
-      floats code = f_mul(f_e4m3_over_256(codes + k + LANES * i), f_set(256));
-      store(out, how, k + LANES * i, f_rounded(f_mul(code, f_set(factor))));
+      store_rounded(out, how, k + LANES * i, f_mul(f_e4m3_over_256(codes + k + LANES * i), times));
     }
   }
-  return n_any(nan);
+  return n_any(nan) || is_odd_factor(factor);
 }
 
 /* Nibbles of 16 bytes in the order of their elements: the low one of each byte, then its high one.
@@ -159,11 +174,11 @@ INLINE void put_pairs(struct group *to, octets bytes) {
 
 INLINE int e2m1_row(const struct engram_row *row, float factor, int head_dim, uint8_t *out,
                     const int how) {
-  int strange = 0;
+  int strange = is_odd_factor(factor);
   for (int g = 0; g < head_dim / GROUP; g++) {
     struct group group;
     put_pairs(&group, o_load(row->weight + 16 * g));
-    put_both(&group, e2m1_doubled(o_load(group.codes)), e2m1_doubled(o_load(group.codes + 16)));
+    put_both(&group, e2m1_doubled(group.codes[0]), e2m1_doubled(group.codes[1]));
     for (int half = 0; half < HALVES; half++) {
       uint8_t scale = row->scale[2 * g + half];
       strange |= (scale & 0x7f) == 0x7f;
@@ -171,27 +186,36 @@ INLINE int e2m1_row(const struct engram_row *row, float factor, int head_dim, ui
     }
     for (int i = 0; i < VECTORS; i++) {
       floats exact = f_group(ENGRAM_MXFP4, &group, i); /* a product alone */
-      store(out, how, GROUP * g + LANES * i, f_rounded(f_mul(exact, f_set(factor))));
+      store_rounded(out, how, GROUP * g + LANES * i, f_mul(exact, f_set(factor)));
     }
   }
   return strange;
 }
 
+/* A bf16 number that has no exponent to spare. */
+INLINE int is_strange_bf16(uint16_t bits) {
+  return (bits & 0x7fff) > 0x7000;
+}
+
 INLINE int affine_row(const struct engram_row *row, const int block, float factor, int head_dim,
                       uint8_t *out, const int how) {
+  int strange = is_odd_factor(factor);
   for (int g = 0; g < head_dim / GROUP; g++) {
     struct group group;
     put_pairs(&group, o_load(row->weight + 16 * g));
     int at = 2 * (GROUP * g / block);
-    scale_both(&group, engram_bf16(engram_load16(row->scale + at)));
-    add_both(&group, engram_bf16(engram_load16(row->bias + at)));
+    uint16_t scale = engram_load16(row->scale + at);
+    uint16_t bias = engram_load16(row->bias + at);
+    strange |= is_strange_bf16(scale) | is_strange_bf16(bias);
+    scale_both(&group, engram_bf16(scale));
+    add_both(&group, engram_bf16(bias));
     for (int i = 0; i < VECTORS; i++) {
       floats value = f_rounded(f_group(ENGRAM_Q4_1, &group, i)); /* a product and a sum */
-      value = factor == 1 ? value : f_rounded(f_mul(value, f_set(factor)));
-      store(out, how, GROUP * g + LANES * i, value);
+      value = factor == 1 ? value : f_mul(value, f_set(factor));
+      store_rounded(out, how, GROUP * g + LANES * i, value);
     }
   }
-  return 0;
+  return strange;
 }
 
 /* Rows of whole blocks with their scales in them. */
@@ -209,10 +233,12 @@ INLINE int block_row(const int type, const uint8_t *from, int head_dim, uint8_t 
     uint8_t *to = out + size * block * elements;
     /* a product with less than a normal float is slow on Intel's cores */
     strange |= type == ENGRAM_MXFP4 && own[0] < 2;
+    struct block_scales scales;
+    scales_of(type, own, &scales);
 #pragma GCC unroll 8
     for (int g = 0; g < elements / GROUP; g++) {
       struct group group;
-      group_of(type, own, g, &group);
+      group_of(type, own, &scales, g, &group);
       for (int i = 0; i < VECTORS; i++) {
         store(to, how, GROUP * g + LANES * i, f_group(type, &group, i));
       }

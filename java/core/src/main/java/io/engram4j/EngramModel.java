@@ -196,7 +196,7 @@ public final class EngramModel implements AutoCloseable {
       Table table = weights.get(i).table();
       shapes.add(
           new RowOverlay.Shape(
-              layouts.get(i).layerId(), table.name(), table.rows(), table.headDim()));
+              layouts.get(i).layerId(), table.name(), table.rows(), table.headDim(), table.type()));
     }
     return shapes;
   }

@@ -122,7 +122,7 @@ final class ProfileCommand implements Callable<Integer> {
       output.line("%s tokens of %s texts", Text.count(tokens), Text.count(texts));
       json.put("tokens", tokens);
       json.put("texts", texts);
-      show(hashing, counters, json);
+      show(directory, hashing, counters, json);
       showNgrams(hashing, ngramCounter, json);
       if (svg != null) {
         draw(hashing, counters, tokens, svg);
@@ -198,13 +198,23 @@ final class ProfileCommand implements Callable<Integer> {
     return ids;
   }
 
-  private void show(EngramModel hashing, KeyCounter[] counters, Map<String, Object> json) {
-    long rowBytes = RowType.F8_E4M3.rowBytes(hashing.config().headDim());
+  /** As the layer's table has them, or in fp8 where there is no table. */
+  private static long rowBytes(ModelFiles files, int layer) {
+    try {
+      return files.tableFile(layer).rowBytes();
+    } catch (IOException e) {
+      return RowType.F8_E4M3.rowBytes(files.config().headDim());
+    }
+  }
+
+  private void show(
+      ModelFiles files, EngramModel hashing, KeyCounter[] counters, Map<String, Object> json) {
     List<List<String>> table = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
     for (int i = 0; i < counters.length; i++) {
       KeyCounter.Ranked ranked = counters[i].ranked(Integer.MAX_VALUE);
       int id = hashing.layers().get(i).id();
+      long rowBytes = rowBytes(files, id);
       for (int size = 1000; size < 10 * counters[i].distinct(); size *= 10) {
         int held = Math.min(size, counters[i].distinct());
         double share = share(ranked, held, counters[i]);
@@ -225,7 +235,7 @@ final class ProfileCommand implements Callable<Integer> {
         }
       }
     }
-    output.table(List.of("layer", "most wanted rows", "in fp8", "of lookups"), table);
+    output.table(List.of("layer", "most wanted rows", "size", "of lookups"), table);
     json.put("layers", objects);
   }
 

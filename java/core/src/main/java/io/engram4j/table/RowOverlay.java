@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 
@@ -18,7 +19,8 @@ import java.util.stream.Collectors;
  * Rows that are replaced while a model serves: named sets, put on and taken off at any time,
  * without a byte of the tables changed. Where sets share a row, the one put on last counts, and
  * taking it off shows the one below. A change is seen whole, by lookups that begin after it, never
- * in part. Thread-safe. Looking up costs nothing while there are no sets.
+ * in part. Rows are float32, rounded as the table's are. Thread-safe. Looking up costs nothing
+ * while there are no sets.
  */
 public final class RowOverlay {
   private final Map<Integer, Shape> tables;
@@ -97,8 +99,10 @@ public final class RowOverlay {
    * @param name what messages call the table
    * @param rows number of rows
    * @param headDim elements of a row
+   * @param type how rows are stored: where they are bf16 once widened, rows that stand in for them
+   *     are as well
    */
-  public record Shape(int layerId, String name, long rows, int headDim) {}
+  public record Shape(int layerId, String name, long rows, int headDim, RowType type) {}
 
   /** An overlay over tables, with no sets. */
   public RowOverlay(List<Shape> tables) {
@@ -159,13 +163,26 @@ public final class RowOverlay {
     Map<Integer, Map<Long, float[]>> rows = new HashMap<>();
     for (Applied applied : sets) {
       for (RowSet.Row row : applied.set().rows()) {
-        rows.computeIfAbsent(row.layerId(), id -> new HashMap<>()).put(row.rowId(), row.values());
+        Shape table = Objects.requireNonNull(tables.get(row.layerId()));
+        rows.computeIfAbsent(row.layerId(), id -> new HashMap<>())
+            .put(row.rowId(), rounded(row.values(), table.type()));
       }
     }
     Map<Integer, Rows> replaced = new HashMap<>();
     rows.forEach((layer, values) -> replaced.put(layer, new Rows(values)));
     state = new State(List.copyOf(sets), replaced);
     return version.incrementAndGet();
+  }
+
+  private static float[] rounded(float[] values, RowType type) {
+    if (!type.isExactInBf16()) {
+      return values;
+    }
+    float[] rounded = new float[values.length];
+    for (int k = 0; k < rounded.length; k++) {
+      rounded[k] = Bfloat16.toFloat(Bfloat16.fromFloat(values[k]));
+    }
+    return rounded;
   }
 
   /** Returns the sets that are on, the topmost last. */

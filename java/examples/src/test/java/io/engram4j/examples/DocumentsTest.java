@@ -60,6 +60,7 @@ final class DocumentsTest {
     import io.engram4j.*;
     import io.engram4j.kernel.Backend;
     import io.engram4j.hf.EngramDirectory;
+    import io.engram4j.hf.EngramModels;
     import java.nio.file.Path;
     import java.util.List;
     import java.util.concurrent.Executor;

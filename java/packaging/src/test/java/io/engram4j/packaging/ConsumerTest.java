@@ -66,7 +66,7 @@ final class ConsumerTest {
   private static String example() {
     return """
     import io.engram4j.*;
-    import io.engram4j.hf.EngramDirectory;
+    import io.engram4j.hf.EngramModels;
     import java.nio.file.Path;
 
     public class Example {

@@ -9,7 +9,8 @@ import java.util.List;
 /** The golden files, which travel in this module's jar. */
 public final class Golden {
   /** Golden model directories. */
-  public static final List<String> MODELS = List.of("mini-v41", "mini-paper");
+  public static final List<String> MODELS =
+      List.of("mini-v41", "mini-paper", "mini-ple", "mini-ple-fp8");
 
   private static final List<String> FILES =
       List.of(

@@ -47,7 +47,7 @@ class ReadmeTest {
   private static String example(String lines) {
     return """
     import io.engram4j.*;
-    import io.engram4j.hf.EngramDirectory;
+    import io.engram4j.hf.EngramModels;
     import java.nio.file.Path;
 
     public class Example {

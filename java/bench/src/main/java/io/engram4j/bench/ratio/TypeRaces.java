@@ -9,6 +9,7 @@ import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -22,6 +23,17 @@ import java.util.SplittableRandom;
 final class TypeRaces {
   private static final int OUTPUTS = 5120;
   private static final int ROUND_ROWS = 8192 * 16;
+  private static final List<RowType> WEIGHTS =
+      List.of(
+          RowType.F32,
+          RowType.BF16,
+          RowType.F16,
+          RowType.Q8_0,
+          RowType.Q6_K,
+          RowType.Q5_K,
+          RowType.Q4_K,
+          RowType.MXFP4,
+          RowType.NVFP4);
 
   private final Report report;
   private final int rounds;
@@ -99,26 +111,17 @@ final class TypeRaces {
     MemorySegment in = Shapes.floats(64L * Shapes.INPUTS);
     MemorySegment out = Shapes.allocate(4L * 64 * OUTPUTS);
     Backend backend = Objects.requireNonNull(backends.get(best));
+    Map<RowType, Backend.Project> kernels = new EnumMap<>(RowType.class);
+    for (RowType type : WEIGHTS) {
+      MemorySegment weight = Limits.pages(OUTPUTS * type.elementBytes(Shapes.INPUTS), true);
+      fill(type, weight);
+      Linear linear = new Linear("w", OUTPUTS, Shapes.INPUTS, type, weight, null, null);
+      kernels.put(type, backend.project(new Projection(List.of(linear)), Arena.global()));
+    }
     for (int tokens : new int[] {1, 8, 64}) {
-      Race race = new Race(Math.min(rounds, 7));
-      for (RowType type :
-          List.of(
-              RowType.F32,
-              RowType.BF16,
-              RowType.F16,
-              RowType.Q8_0,
-              RowType.Q6_K,
-              RowType.Q5_K,
-              RowType.Q4_K,
-              RowType.MXFP4,
-              RowType.NVFP4)) {
-        MemorySegment weight = Shapes.allocate(OUTPUTS * type.elementBytes(Shapes.INPUTS));
-        MemorySegment exact = weight.asSlice(0, OUTPUTS * type.elementBytes(Shapes.INPUTS));
-        fill(type, exact);
-        Linear linear = new Linear("w", OUTPUTS, Shapes.INPUTS, type, exact, null, null);
-        Backend.Project kernel = backend.project(new Projection(List.of(linear)), Arena.global());
-        race.add(type.name(), tokens, () -> kernel.run(in, tokens, 0, OUTPUTS, out));
-      }
+      Race race = new Race(Math.min(rounds, 5));
+      kernels.forEach((type, kernel) ->
+          race.add(type.name(), tokens, () -> kernel.run(in, tokens, 0, OUTPUTS, out)));
       report.times(
           "project with weights as stored, " + tokens + " tokens, " + best, "token", race.run());
     }

@@ -13,6 +13,8 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramSequence;
 import io.engram4j.hf.DirectoryPacker;
 import io.engram4j.hf.EngramDirectory;
+import io.engram4j.hf.EngramModels;
+import io.engram4j.hf.ModelFiles;
 import io.engram4j.host.Host;
 import io.engram4j.host.Hosts;
 import io.engram4j.model.Dtype;
@@ -156,6 +158,39 @@ class HostMemoryTest {
       model.layers().get(i).gather(ids, count, own, Dtype.BF16);
       assertEquals(-1, ids.mismatch(rowIds.asSlice(8 * count * i, 8 * count)));
       assertEquals(-1, own.mismatch(rows.asSlice(bytes * i, bytes)));
+    }
+  }
+
+  /** Rows of every type of ggml, of parts of a file, and of 264 bytes. */
+  @Test
+  void everyPlacementOfGguf() throws IOException {
+    Golden.extract(directory);
+    for (String name :
+        List.of(
+            "mini-v41-gguf/mixed.gguf",
+            "mini-v41-gguf-split/mini-00002-of-00004.gguf",
+            "mini-v41-gguf-ds4/mini.gguf",
+            "mini-ple-gguf/iq4_nl",
+            "mini-ple-gguf/q8_0.gguf",
+            "mini-ple-gguf/f16.gguf")) {
+      ModelFiles files = EngramModels.read(directory.resolve(name));
+      float[] expected;
+      try (EngramModel model = files.open(Backends.named("cpu"))) {
+        expected = run(model, false);
+      }
+      for (Placement placement : Placement.values()) {
+        TableOptions options =
+            TableOptions.defaults().placement(placement).sharedDirectory(directory);
+        try (EngramModel model = files.open(Backends.named("cpu"), options)) {
+          assertArrayEquals(expected, run(model, false), name + " " + placement);
+          assertArrayEquals(expected, run(model, true), name + " " + placement + " ahead");
+        }
+      }
+      TableOptions cached = TableOptions.defaults().placement(Placement.STREAMED).cacheBytes(9999);
+      try (EngramModel model = files.open(Backends.named("cpu"), cached)) {
+        assertArrayEquals(expected, run(model, false), name + " cached");
+        assertArrayEquals(expected, run(model, false), name + " cached, again");
+      }
     }
   }
 
