@@ -126,13 +126,17 @@ final class HashCommand implements Callable<Integer> {
       token.put("text", pieces[position]);
       token.put("compressed_id", compressed);
       token.put("dead", isDead);
+      LookBack seen = lookBack(opened, sequence, ids, position);
+      token.put("look_back", seen.ids);
+      token.put("stopped_by", seen.stoppedBy);
       output.line(
-          "%d  token %d %s  compressed %d%s",
+          "%d  token %d %s  compressed %d%s%s",
           position,
           ids[position],
           pieces[position].isEmpty() ? "" : Text.quoted(pieces[position]),
           compressed,
-          isDead ? "  dead" : "");
+          isDead ? "  dead" : "",
+          isDead || seen.stoppedBy.isEmpty() ? "" : "  sees " + seen + " before it");
       Map<String, Object> layers = new LinkedHashMap<>();
       for (var entry : rowIds.entrySet()) {
         long[] rows = rows(entry.getValue(), position, opened.config().columns());
@@ -146,6 +150,38 @@ final class HashCommand implements Callable<Integer> {
       tokens.add(token);
     }
     output.json(Map.of("tokens", tokens));
+  }
+
+  /**
+   * How many ids before a token its n-grams are made of, and why there are no more: older ones are
+   * refused, and read as padding.
+   */
+  private record LookBack(int ids, String stoppedBy) {
+    @Override
+    public String toString() {
+      return ids + (stoppedBy.isEmpty() ? "" : ", then " + stoppedBy);
+    }
+  }
+
+  private static LookBack lookBack(
+      EngramModel opened, EngramSequence sequence, int[] ids, int position) {
+    int barrier = opened.config().barrierTokenId().orElse(-1);
+    if (sequence.compressedId(position) < 0) {
+      return new LookBack(0, "no memory");
+    }
+    for (int back = 1; back < opened.config().maxNgram(); back++) {
+      int at = position - back;
+      String stop =
+          at < 0
+              ? "the beginning"
+              : sequence.compressedId(at) < 0
+                  ? "an image"
+                  : ids[at] == barrier ? "the end of a text" : "";
+      if (!stop.isEmpty()) {
+        return new LookBack(back - 1, stop);
+      }
+    }
+    return new LookBack(opened.config().maxNgram() - 1, "");
   }
 
   private static long[] rows(MemorySegment rowIds, int position, int columns) {

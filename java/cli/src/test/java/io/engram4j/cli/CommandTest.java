@@ -266,17 +266,18 @@ class CommandTest {
             List.of("run", "MODEL", "--file", "TEXT", "--gates", "/no/such/x.html"),
             "the folder /no/such for the page does not exist"),
         Arguments.of(
-            "nothing to verify", List.of("verify", "GOLDEN"), "config.json does not exist"));
+            "nothing to verify", List.of("verify", "EMPTY"), "has no expected-*.safetensors"));
   }
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("wrong")
   void badUsageAndInput(String name, List<String> arguments, String message) throws IOException {
     Path text = Files.writeString(directory.resolve("t.txt"), "text");
+    Path empty = Files.createDirectories(directory.resolve("empty"));
     String[] real =
         arguments.stream()
             .map(a -> a.equals("MODEL") ? path("mini-v41") : a.equals("TEXT") ? text.toString() : a)
-            .map(a -> a.equals("GOLDEN") ? golden.toString() : a)
+            .map(a -> a.equals("EMPTY") ? empty.toString() : a)
             .toArray(String[]::new);
     Cli.Result result = Cli.run(real);
     assertEquals(2, result.exit(), name + ": " + result);

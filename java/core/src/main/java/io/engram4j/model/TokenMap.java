@@ -17,6 +17,8 @@ import java.util.Map;
  * whole table; hence the digest, and the check against the published size when a model is opened.
  */
 public final class TokenMap {
+  private static final int MOST_RAW_IDS = 1 << 24;
+
   private final int[] map;
   private final int distinct;
 
@@ -83,9 +85,14 @@ public final class TokenMap {
   /**
    * Returns the map of models that hash raw ids.
    *
-   * @param size the number of ids, at least 1
+   * @param size the number of ids
+   * @throws IllegalArgumentException if that is not between 1 and 2^24, fifty times what there is
    */
   public static TokenMap identity(int size) {
+    if (size < 1 || size > MOST_RAW_IDS) {
+      throw new IllegalArgumentException(
+          "a vocabulary of " + size + " ids is not between 1 and " + MOST_RAW_IDS);
+    }
     int[] map = new int[size];
     Arrays.setAll(map, id -> id);
     return of(map);

@@ -178,7 +178,12 @@ public final class EngramDirectory implements ModelFiles {
         checks.add(
             new Check("token map", false, family + " hashes raw ids; " + given + " has no use"));
       }
-      return TokenMap.identity(config.compressedSize().orElseThrow());
+      try {
+        return TokenMap.identity(config.compressedSize().orElseThrow());
+      } catch (IllegalArgumentException e) {
+        checks.add(new Check("token map", false, String.valueOf(e.getMessage())));
+        return null;
+      }
     }
     Path own = path.resolve(TokenMapFile.NAME);
     Path tokenizer = path.resolve("tokenizer.json");

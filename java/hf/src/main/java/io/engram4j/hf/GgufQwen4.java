@@ -59,8 +59,10 @@ final class GgufQwen4 implements GgufDialect {
             keys.longs(maxNgram, "layer_multipliers"));
     int endOfText = keys.integer("eos_token_id");
     OptionalInt vocabulary = vocabulary(file, model, endOfText);
-    TokenMap map =
-        TokenMap.identity(vocabulary.orElse(Math.max(UNKNOWN_VOCABULARY, endOfText + 1)));
+    if (endOfText < 0 || endOfText >= vocabulary.orElse(UNKNOWN_VOCABULARY)) {
+      throw keys.wrong("eos_token_id is " + endOfText + ", outside of any vocabulary");
+    }
+    TokenMap map = TokenMap.identity(vocabulary.orElse(UNKNOWN_VOCABULARY));
     int width = model.integer("embedding_length_per_layer_input");
     GgufTensor table = keys.tensor("per_layer_token_embd.weight");
     GgufDeepSeek41.requireTable(keys, table, width, layout, true);

@@ -29,7 +29,7 @@ abstract class PyTorch implements Rival {
   }
 
   private final String variant;
-  private final PtNDManager manager;
+  final PtNDManager manager;
   final NDArray codes;
   final NDArray scales;
 
@@ -52,7 +52,7 @@ abstract class PyTorch implements Rival {
   }
 
   /** An array over memory of the caller's; nothing is copied. */
-  private NDArray over(MemorySegment memory, DataType type, long... shape) {
+  final NDArray over(MemorySegment memory, DataType type, long... shape) {
     long most = Math.min(memory.byteSize(), Integer.MAX_VALUE - 8); // only the address is used
     ByteBuffer buffer = memory.asSlice(0, most).asByteBuffer();
     return JniUtils.createNdFromByteBuffer(

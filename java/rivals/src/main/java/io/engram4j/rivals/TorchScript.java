@@ -4,16 +4,20 @@ import ai.djl.Model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.ParameterStore;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -28,6 +32,11 @@ public abstract class TorchScript extends PyTorch {
     /** Made by the service loader. */
     public Plain() {
       super("plain.py", ", TorchScript");
+    }
+
+    @Override
+    public Optional<Runnable> ple(Ple ple) {
+      return Optional.of(new PleRun(this, ple));
     }
   }
 
@@ -46,6 +55,57 @@ public abstract class TorchScript extends PyTorch {
     super(variant);
     this.rows = module("rows.py");
     this.gate = module(gate);
+  }
+
+  /** One token of Qwen's layer, as docs/spec.md writes it. */
+  private static final class PleRun implements Runnable {
+    private final PyTorch torch;
+    private final Model rows = module("ple_rows.py");
+    private final Model block = module("ple_block.py");
+    private final MemorySegment window;
+    private final NDArray[] hash;
+    private final NDArray[] layer;
+
+    PleRun(PyTorch torch, Ple ple) {
+      this.torch = torch;
+      this.window = ple.window();
+      Shape heads = new Shape(1, 2, 8);
+      NDArray kv = torch.over(ple.kv(), DataType.FLOAT32, 5, 2560);
+      this.hash =
+          new NDArray[] {
+            torch.manager.create(ple.multipliers()),
+            torch.manager.create(ple.sizes(), heads),
+            torch.manager.create(ple.offsets(), heads),
+            torch.over(ple.table(), DataType.BFLOAT16, ple.table().byteSize() / 320, 160)
+          };
+      Shape norm = new Shape(4, 2560);
+      this.layer =
+          new NDArray[] {
+            kv.get(":4"),
+            kv.get("4:"),
+            torch.over(ple.stream(), DataType.FLOAT32, 4, 2560),
+            torch.manager.create(ple.keyNorm(), norm),
+            torch.manager.create(ple.queryNorm(), norm),
+            torch.manager.create(ple.convNorm(), norm),
+            torch.manager.create(ple.taps(), new Shape(4, 2560, 4)),
+            torch.over(ple.state(), DataType.FLOAT32, 10, 4, 2560)
+          };
+    }
+
+    @Override
+    public void run() {
+      long[] ids = new long[3];
+      for (int i = 0; i < ids.length; i++) {
+        ids[i] = window.getAtIndex(ValueLayout.JAVA_INT, i);
+      }
+      try (NDManager own = torch.manager.newSubManager()) {
+        NDArray windows = own.create(ids, new Shape(1, 3));
+        call(rows, own, windows, hash[0], hash[1], hash[2], hash[3]);
+        try (NDArray updated = call(block, own, layer)) {
+          updated.detach(); // the stream itself, updated in place
+        }
+      }
+    }
   }
 
   private static Model module(String source) {

@@ -189,6 +189,11 @@ class GgufModelTest {
             "per_layer_token_embd.weight has 512 rows of 32 Q8_0",
             "420 of 64"),
         change(
+            "an end of text beyond any",
+            PLE,
+            f -> f.number(P + "eos_token_id", 0x7fffffff),
+            "eos_token_id is 2147483647, outside of any vocabulary"),
+        change(
             "no end of text",
             PLE,
             f -> f.remove(P + "eos_token_id"),

@@ -109,6 +109,10 @@ class PleTest {
             config("\"vocab_size\": 1000", "\"vocab_size\": 1001"),
             "but the configuration gives"),
         change(
+            "a vocabulary beyond any",
+            config("\"vocab_size\": 1000", "\"vocab_size\": 1000000000"),
+            "a vocabulary of 1000000000 ids is not between 1 and 16777216"),
+        change(
             "layers counted from 0",
             config("[\n   2\n  ]", "[0]"),
             "ple_layer_ids has 0, but layers are counted from 1 there"),

@@ -37,7 +37,7 @@ import picocli.CommandLine.Option;
             + " 4 GB with --quick.")
 public final class RatioBench implements Callable<Integer> {
   private static final List<String> PARTS =
-      List.of("rows", "types", "gate", "data", "project", "layer", "memo", "vector");
+      List.of("rows", "types", "ple", "gate", "data", "project", "layer", "memo", "vector");
 
   @Option(
       names = "--quick",
@@ -74,7 +74,7 @@ public final class RatioBench implements Callable<Integer> {
       names = "--only",
       paramLabel = "PART",
       split = ",",
-      description = "Some of rows, types, gate, data, project, layer, memo, vector.")
+      description = "Some of rows, types, ple, gate, data, project, layer, memo, vector.")
   private List<String> only = PARTS;
 
   private final Report report = new Report();
@@ -132,6 +132,10 @@ public final class RatioBench implements Callable<Integer> {
         step("types of rows and weights");
         long bytes = (long) ((quick ? 0.5 : 4) * 1e9);
         new TypeRaces(report, rounds, backends, best, bytes).run();
+      }
+      if (only.contains("ple")) {
+        step("Qwen's layer without projections");
+        new PleRaces(report, rounds, backends, best, (long) ((quick ? 0.5 : 4) * 1e9)).run(rivals);
       }
       if (only.contains("gate")) {
         step("gate");

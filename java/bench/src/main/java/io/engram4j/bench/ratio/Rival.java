@@ -45,6 +45,32 @@ public interface Rival extends AutoCloseable {
       MemorySegment out) {}
 
   /**
+   * One token of Qwen's layer without its projections: hash, gather, gate, convolution.
+   *
+   * @param window int32 [3], newest first
+   * @param table bf16 [rows, 160]
+   * @param kv float32 [5, 2560]
+   * @param stream float32 [4, 2560], updated
+   * @param keyNorm [4, 2560], the 1 added, as the other norms
+   * @param taps [4, 2560, 4]
+   * @param state float32 [10, 4, 2560]: what the convolution looks back on, then this token's
+   */
+  @SuppressWarnings("ArrayRecordComponent") // handed over once
+  record Ple(
+      MemorySegment window,
+      long[] multipliers,
+      long[] sizes,
+      long[] offsets,
+      MemorySegment table,
+      MemorySegment kv,
+      MemorySegment stream,
+      float[] keyNorm,
+      float[] queryNorm,
+      float[] convNorm,
+      float[] taps,
+      MemorySegment state) {}
+
+  /**
    * One that runs layers: each run computes all stages and writes the rows it made to {@code
    * rows()}.
    */
@@ -55,6 +81,11 @@ public interface Rival extends AutoCloseable {
 
   /** Prepares a layer, if it can run one. */
   default Optional<LayerRun> layer(Layer layer) {
+    return Optional.empty();
+  }
+
+  /** Prepares a token of Qwen's layer, if it can run one. */
+  default Optional<Runnable> ple(Ple ple) {
     return Optional.empty();
   }
 

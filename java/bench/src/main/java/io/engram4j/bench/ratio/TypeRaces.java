@@ -24,16 +24,7 @@ final class TypeRaces {
   private static final int OUTPUTS = 5120;
   private static final int ROUND_ROWS = 8192 * 16;
   private static final List<RowType> WEIGHTS =
-      List.of(
-          RowType.F32,
-          RowType.BF16,
-          RowType.F16,
-          RowType.Q8_0,
-          RowType.Q6_K,
-          RowType.Q5_K,
-          RowType.Q4_K,
-          RowType.MXFP4,
-          RowType.NVFP4);
+      List.of(RowType.F32, RowType.BF16, RowType.Q8_0, RowType.Q6_K, RowType.Q4_K, RowType.MXFP4);
 
   private final Report report;
   private final int rounds;
@@ -118,7 +109,7 @@ final class TypeRaces {
       Linear linear = new Linear("w", OUTPUTS, Shapes.INPUTS, type, weight, null, null);
       kernels.put(type, backend.project(new Projection(List.of(linear)), Arena.global()));
     }
-    for (int tokens : new int[] {1, 8, 64}) {
+    for (int tokens : new int[] {1, 64}) {
       Race race = new Race(Math.min(rounds, 5));
       kernels.forEach((type, kernel) ->
           race.add(type.name(), tokens, () -> kernel.run(in, tokens, 0, OUTPUTS, out)));
