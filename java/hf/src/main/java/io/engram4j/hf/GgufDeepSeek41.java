@@ -29,6 +29,7 @@ final class GgufDeepSeek41 implements GgufDialect {
   private static final String ROW264 = "e4m3_e8m0_32_row264";
   private static final int ROW264_WIDTH = 256;
   private static final long START = 16_000_000;
+  private static final int PAD = 2;
 
   @Override
   public List<String> architectures() {
@@ -149,7 +150,11 @@ final class GgufDeepSeek41 implements GgufDialect {
 
   /** The file has the mapped id; any raw one that maps to it does. */
   private static int pad(GgufKeys keys, TokenMap map) throws IOException {
-    int mapped = keys.integer("pad_id", "pad_token_id", "pad_id_compressed");
+    String[] names = {"pad_id", "pad_token_id", "pad_id_compressed"};
+    if (!keys.has(names) && PAD < map.size()) {
+      return PAD; // the family's own, of files from before the key
+    }
+    int mapped = keys.integer(names);
     for (int raw = mapped; raw >= 0 && raw < map.size(); raw++) { // ids are mapped to lower ones
       if (map.get(raw) == mapped) {
         return raw;

@@ -48,6 +48,7 @@ final class JlinkTest {
       List.of(
           "engram4j-core-",
           "engram4j-hf-",
+          "engram4j-gguf-",
           "engram4j-bridge-",
           "engram4j-bindings-",
           "jackson-",
