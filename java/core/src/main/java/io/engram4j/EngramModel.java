@@ -6,7 +6,6 @@ import io.engram4j.memo.MemoProjector;
 import io.engram4j.memo.MemoSeeding;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.NgramSeed;
 import io.engram4j.model.TokenMap;
@@ -114,17 +113,11 @@ public final class EngramModel implements AutoCloseable {
     this.map = map;
     this.backend = backend;
     this.options = options;
-    config
-        .compressedSize()
-        .ifPresent(size -> expect("compressed vocabulary size", map.distinct(), size));
-    List<LayerLayout> layouts = EngramLayout.of(config, map.distinct());
-    if (!weights.isEmpty()) {
-      expect("number of layers' weights", weights.size(), layouts.size());
-    }
-    for (int i = 0; i < weights.size(); i++) {
-      check(layouts.get(i), weights.get(i), i);
-    }
-    this.overlay = sharedOverlay == null ? new RowOverlay(shapes(layouts, weights)) : sharedOverlay;
+    List<LayerLayout> layouts = ModelChecks.layouts(config, map, weights);
+    this.overlay =
+        sharedOverlay == null
+            ? new RowOverlay(ModelChecks.shapes(layouts, weights))
+            : sharedOverlay;
     Resources own = new Resources();
     own.add(tables);
     this.lifetime = parent == null ? new Lifetime(own) : parent.child(own);
@@ -189,53 +182,12 @@ public final class EngramModel implements AutoCloseable {
     return memos;
   }
 
-  private static List<RowOverlay.Shape> shapes(
-      List<LayerLayout> layouts, List<LayerWeights> weights) {
-    List<RowOverlay.Shape> shapes = new ArrayList<>();
-    for (int i = 0; i < weights.size(); i++) {
-      Table table = weights.get(i).table();
-      shapes.add(
-          new RowOverlay.Shape(
-              layouts.get(i).layerId(), table.name(), table.rows(), table.headDim(), table.type()));
-    }
-    return shapes;
-  }
-
-  private void check(LayerLayout layout, LayerWeights weights, int index) {
-    String layer = "layer " + layout.layerId() + ": ";
-    long published =
-        config.tableRows().isEmpty() ? weights.table().rows() : config.tableRows().get(index);
-    expect(layer + "rows of the table", weights.table().rows(), published);
-    if (layout.rows() > published) {
-      throw new IllegalArgumentException(
-          layer + "heads reach " + layout.rows() + " rows, but the table has " + published);
-    }
-    expect(layer + "width of a row", weights.table().headDim(), config.headDim());
-    expect(layer + "inputs of the projection", weights.projection().inputs(), config.rowWidth());
-    expect(layer + "outputs of the projection", weights.projection().outputs(), config.kvWidth());
-    expect(layer + "branches of the gate", weights.gate().branches(), config.branches());
-    expect(layer + "width of the gate", weights.gate().hiddenSize(), config.hiddenSize());
-    ConvWeights conv = weights.conv();
-    expect(
-        layer + "taps of the convolution", conv == null ? 0 : conv.kernel(), config.convKernel());
-    if (conv != null) {
-      expect(layer + "branches of the convolution", conv.branches(), config.branches());
-      expect(layer + "width of the convolution", conv.hiddenSize(), config.hiddenSize());
-      expect(layer + "dilation of the convolution", conv.dilation(), config.convDilation());
-    }
-  }
-
-  private static void expect(String what, long actual, long expected) {
-    if (actual != expected) {
-      throw new IllegalArgumentException(
-          what + " is " + actual + ", but the configuration says " + expected);
-    }
-  }
-
   /**
    * Returns a view of this model that rounds to bf16 wherever Qwen's engines do (docs/spec.md,
    * section 9.1), for those who must match one to the bit. Slower: gate and convolution are plain
    * Java then. Without this, everything is float32 and the stream is rounded once.
+   *
+   * <p>The view has no memo.
    *
    * @throws IllegalStateException if the model has no convolution: others round elsewhere
    */
@@ -243,7 +195,9 @@ public final class EngramModel implements AutoCloseable {
     if (config.convKernel() == 0) {
       throw new IllegalStateException(config.family() + " is not the family that rounds so");
     }
-    return view(new Bf16Backend(backend), options);
+    // a memo adds what orders give, each of which would be rounded
+    Options own = new Options(options.executor, options.threads, 0, options.rollback);
+    return view(new Bf16Backend(backend), own);
   }
 
   /** Returns a view of this model on another backend. */
@@ -277,9 +231,13 @@ public final class EngramModel implements AutoCloseable {
    *
    * @param bytes for all layers together; a V4.1 layer takes 102,400 per n-gram
    * @throws IllegalArgumentException if that is too little, there is not so much memory, or an
-   *     order's rows are no multiple of 32 elements and weights are fp8
+   *     order's rows are no whole blocks of the weights' type
+   * @throws IllegalStateException if this is a view {@link #withBf16Stages}
    */
   public EngramModel withMemo(long bytes) {
+    if (backend instanceof Bf16Backend) {
+      throw new IllegalStateException("a memo adds parts, which rounded stages must not round");
+    }
     if (bytes < layers.size()) {
       throw new IllegalArgumentException(
           "a memo of " + bytes + " bytes has no room for " + layers.size() + " layers");
@@ -338,8 +296,8 @@ public final class EngramModel implements AutoCloseable {
    */
   public void remember(NgramSeed seed, LongConsumer progress) {
     requireMemo();
-    expect("longest n-gram of the seed", seed.maxNgram(), config.maxNgram());
-    expect("number of compressed ids of the seed", seed.distinctIds(), map.distinct());
+    ModelChecks.expect("longest n-gram of the seed", seed.maxNgram(), config.maxNgram());
+    ModelChecks.expect("number of compressed ids of the seed", seed.distinctIds(), map.distinct());
     seed(seeding -> seeding.ngrams(seed, progress));
   }
 

@@ -103,7 +103,7 @@ final class CudaKernels {
           long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
           places.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
         }
-        Table read = Table.interleaved(table.name(), table.type(), count, table.headDim(), rows);
+        Table read = table.ofRead(count, rows);
         call(trip -> {
           MemorySegment ids = trip.send(places, 8 * count);
           MemorySegment sent = trip.send(rows, bytes);

@@ -33,10 +33,7 @@ final class StagedRows {
     this.hostRows = memory.pinned(bytes);
     this.ids = memory.allocate(8 * count);
     this.rows = memory.allocate(bytes);
-    Table staged = Table.interleaved(table.name(), table.type(), count, table.headDim(), hostRows);
-    if (table.type().hasFactor()) {
-      staged = staged.withFactor(table.factor());
-    }
+    Table staged = table.ofRead(count, hostRows);
     Plans plans =
         new Plans(
             memory.structs(),

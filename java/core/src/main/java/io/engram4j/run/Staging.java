@@ -79,16 +79,7 @@ public final class Staging implements AutoCloseable {
     forgetKernel();
     Arena own = Arena.ofShared();
     arena = own;
-    Table staged =
-        Table.interleaved(
-            table.name(),
-            table.type(),
-            capacity,
-            table.headDim(),
-            rows.get().asSlice(0, capacity * table.rowBytes()));
-    if (table.type().hasFactor()) {
-      staged = staged.withFactor(table.factor());
-    }
+    Table staged = table.ofRead(capacity, rows.get().asSlice(0, capacity * table.rowBytes()));
     Backend.Gather made = on.gather(staged, own);
     backend = on;
     kernel = made;

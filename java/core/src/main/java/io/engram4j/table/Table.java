@@ -236,41 +236,7 @@ public final class Table {
       String name, RowType type, long rows, int headDim, List<Shard> shards) {
     Strides strides =
         new Strides(type.elementBytes(headDim), type.scaleBytes(headDim), type.biasBytes(headDim));
-    for (int i = 0; i < shards.size(); i++) {
-      Shard shard = shards.get(i);
-      long end = i + 1 < shards.size() ? shards.get(i + 1).first() : rows;
-      String what = shards.size() == 1 ? name : name + ", shard " + i;
-      if (shard.first() >= end || (i == 0 && shard.first() != 0)) {
-        throw new IllegalArgumentException(
-            what + " has rows " + shard.first() + " to " + (end - 1) + ", which is out of order");
-      }
-      if (type.hasScalesBeside() != (shard.scale() != null)) {
-        throw new IllegalArgumentException(
-            what
-                + " of type "
-                + type
-                + (shard.scale() == null ? " needs scales" : " has no scales"));
-      }
-      if ((type.biasBytes() > 0) != (shard.bias() != null)) {
-        throw new IllegalArgumentException(
-            what
-                + " of type "
-                + type
-                + (shard.bias() == null ? " needs biases" : " has no biases"));
-      }
-      long count = end - shard.first();
-      checkSize(
-          shard.scale() == null ? what : what + " weight", shard.weight(), count, strides.weight);
-      if (shard.scale() != null) {
-        checkSize(what + " scale", shard.scale(), count, strides.scale);
-      }
-      if (shard.bias() != null) {
-        checkSize(what + " bias", shard.bias(), count, strides.bias);
-      }
-    }
-    if (shards.isEmpty()) {
-      throw new IllegalArgumentException(name + " has no shards");
-    }
+    ShardChecks.check(name, type, rows, headDim, shards);
     return new Table(
         name, type, rows, headDim, 1, shards.toArray(new Shard[0]), strides, Access.MEMORY, null);
   }
@@ -286,7 +252,7 @@ public final class Table {
   public static Table interleaved(
       String name, RowType type, long rows, int headDim, MemorySegment data) {
     long stride = type.rowBytes(headDim);
-    checkSize(name, data, rows, stride);
+    ShardChecks.size(name, data, rows, stride);
     boolean scaled = type.hasScalesBeside();
     boolean biased = type.biasBytes() > 0;
     long scaleAt = type.elementBytes(headDim);
@@ -300,30 +266,14 @@ public final class Table {
     return new Table(name, type, rows, headDim, 1, new Shard[] {all}, strides, Access.MEMORY, null);
   }
 
-  private static void checkSize(String what, MemorySegment segment, long rows, long rowBytes) {
-    if (rows < 1 || rowBytes < 1) {
-      throw new IllegalArgumentException(
-          what + " has " + rows + " rows of " + rowBytes + " bytes; both must be positive");
-    }
-    long bytes;
-    try {
-      bytes = Math.multiplyExact(rows, rowBytes);
-    } catch (ArithmeticException e) {
-      throw new IllegalArgumentException(
-          what + ": " + rows + " rows of " + rowBytes + " bytes are more than 2^63 bytes", e);
-    }
-    if (segment.byteSize() != bytes) {
-      throw new IllegalArgumentException(
-          what
-              + " holds "
-              + segment.byteSize()
-              + " bytes, but "
-              + rows
-              + " rows of "
-              + rowBytes
-              + " bytes are "
-              + bytes);
-    }
+  /**
+   * Returns rows of this table that {@link #read} has written, as a table of their own.
+   *
+   * @param data [count, rowBytes]
+   */
+  public Table ofRead(long count, MemorySegment data) {
+    Table rows = interleaved(name, type, count, headDim, data);
+    return type.hasFactor() ? rows.withFactor(factor) : rows;
   }
 
   /** Returns what messages call this table. */

@@ -90,10 +90,10 @@ public final class EngramModels {
   /** Does the same, on a backend and with the tables where the options say. */
   public static EngramRows openRows(Path path, Backend backend, TableOptions options)
       throws IOException {
-    Map<Integer, TableFile> files = RowTables.find(path);
     OpenTables opened = new OpenTables(options);
     boolean done = false;
     try {
+      Map<Integer, TableFile> files = RowTables.find(path);
       long bytes = files.values().stream().mapToLong(TableFile::bytes).sum();
       Map<Integer, Table> tables = new LinkedHashMap<>();
       for (Map.Entry<Integer, TableFile> file : files.entrySet()) {
@@ -102,7 +102,7 @@ public final class EngramModels {
       EngramRows rows = new EngramRows(tables, backend, opened);
       done = true;
       return rows;
-    } catch (IllegalArgumentException | UncheckedIOException e) {
+    } catch (IllegalArgumentException | ArithmeticException | UncheckedIOException e) {
       throw new IOException(path + ": " + e.getMessage(), e);
     } finally {
       if (!done) {

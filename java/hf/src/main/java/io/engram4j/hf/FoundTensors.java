@@ -100,13 +100,6 @@ final class FoundTensors {
           info.name() + " has shape " + info.shape() + ", but the configuration gives " + shape);
       return null;
     }
-    long elements = shape.stream().reduce(1L, Math::multiplyExact);
-    int size = dtype.equals("U32") ? 4 : dtype.equals("BF16") ? 2 : 1;
-    if (info.bytes() != elements * size) { // which is checked of the types that weights have
-      problems.add(
-          info.name() + " has " + info.bytes() + " bytes, but its shape takes " + elements * size);
-      return null;
-    }
     found.put(name, info);
     return info;
   }

@@ -73,10 +73,13 @@ final class GgufLayer implements Opening.Layer {
               + " outputs, but the configuration gives "
               + config.kvWidth());
     }
+    if (projections.size() == 2) { // keys, then the value
+      requireShape(projections.getLast(), config.hiddenSize(), config.rowWidth());
+    }
     requireFloats(gate.query, config.streamWidth());
     requireFloats(gate.key, config.streamWidth());
     if (conv != null) {
-      requireFloats(conv.taps, (long) config.streamWidth() * config.convKernel());
+      requireShape(conv.taps, config.streamWidth(), config.convKernel());
       requireFloats(conv.norm, config.streamWidth());
     }
   }

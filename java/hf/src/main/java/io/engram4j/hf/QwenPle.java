@@ -131,18 +131,20 @@ final class QwenPle implements Checkpoint {
       found.problem(TABLE + "shard_0.weight is in no shard of the index");
       return;
     }
-    for (int number = 0; number <= shards.lastKey(); number++) {
-      String name = shards.get(number);
-      if (name == null) {
+    int next = 0;
+    for (int number : shards.keySet()) {
+      if (number != next++) {
         found.problem(
             TABLE
                 + "shard_"
-                + number
+                + (next - 1)
                 + ".weight is missing, though there is one of "
                 + shards.lastKey());
-      } else {
-        rows.find(new ScaledName(name, null), TABLE + "weight_scale", -1);
+        return;
       }
+    }
+    for (String name : shards.values()) {
+      rows.find(new ScaledName(name, null), TABLE + "weight_scale", -1);
     }
     if (found.problems().isEmpty() && wanted >= 0 && rows.rows() != wanted) {
       found.problem(

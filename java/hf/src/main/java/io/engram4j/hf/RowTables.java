@@ -1,6 +1,7 @@
 package io.engram4j.hf;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.engram4j.format.Bfloat16;
 import io.engram4j.gguf.GgmlType;
 import io.engram4j.gguf.GgufFile;
 import io.engram4j.gguf.GgufTensor;
@@ -27,6 +28,7 @@ final class RowTables {
   private static final String MLX_MANIFEST = "engram-manifest.json";
   private static final long MAX_BYTES = 16 << 20;
   private static final int V41_WIDTH = 256;
+  private static final int PLE_WIDTH = 160;
   private static final Pattern PACKED = Pattern.compile("engram-layer-(\\d{1,6})\\.rows");
   private static final Pattern RAW = Pattern.compile("engram-L(\\d{1,6})\\.bin");
   private static final Pattern GGUF =
@@ -51,6 +53,8 @@ final class RowTables {
       inDirectory(path, found);
     } else if (path.toString().endsWith(".rows")) {
       packed(path, found);
+    } else if (isOfDirectory(String.valueOf(path.getFileName()))) {
+      safetensors(path.toAbsolutePath().resolveSibling(""), found);
     } else if (path.toString().endsWith(".json")) {
       manifest(path, found);
     } else {
@@ -60,6 +64,12 @@ final class RowTables {
       throw new IOException(path + " has no tables of rows");
     }
     return found;
+  }
+
+  private static boolean isOfDirectory(String name) {
+    return name.equals("config.json")
+        || name.endsWith(".safetensors")
+        || name.endsWith(".safetensors.index.json");
   }
 
   private static void inDirectory(Path directory, Map<Integer, TableFile> found)
@@ -79,8 +89,9 @@ final class RowTables {
         packed(file, found);
       }
     }
-    List<Path> ggufs = found.isEmpty() ? EngramModels.ggufs(directory) : List.of();
-    if (ggufs.size() == 1) {
+    boolean shards = files.stream().anyMatch(f -> isOfDirectory(f.getFileName().toString()));
+    List<Path> ggufs = EngramModels.ggufs(directory);
+    if (found.isEmpty() && !shards && ggufs.size() == 1) {
       gguf(GgufFile.open(ggufs.getFirst()), found);
     } else if (found.isEmpty()) {
       safetensors(directory, found);
@@ -143,7 +154,7 @@ final class RowTables {
               ? new QwenPle()
               : name.contains(".embed.") ? new DeepSeekV41() : new PaperDemo();
       FoundTensors tensors = new FoundTensors(checkpoint.prefix(layer), index);
-      RowTensors rows = new RowTensors(tensors);
+      RowTensors rows = new RowTensors(tensors, name.contains(".ple.") ? PLE_WIDTH : V41_WIDTH);
       checkpoint.findRows(tensors, rows, -1);
       if (!tensors.problems().isEmpty()) {
         throw new IOException(directory + ": " + String.join("; ", tensors.problems()));
@@ -174,7 +185,13 @@ final class RowTables {
       Path data = file.resolveSibling(name);
       long rows = table.path("rows").asLong(-1);
       rows = rows > 0 ? rows : rowsOf(data, offset, type.rowBytes(width));
-      float factor = (float) root.path("factor").asDouble(1);
+      if (rows > (Files.size(data) - offset) / type.rowBytes(width)) {
+        throw new IOException(
+            file + ": " + name + " has no room for " + rows + " rows from byte " + offset + " on");
+      }
+      float given = (float) root.path("factor").asDouble(1);
+      // as engines round the one scale of a checkpoint
+      float factor = type == RowType.F4_E2M1 ? given : Bfloat16.toFloat(Bfloat16.fromFloat(given));
       found.put(
           table.path("layer").asInt(0),
           TableFile.interleaved(name, type, rows, width, factor, data, offset));

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RowTensors {
   private final FoundTensors found;
+  private final int published;
   private int headDim; // -1 until a tensor tells, if nobody else does
   private final List<Shard> shards = new ArrayList<>();
 
@@ -35,20 +36,29 @@ final class RowTensors {
 
   RowTensors(FoundTensors found, EngramConfig config) {
     this.found = found;
+    this.published = config.headDim();
     this.headDim = config.headDim();
   }
 
-  /** Rows of a width that the tensors tell. */
-  RowTensors(FoundTensors found) {
+  /**
+   * Rows of a width that the tensors tell.
+   *
+   * @param published the family's width: words of an affine table do not tell how many bits a code
+   *     has
+   */
+  RowTensors(FoundTensors found, int published) {
     this.found = found;
+    this.published = published;
     this.headDim = -1;
   }
 
-  /** Codes of four bits lie two in a byte, and eight in a word. */
-  private static int width(TensorInfo tensor) {
+  /** Codes of four bits lie two in a byte. */
+  private int width(TensorInfo tensor) {
+    if (tensor.dtype().equals("U32")) {
+      return published;
+    }
     long last = tensor.shape().getLast();
-    return Math.toIntExact(
-        tensor.dtype().equals("U32") ? 8 * last : tensor.dtype().equals("U8") ? 2 * last : last);
+    return (int) Math.min(tensor.dtype().equals("U8") ? 2 * last : last, Integer.MAX_VALUE);
   }
 
   /**
@@ -104,9 +114,13 @@ final class RowTensors {
 
   /** Groups of 64 or 32: the scales' shape tells. */
   private void addAffine(String name, String base, @Nullable String factor, long rows) {
-    TensorInfo weight = found.find(name, "U32", List.of(rows, (headDim + 7L) / 8));
+    if (headDim % 32 != 0) {
+      found.problem(name + " has rows of " + headDim + ", which are no groups of 32");
+      return;
+    }
+    TensorInfo weight = found.find(name, "U32", List.of(rows, headDim / 8L));
     TensorInfo peeked = found.peek(base + ".scales");
-    boolean by64 = peeked != null && peeked.shape().getLast() == (headDim + 63) / 64;
+    boolean by64 = peeked != null && peeked.shape().equals(List.of(rows, (long) headDim / 64));
     RowType type = by64 && headDim % 64 == 0 ? RowType.AFFINE4_64 : RowType.AFFINE4_32;
     List<Long> shape = List.of(rows, (long) type.blocks(headDim));
     TensorInfo scale = found.find(base + ".scales", "BF16", shape);

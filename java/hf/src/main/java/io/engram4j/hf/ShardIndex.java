@@ -169,16 +169,21 @@ final class ShardIndex {
   /** Returns the names, without prefix, of tensors that begin with a text. */
   List<String> names(String start) {
     Set<String> all = new TreeSet<>();
-    for (Set<String> some : List.of(fileOf.keySet(), everywhere().keySet())) {
-      for (String name : some) {
-        for (String prefix : PREFIXES) {
-          if (name.startsWith(prefix + start)) {
-            all.add(name.substring(prefix.length()));
-          }
+    addNames(fileOf.keySet(), start, all);
+    if (all.isEmpty()) { // an index that does not say
+      addNames(everywhere().keySet(), start, all);
+    }
+    return List.copyOf(all);
+  }
+
+  private static void addNames(Set<String> names, String start, Set<String> to) {
+    for (String name : names) {
+      for (String prefix : PREFIXES) {
+        if (name.startsWith(prefix + start)) {
+          to.add(name.substring(prefix.length()));
         }
       }
     }
-    return List.copyOf(all);
   }
 
   boolean has(String name) {

@@ -19,14 +19,16 @@ import java.util.Objects;
 final class BulkReader implements AutoCloseable {
   private final TableFile file;
   private final List<Part> parts;
-  private final Arena arena = Arena.ofConfined();
+  private final Arena arena; // the last to be made before the constructor can close it
   private final MemorySegment scratch; // what one region has of the rows, if there are several
-  private final Map<Path, FileChannel> channels = new HashMap<>();
+  private final Map<Path, FileChannel> channels;
 
   /** A reader of at most {@code mostRows} rows at a time. */
   BulkReader(TableFile file, int mostRows) throws IOException {
     this.file = file;
     this.parts = file.reads();
+    this.channels = new HashMap<>();
+    this.arena = Arena.ofConfined();
     try {
       boolean whole = parts.getFirst().regions().size() == 1;
       this.scratch = arena.allocate(whole ? 0 : (long) mostRows * file.weight().bytes(), 64);

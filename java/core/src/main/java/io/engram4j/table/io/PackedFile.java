@@ -33,6 +33,7 @@ public final class PackedFile {
   private static final int MOST_NAME = 1024;
   private static final int ORIGIN = 2048;
   private static final int DIGEST = 32;
+  private static final int ZERO_FACTOR = 1 << 31; // the bits of -0
 
   private final TableFile table;
   private final int chunkRows;
@@ -99,10 +100,18 @@ public final class PackedFile {
     header.putLong(32, DATA).putLong(40, checksumsAt(table.rows(), table.rowBytes()));
     header.putInt(48, chunkRows(table.rowBytes())).putInt(52, checksums.length);
     header.putInt(56, CheckedFile.crc(checksumBytes(checksums)));
-    // the scale of the whole table; 0 where it is 1, as in all files before there were others
-    header.putInt(60, table.factor() == 1 ? 0 : Float.floatToRawIntBits(table.factor()));
+    header.putInt(60, factorBits(table.factor()));
     header.putInt(64, length).put(NAME, name, 0, length).put(ORIGIN, origin.bytes());
     return header.putInt((int) DATA - 4, CheckedFile.crc(header.slice(0, (int) DATA - 4)));
+  }
+
+  /** Returns the scale of the whole table: 0 for 1, as in all files before there were others. */
+  private static int factorBits(float factor) {
+    return factor == 1 ? 0 : factor == 0 ? ZERO_FACTOR : Float.floatToRawIntBits(factor);
+  }
+
+  private static float factor(int bits) {
+    return bits == 0 ? 1 : bits == ZERO_FACTOR ? 0 : Float.intBitsToFloat(bits);
   }
 
   static ByteBuffer checksumBytes(int[] checksums) {
@@ -180,7 +189,7 @@ public final class PackedFile {
             type,
             rows,
             headDim,
-            factor == 0 ? 1 : Float.intBitsToFloat(factor),
+            factor(factor),
             path,
             DATA);
     byte[] origin = new byte[2 * DIGEST];
