@@ -49,6 +49,29 @@ class FullSizeTest {
     }
   }
 
+  /** Reads and opens a model, says how long it took, and requires that it takes little memory. */
+  private static ModelFiles opened(String name, Path path) throws IOException {
+    long before = residentKilobytes();
+    long start = System.nanoTime();
+    ModelFiles files = EngramModels.read(path);
+    try (EngramModel _ = files.open(Backends.select())) {
+      long millis = (System.nanoTime() - start) / 1_000_000;
+      long grown = (residentKilobytes() - before) / 1024;
+      System.out.printf("%s opened in %d ms with %d MB more%n", name, millis, grown);
+      assertTrue(grown < 150, name + " takes " + grown + " MB, at most 150 are expected");
+    }
+    return files;
+  }
+
+  private static long residentKilobytes() throws IOException {
+    for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+      if (line.startsWith("VmRSS:")) {
+        return Long.parseLong(line.replaceAll("\\D", ""));
+      }
+    }
+    throw new IOException("/proc/self/status has no VmRSS");
+  }
+
   private static void requireRows(ModelFiles files, int layer, long[] rows, float[] firsts)
       throws IOException {
     int width = files.config().headDim();
@@ -121,10 +144,7 @@ class FullSizeTest {
     LayerLayout layout = EngramLayout.of(config, 248_320).getFirst();
     assertEquals(23703573157769L, layout.multiplier(0), "as published");
     constants(layout);
-    long start = System.nanoTime();
-    ModelFiles files = EngramModels.read(directory);
-    files.open(Backends.select()).close();
-    System.out.println("Qwen's PLE opened in " + (System.nanoTime() - start) / 1_000_000 + " ms");
+    ModelFiles files = opened("Qwen's PLE", directory);
     TableFile table = files.tableFile(1);
     assertEquals(320_001_536, table.rows());
     assertEquals(128, table.parts().size());
@@ -221,10 +241,7 @@ class FullSizeTest {
       channel.write(ByteBuffer.wrap(header));
       channel.write(ByteBuffer.wrap(new byte[1]), header.length + at - 1);
     }
-    long start = System.nanoTime();
-    ModelFiles files = EngramModels.read(file);
-    files.open(Backends.select()).close();
-    System.out.println("V4.1 as Q4_K opened in " + (System.nanoTime() - start) / 1_000_000 + " ms");
+    ModelFiles files = opened("V4.1 as Q4_K", file);
     assertEquals(384_006_168, files.tableFile(1).rows());
     assertTrue(files.checks().stream().allMatch(c -> c.detail().contains("are the computed")));
     // d = 1, m = 0, a scale of 1 for the first group, a code of 5 in its first element
