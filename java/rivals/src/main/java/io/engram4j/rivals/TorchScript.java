@@ -76,7 +76,8 @@ public abstract class TorchScript extends PyTorch {
             torch.manager.create(ple.multipliers()),
             torch.manager.create(ple.sizes(), heads),
             torch.manager.create(ple.offsets(), heads),
-            torch.over(ple.table(), DataType.BFLOAT16, ple.table().byteSize() / 320, 160)
+            // DJL's bridge ends the process on BFLOAT16; as many bits cost as much to widen
+            torch.over(ple.table(), DataType.FLOAT16, ple.table().byteSize() / 320, 160)
           };
       Shape norm = new Shape(4, 2560);
       this.layer =
@@ -96,7 +97,7 @@ public abstract class TorchScript extends PyTorch {
     public void run() {
       long[] ids = new long[3];
       for (int i = 0; i < ids.length; i++) {
-        ids[i] = window.getAtIndex(ValueLayout.JAVA_INT, i);
+        ids[i] = window.getAtIndex(ValueLayout.JAVA_INT, 2 - i); // the newest first
       }
       try (NDManager own = torch.manager.newSubManager()) {
         NDArray windows = own.create(ids, new Shape(1, 3));
