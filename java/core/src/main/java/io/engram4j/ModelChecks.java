@@ -47,12 +47,18 @@ final class ModelChecks {
   private static void check(
       EngramConfig config, LayerLayout layout, LayerWeights weights, int index) {
     String layer = "layer " + layout.layerId() + ": ";
-    long published =
-        config.tableRows().isEmpty() ? weights.table().rows() : config.tableRows().get(index);
-    expect(layer + "rows of the table", weights.table().rows(), published);
-    if (layout.rows() > published) {
+    if (!config.tableRows().isEmpty()) {
+      expect(layer + "rows of the table", weights.table().rows(), config.tableRows().get(index));
+    } else if (config.layouts().isEmpty()) {
+      expect(layer + "rows of the table", weights.table().rows(), layout.rows());
+    }
+    if (layout.rows() > weights.table().rows()) { // a file's own numbers may leave rows unused
       throw new IllegalArgumentException(
-          layer + "heads reach " + layout.rows() + " rows, but the table has " + published);
+          layer
+              + "heads reach "
+              + layout.rows()
+              + " rows, but the table has "
+              + weights.table().rows());
     }
     expect(layer + "width of a row", weights.table().headDim(), config.headDim());
     expect(layer + "inputs of the projection", weights.projection().inputs(), config.rowWidth());

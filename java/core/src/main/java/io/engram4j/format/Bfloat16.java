@@ -18,6 +18,11 @@ public final class Bfloat16 {
     return (short) ((bits + 0x7fff + (bits >>> 16 & 1)) >>> 16);
   }
 
+  /** Returns the bf16 nearest to {@code x} as a float, ties to even. */
+  public static float round(float x) {
+    return toFloat(fromFloat(x));
+  }
+
   /**
    * Returns how many representable bf16 values lie between two, 0 for equal ones (and for -0 and
    * +0), {@link Integer#MAX_VALUE} if exactly one is NaN.

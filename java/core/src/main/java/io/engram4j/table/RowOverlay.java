@@ -180,7 +180,7 @@ public final class RowOverlay {
     }
     float[] rounded = new float[values.length];
     for (int k = 0; k < rounded.length; k++) {
-      rounded[k] = Bfloat16.toFloat(Bfloat16.fromFloat(values[k]));
+      rounded[k] = Bfloat16.round(values[k]);
     }
     return rounded;
   }

@@ -66,7 +66,9 @@ final class GgufDeepSeek41 implements GgufDialect {
     List<Check> checks = new ArrayList<>();
     EngramConfig config;
     if (layouts.isEmpty()) {
-      config = builder.ngrams(shape.maxNgram, START).hashing(RowHashing.NUMPY_DRAW).build();
+      builder.ngrams(shape.maxNgram, START).hashing(RowHashing.NUMPY_DRAW);
+      // kept, so that tables may have more rows, as where the file has numbers
+      config = builder.layouts(EngramLayout.of(builder.build(), map.distinct())).build();
       checks.add(new Check("hash", true, "computed, since the file has no numbers"));
     } else {
       config = builder.ngrams(shape.maxNgram, starts(layouts.getFirst())).layouts(layouts).build();
@@ -201,7 +203,7 @@ final class GgufDeepSeek41 implements GgufDialect {
   }
 
   /** Where the search for primes of each order must have begun at the latest. */
-  static List<Long> starts(LayerLayout layout) {
+  private static List<Long> starts(LayerLayout layout) {
     List<Long> starts = new ArrayList<>();
     for (int column = 0; column < layout.columns(); column += layout.headsPerNgram()) {
       starts.add(layout.prime(column));
@@ -215,35 +217,14 @@ final class GgufDeepSeek41 implements GgufDialect {
     GgufTensor tensor = keys.tensor(block + "engram_embd.weight", block + "engram_embed.weight");
     if (row264) {
       long stride = RowType.F8_E4M3.rowBytes(width);
-      requireTable(keys, tensor, stride, layout, tensor.type() == GgmlType.I8);
+      keys.requireTable(tensor, stride, layout, tensor.type() == GgmlType.I8);
       return TableFile.interleaved(
           tensor.name(), RowType.F8_E4M3, tensor.rows(), width, 1, tensor.file(), tensor.offset());
     }
     RowType type = GgufLayer.rowType(tensor);
-    requireTable(keys, tensor, width, layout, true);
+    keys.requireTable(tensor, width, layout, true);
     return TableFile.interleaved(
         tensor.name(), type, tensor.rows(), width, 1, tensor.file(), tensor.offset());
-  }
-
-  /** Rows may exceed the need. */
-  static void requireTable(
-      GgufKeys keys, GgufTensor tensor, long width, LayerLayout layout, boolean type)
-      throws IOException {
-    if (!type || tensor.width() != width || tensor.rows() < layout.rows()) {
-      throw keys.wrong(
-          "tensor "
-              + tensor.name()
-              + " has "
-              + tensor.rows()
-              + " rows of "
-              + tensor.width()
-              + " "
-              + tensor.type()
-              + ", but the metadata gives "
-              + layout.rows()
-              + " of "
-              + width);
-    }
   }
 
   private static GgufLayer layer(GgufKeys keys, EngramConfig config, int id, TableFile table)

@@ -2,6 +2,7 @@ package io.engram4j.hf;
 
 import io.engram4j.gguf.GgufFile;
 import io.engram4j.gguf.GgufTensor;
+import io.engram4j.model.LayerLayout;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -133,5 +134,29 @@ final class GgufKeys {
       }
     }
     throw wrong("no tensor " + String.join(" nor ", names));
+  }
+
+  /**
+   * Checks the shape of a tensor with rows, which may be more than the layout reaches.
+   *
+   * @param isType whether its type is one of rows
+   */
+  void requireTable(GgufTensor tensor, long width, LayerLayout layout, boolean isType)
+      throws IOException {
+    if (!isType || tensor.width() != width || tensor.rows() < layout.rows()) {
+      throw wrong(
+          "tensor "
+              + tensor.name()
+              + " has "
+              + tensor.rows()
+              + " rows of "
+              + tensor.width()
+              + " "
+              + tensor.type()
+              + ", but the metadata gives "
+              + layout.rows()
+              + " of "
+              + width);
+    }
   }
 }

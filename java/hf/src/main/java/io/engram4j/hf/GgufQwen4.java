@@ -65,7 +65,7 @@ final class GgufQwen4 implements GgufDialect {
     TokenMap map = TokenMap.identity(vocabulary.orElse(UNKNOWN_VOCABULARY));
     int width = model.integer("embedding_length_per_layer_input");
     GgufTensor table = keys.tensor("per_layer_token_embd.weight");
-    GgufDeepSeek41.requireTable(keys, table, width, layout, true);
+    keys.requireTable(table, width, layout, true);
     EngramConfig config =
         EngramConfig.builder()
             .family("Qwen PLE")

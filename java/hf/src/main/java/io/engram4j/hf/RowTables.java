@@ -91,10 +91,11 @@ final class RowTables {
     }
     boolean shards = files.stream().anyMatch(f -> isOfDirectory(f.getFileName().toString()));
     List<Path> ggufs = EngramModels.ggufs(directory);
-    if (found.isEmpty() && !shards && ggufs.size() == 1) {
-      gguf(GgufFile.open(ggufs.getFirst()), found);
-    } else if (found.isEmpty()) {
+    if (found.isEmpty() && (shards || ggufs.size() != 1)) {
       safetensors(directory, found);
+    }
+    if (found.isEmpty() && ggufs.size() == 1) { // other safetensors may lie beside it
+      gguf(GgufFile.open(ggufs.getFirst()), found);
     }
   }
 
@@ -191,7 +192,7 @@ final class RowTables {
       }
       float given = (float) root.path("factor").asDouble(1);
       // as engines round the one scale of a checkpoint
-      float factor = type == RowType.F4_E2M1 ? given : Bfloat16.toFloat(Bfloat16.fromFloat(given));
+      float factor = type == RowType.F4_E2M1 ? given : Bfloat16.round(given);
       found.put(
           table.path("layer").asInt(0),
           TableFile.interleaved(name, type, rows, width, factor, data, offset));

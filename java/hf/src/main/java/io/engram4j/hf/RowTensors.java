@@ -170,7 +170,7 @@ final class RowTensors {
       }
       boolean perTensor = name.endsWith(".weight_scale");
       // engines round the one scale of fp8 tables before they multiply
-      return perTensor ? Bfloat16.toFloat(Bfloat16.fromFloat(values[0])) : values[0];
+      return perTensor ? Bfloat16.round(values[0]) : values[0];
     } catch (IOException e) {
       found.problem(String.valueOf(e.getMessage()));
       return 1;

@@ -366,7 +366,7 @@ public final class Verifier {
   /** Whether a bf16 stream can hold these values; else out_bf16 is the rounding of out. */
   private static boolean isBf16(float[] values) {
     for (float value : values) {
-      if (Bfloat16.toFloat(Bfloat16.fromFloat(value)) != value) {
+      if (Bfloat16.round(value) != value) {
         return false;
       }
     }

@@ -95,10 +95,6 @@ class ConvertedTablesTest {
         ByteBuffer.wrap(values).order(ByteOrder.LITTLE_ENDIAN).getShort(2 * index));
   }
 
-  private static float rounded(float value) {
-    return Bfloat16.toFloat(Bfloat16.fromFloat(value));
-  }
-
   private void requireRows(int layer, RowType type, int width, List<float[]> expected)
       throws IOException {
     write();
@@ -148,7 +144,7 @@ class ConvertedTablesTest {
           int code = nibble(codes, row * width + k);
           float value = code < 8 ? E2M1[code] : -E2M1[code - 8];
           float scale = E4m3.toFloat(scales[(row * width + k) / 16]);
-          values[k] = rounded(value * scale * whole);
+          values[k] = Bfloat16.round(value * scale * whole);
         }
         expected.add(values);
       }
@@ -170,8 +166,8 @@ class ConvertedTablesTest {
       for (int k = 0; k < width; k++) {
         int at = (row * width + k) / group;
         int code = nibble(codes, row * width + k);
-        float value = rounded(code * bf16(scales, at) + bf16(biases, at));
-        values[k] = factor == 1 ? value : rounded(value * factor);
+        float value = Bfloat16.round(code * bf16(scales, at) + bf16(biases, at));
+        values[k] = factor == 1 ? value : Bfloat16.round(value * factor);
       }
       expected.add(values);
     }

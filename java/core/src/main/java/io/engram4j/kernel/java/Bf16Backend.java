@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * Java. Sums are float32 in ascending order: engines add in other orders, which flips single steps.
  */
 public final class Bf16Backend implements Backend {
-  private static final float FLOOR = round(1e-6f);
+  private static final float FLOOR = Bfloat16.round(1e-6f);
 
   private final Backend base;
 
@@ -133,14 +133,14 @@ public final class Bf16Backend implements Backend {
     float streamScale = scale(streamSquares, size, weights.eps());
     float sum = 0;
     for (int i = 0; i < size; i++) {
-      float k = round(get(kv, key + i) * keyScale * weights.key(branch, i));
-      float q = round(hidden.get(stream, i) * streamScale * weights.query(branch, i));
-      sum += round(k * q);
+      float k = Bfloat16.round(get(kv, key + i) * keyScale * weights.key(branch, i));
+      float q = Bfloat16.round(hidden.get(stream, i) * streamScale * weights.query(branch, i));
+      sum += Bfloat16.round(k * q);
     }
-    float score = round(round(sum) / (float) Math.sqrt(size));
-    float root = round((float) Math.sqrt(Math.max(Math.abs(score), FLOOR)));
+    float score = Bfloat16.round(Bfloat16.round(sum) / (float) Math.sqrt(size));
+    float root = Bfloat16.round((float) Math.sqrt(Math.max(Math.abs(score), FLOOR)));
     float signed = score == 0 ? 0 : Math.copySign(root, score);
-    return round((float) (1 / (1 + Math.exp(-signed))));
+    return Bfloat16.round((float) (1 / (1 + Math.exp(-signed))));
   }
 
   private static float scale(float squares, int size, float eps) {
@@ -191,12 +191,13 @@ public final class Bf16Backend implements Backend {
         long back = row - weights.reach() + (long) tap * weights.dilation();
         sum += weights.tap(channel, tap) * get(window, back * channels + channel);
       }
-      float convolved = round(sum);
-      float silu = round((float) (convolved / (1 + Math.exp(-convolved))));
-      float delta = round(get(gated, at) + silu);
+      float convolved = Bfloat16.round(sum);
+      float silu = Bfloat16.round((float) (convolved / (1 + Math.exp(-convolved))));
+      float delta = Bfloat16.round(get(gated, at) + silu);
       set(gated, at, delta);
       long stream = hidden.at(token, channel / size);
-      hidden.set(stream, channel % size, round(hidden.get(stream, channel % size) + delta));
+      hidden.set(
+          stream, channel % size, Bfloat16.round(hidden.get(stream, channel % size) + delta));
     }
   }
 
@@ -205,10 +206,6 @@ public final class Bf16Backend implements Backend {
   }
 
   private static void set(MemorySegment segment, long index, float value) {
-    segment.setAtIndex(JAVA_FLOAT_UNALIGNED, index, round(value));
-  }
-
-  private static float round(float value) {
-    return Bfloat16.toFloat(Bfloat16.fromFloat(value));
+    segment.setAtIndex(JAVA_FLOAT_UNALIGNED, index, Bfloat16.round(value));
   }
 }

@@ -222,7 +222,7 @@ public final class JavaRows {
 
   private static float e4m3Tensor(
       Table table, Shard shard, long weight, long scale, long bias, int k) {
-    return rounded(E4m3.toFloat(shard.weight().get(JAVA_BYTE, weight + k)) * table.factor());
+    return Bfloat16.round(E4m3.toFloat(shard.weight().get(JAVA_BYTE, weight + k)) * table.factor());
   }
 
   private static int nibble(Shard shard, long weight, int k) {
@@ -232,7 +232,7 @@ public final class JavaRows {
   private static float e2m1(Table table, Shard shard, long weight, long scale, long bias, int k) {
     float value = 0.5f * JavaBlocks.e2m1Doubled(nibble(shard, weight, k));
     float own = E4m3.toFloat(scales(shard).get(JAVA_BYTE, scale + k / 16));
-    return rounded(value * own * table.factor());
+    return Bfloat16.round(value * own * table.factor());
   }
 
   private static float affine4(
@@ -241,16 +241,12 @@ public final class JavaRows {
     float factor = Bfloat16.toFloat(scales(shard).get(JAVA_SHORT_UNALIGNED, scale + at));
     MemorySegment biases = Objects.requireNonNull(shard.bias());
     float added = Bfloat16.toFloat(biases.get(JAVA_SHORT_UNALIGNED, bias + at));
-    float value = rounded(nibble(shard, weight, k) * factor + added);
-    return table.factor() == 1 ? value : rounded(value * table.factor());
+    float value = Bfloat16.round(nibble(shard, weight, k) * factor + added);
+    return table.factor() == 1 ? value : Bfloat16.round(value * table.factor());
   }
 
   private static MemorySegment scales(Shard shard) {
     return Objects.requireNonNull(shard.scale());
-  }
-
-  private static float rounded(float value) {
-    return Bfloat16.toFloat(Bfloat16.fromFloat(value));
   }
 
   private static void write(MemorySegment out, long at, int k, float value, Dtype type) {

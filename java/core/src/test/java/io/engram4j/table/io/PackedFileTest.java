@@ -86,6 +86,19 @@ class PackedFileTest {
     }
   }
 
+  /** One scale for the whole table: none, usual ones, and a zero, which is not none. */
+  @Test
+  void theScaleOfATableIsKept() throws IOException {
+    Path file = Files.write(directory.resolve("codes.bin"), new byte[64 * 32]);
+    for (float factor : new float[] {1, 209 * 0x1p-20f, -3, 0}) {
+      TableFile source =
+          TableFile.interleaved("rows", RowType.F8_E4M3_TENSOR, 64, 32, factor, file, 0);
+      Path packed = directory.resolve("rows-" + factor);
+      assertEquals(factor, Packer.pack(source, packed, 1, bytes -> {}).table().factor());
+      assertEquals(factor, PackedFile.open(packed).table().factor());
+    }
+  }
+
   private static List<String> names(Path directory) throws IOException {
     try (var files = Files.list(directory)) {
       return files.map(file -> file.getFileName().toString()).sorted().toList();
