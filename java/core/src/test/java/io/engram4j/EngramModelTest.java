@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.Dtype;
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramLayout;
 import io.engram4j.model.HiddenStream;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -272,6 +274,35 @@ class EngramModelTest {
                 EngramModel.hashOnly(
                     TestModels.v41Flash(), TestModels.smallMap(), new JavaBackend()));
     assertEquals("compressed vocabulary size is 80, but the configuration says 99092", message);
+  }
+
+  /** Rows that no head reaches are refused, unless a file says what its heads reach. */
+  @Test
+  void theRowsOfTablesAreChecked() {
+    EngramConfig.Builder builder =
+        EngramConfig.builder()
+            .hiddenSize(16)
+            .branches(2)
+            .layerIds(List.of(1))
+            .ngrams(3, List.of(40L, 60L))
+            .heads(2, 8);
+    EngramConfig computed = builder.build();
+    long rows = EngramLayout.of(computed, 80).getFirst().rows();
+    for (int more : new int[] {-1, 1}) {
+      String message =
+          message(IllegalArgumentException.class, () -> TestModels.model(computed, more));
+      assertEquals(
+          "layer 1: rows of the table is " + (rows + more) + ", but the configuration says " + rows,
+          message);
+    }
+    EngramConfig given = builder.layouts(EngramLayout.of(computed, 80)).build();
+    TestModels.model(given, 1).close();
+    String message = message(IllegalArgumentException.class, () -> TestModels.model(given, -1));
+    assertEquals(
+        "layer 1: heads reach " + rows + " rows, but the table has " + (rows - 1), message);
+    EngramConfig padded = builder.layouts(List.of()).tableRows(List.of(rows + 2)).build();
+    TestModels.model(padded, 2).close();
+    message(IllegalArgumentException.class, () -> TestModels.model(padded, 1));
   }
 
   @Test

@@ -114,10 +114,15 @@ public final class TestModels {
 
   /** A random model of a configuration, over the small map. */
   public static EngramModel model(EngramConfig config) {
+    return model(config, 0);
+  }
+
+  /** The same with tables that have more rows than there are places for. */
+  public static EngramModel model(EngramConfig config, int more) {
     Random random = new Random(1);
     List<LayerWeights> weights = new ArrayList<>();
     for (long[] primes : EngramLayout.primes(config)) {
-      weights.add(weights(config, Arrays.stream(primes).sum(), random));
+      weights.add(weights(config, Arrays.stream(primes).sum() + more, random));
     }
     return new EngramModel(config, smallMap(), weights, new JavaBackend(), null);
   }
