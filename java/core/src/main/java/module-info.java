@@ -29,13 +29,15 @@ module io.engram4j.core {
       io.engram4j.cli,
       io.engram4j.hf,
       io.engram4j.tck,
+      io.engram4j.train,
       io.engram4j.vector;
   exports io.engram4j.host to
       io.engram4j.bench,
       io.engram4j.bridge,
       io.engram4j.cli,
       io.engram4j.hf,
-      io.engram4j.tokenizer;
+      io.engram4j.tokenizer,
+      io.engram4j.train;
   exports io.engram4j.kernel to
       io.engram4j.bench,
       io.engram4j.bridge,
@@ -49,6 +51,7 @@ module io.engram4j.core {
       io.engram4j.cli,
       io.engram4j.hf,
       io.engram4j.tck,
+      io.engram4j.train,
       io.engram4j.vector;
 
   // what single modules of this project share with it
@@ -57,6 +60,7 @@ module io.engram4j.core {
       io.engram4j.bench,
       io.engram4j.cli,
       io.engram4j.tck,
+      io.engram4j.train,
       io.engram4j.vector;
   exports io.engram4j.memo to
       io.engram4j.bench,

@@ -1,0 +1,71 @@
+package io.engram4j.train.kernel;
+
+import java.util.Arrays;
+
+/** Plain Java. */
+final class PlainLanes implements Lanes {
+  static final float LOG2_E = 0x1.715476p0f;
+  static final float LN2_HIGH = 0x1.63p-1f; // of few bits, so that n times it is exact
+  static final float LN2_LOW = -0x1.bd0106p-13f;
+  static final float LEAST = -87f;
+  static final float MAGIC = 0x1.8p23f; // added and taken away, it rounds to a whole number
+  // 1/k!, for |r| below ln 2 / 2: the first term left out is 1e-8 of the sum
+  static final float[] TAYLOR = {1f / 5040, 1f / 720, 1f / 120, 1f / 24, 1f / 6, 0.5f, 1f, 1f};
+
+  private static final int COLUMNS = 16;
+
+  @Override
+  public int columns() {
+    return COLUMNS;
+  }
+
+  @Override
+  public void tile(
+      float[] a,
+      int aAt,
+      int rowStride,
+      int stepStride,
+      float[] b,
+      int bAt,
+      int k,
+      float[] c,
+      int cAt,
+      int cStride,
+      boolean add) {
+    for (int i = 0; i < ROWS; i++) {
+      int row = cAt + i * cStride;
+      if (!add) {
+        Arrays.fill(c, row, row + COLUMNS, 0f);
+      }
+      int from = aAt + i * rowStride;
+      for (int p = 0; p < k; p++, from += stepStride) {
+        float x = a[from];
+        int line = bAt + p * COLUMNS;
+        for (int j = 0; j < COLUMNS; j++) {
+          c[row + j] = Math.fma(x, b[line + j], c[row + j]);
+        }
+      }
+    }
+  }
+
+  @Override
+  public void exp(float[] x, int at, int count, float shift) {
+    for (int i = at; i < at + count; i++) {
+      x[i] = exp(x[i] - shift);
+    }
+  }
+
+  /** Returns e to the power of a number up to 0; 0 below {@value #LEAST}. */
+  static float exp(float x) {
+    if (!(x >= LEAST)) {
+      return x < LEAST ? 0 : x; // a NaN stays
+    }
+    float n = Math.fma(x, LOG2_E, MAGIC) - MAGIC;
+    float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, x));
+    float sum = TAYLOR[0];
+    for (int i = 1; i < TAYLOR.length; i++) {
+      sum = Math.fma(sum, r, TAYLOR[i]);
+    }
+    return sum * Float.intBitsToFloat(((int) n + 127) << 23);
+  }
+}
