@@ -8,9 +8,14 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module io.engram4j.train {
   requires transitive io.engram4j.core;
+  requires io.engram4j.hf;
+  requires com.fasterxml.jackson.databind;
   requires static jdk.incubator.vector; // java --add-modules jdk.incubator.vector
   requires static transitive org.jspecify;
 
+  exports io.engram4j.train;
+  exports io.engram4j.train.data;
   exports io.engram4j.train.kernel;
+  exports io.engram4j.train.model;
   exports io.engram4j.train.table;
 }

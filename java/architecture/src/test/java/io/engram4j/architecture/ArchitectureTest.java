@@ -46,7 +46,7 @@ class ArchitectureTest {
           Map.entry("rivals", Set.of("core", "bench")),
           Map.entry("spark", Set.of("core", "hf")),
           Map.entry("micrometer", Set.of("core")),
-          Map.entry("train", Set.of("core")),
+          Map.entry("train", Set.of("core", "hf")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core")),
           Map.entry(

@@ -1,0 +1,148 @@
+package io.engram4j.train.model;
+
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.EngramLayout;
+import io.engram4j.model.LayerLayout;
+import io.engram4j.model.TokenMap;
+import io.engram4j.train.kernel.HashStage;
+import io.engram4j.train.table.TrainableTable;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A decoder with or without Engram layers: its parameters and tables. Passes compute; those of
+ * different threads may run at once while nobody writes parameters or tables.
+ *
+ * <p>Owns its tables, which {@link #close} closes.
+ */
+public final class Decoder implements AutoCloseable {
+  private final DecoderShape shape;
+  private final EngramMemory memory;
+  private final Parameters parameters;
+  private final DecoderTensors tensors;
+  private final List<TrainableTable> tables;
+  private final List<HashStage> hashes;
+
+  /**
+   * Makes a decoder whose parameters are drawn by a seed.
+   *
+   * @param memory its Engram layers; {@link EngramMemory#NONE} for a dense model
+   * @param tables of the layers, in the order of the configuration; owned from here on
+   * @throws IllegalArgumentException if shape, memory and tables do not fit each other
+   */
+  public Decoder(DecoderShape shape, EngramMemory memory, List<TrainableTable> tables, long seed) {
+    this.shape = shape;
+    this.memory = memory;
+    this.tables = List.copyOf(tables);
+    this.hashes = hashes(shape, memory);
+    if (tables.size() != hashes.size()) {
+      throw new IllegalArgumentException(
+          hashes.size() + " Engram layers have " + tables.size() + " tables");
+    }
+    for (int i = 0; i < tables.size(); i++) {
+      LayerLayout layout = hashes.get(i).layout();
+      long rows = tables.get(i).shape().rows();
+      int width = tables.get(i).shape().width();
+      if (rows < layout.rows() || width != memory.config().headDim()) {
+        throw new IllegalArgumentException(
+            "the table of layer "
+                + layout.layerId()
+                + " has "
+                + rows
+                + " rows of "
+                + width
+                + ", but the configuration takes "
+                + layout.rows()
+                + " of "
+                + memory.config().headDim());
+      }
+    }
+    Parameters.Builder builder = new Parameters.Builder(seed);
+    this.tensors = DecoderTensors.of(shape, memory, builder);
+    this.parameters = builder.build();
+  }
+
+  private static List<HashStage> hashes(DecoderShape shape, EngramMemory memory) {
+    List<HashStage> hashes = new ArrayList<>();
+    if (memory.isThere()) {
+      EngramConfig config = memory.config();
+      TokenMap map = memory.map();
+      if (config.hiddenSize() != shape.width() || config.branches() != shape.streams()) {
+        throw new IllegalArgumentException(
+            "Engram has "
+                + config.branches()
+                + " branches of "
+                + config.hiddenSize()
+                + ", the decoder "
+                + shape.streams()
+                + " of "
+                + shape.width());
+      }
+      if (map.size() < shape.vocabulary()) {
+        throw new IllegalArgumentException(
+            "the token map has " + map.size() + " ids, the decoder " + shape.vocabulary());
+      }
+      int pad = map.get(config.padTokenId());
+      for (LayerLayout layout : EngramLayout.of(config, map.distinct())) {
+        if (layout.layerId() >= shape.layers()) {
+          throw new IllegalArgumentException(
+              "Engram layer " + layout.layerId() + " of a decoder of " + shape.layers());
+        }
+        hashes.add(new HashStage(layout, map.toArray(), pad));
+      }
+    }
+    return hashes;
+  }
+
+  /** Returns the shape. */
+  public DecoderShape shape() {
+    return shape;
+  }
+
+  /** Returns the Engram layers. */
+  public EngramMemory memory() {
+    return memory;
+  }
+
+  /** Returns the dense parameters. */
+  public Parameters parameters() {
+    return parameters;
+  }
+
+  /** Returns the tables, in the order of the Engram layers. */
+  public List<TrainableTable> tables() {
+    return tables;
+  }
+
+  DecoderTensors tensors() {
+    return tensors;
+  }
+
+  List<HashStage> hashes() {
+    return hashes;
+  }
+
+  /** Returns memory to compute in, for batches of at most so many tokens. */
+  public Pass newPass(int tokens) {
+    return new Pass(this, tokens);
+  }
+
+  /**
+   * Returns how many dense parameters a token is multiplied with, the embedding's rows not counted
+   * twice: what "the same cost" means when models are compared.
+   */
+  public long weightsUsed() {
+    return Arrays.stream(parameters.tensors().toArray(Parameters.Tensor[]::new))
+        .mapToLong(tensor ->
+            tensor.name().contains(".experts.") && shape.experts() > 0
+                ? tensor.size() / shape.experts()
+                : tensor.size())
+        .sum();
+  }
+
+  @Override
+  public void close() {
+    tables.forEach(TrainableTable::close);
+  }
+}

@@ -1,0 +1,11 @@
+/**
+ * The trainer: steps, learning rates, checkpoints, evaluation.
+ *
+ * <p>Uses {@code model}, {@code table} and {@code data}.
+ *
+ * <p>Knows no kernel.
+ */
+@NullMarked
+package io.engram4j.train;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,64 @@
+package io.engram4j.train;
+
+import io.engram4j.model.EngramConfig;
+import io.engram4j.model.TokenMap;
+import io.engram4j.train.model.Decoder;
+import io.engram4j.train.model.DecoderShape;
+import io.engram4j.train.model.EngramForm;
+import io.engram4j.train.model.EngramMemory;
+import io.engram4j.train.table.RowFormat;
+import io.engram4j.train.table.RowOptimizer;
+import io.engram4j.train.table.TableShape;
+import io.engram4j.train.table.TrainableTable;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+
+/** Decoders for tests. */
+public final class SmallModels {
+  private SmallModels() {}
+
+  /** The Engram layers of a decoder: 2- to 4-grams, two heads of 32. */
+  public static EngramMemory memory(
+      DecoderShape shape, EngramForm form, TokenMap map, List<Integer> layers, long rows) {
+    EngramConfig.Builder config =
+        EngramConfig.builder()
+            .family(form == EngramForm.V41 ? "DeepSeek-V4.1" : "paper")
+            .hiddenSize(shape.width())
+            .branches(shape.streams())
+            .layerIds(layers)
+            .ngrams(4, rows)
+            .heads(2, 32)
+            .padTokenId(0)
+            .normEps(form.eps())
+            .compressedSize(OptionalInt.of(map.distinct()));
+    if (form.kernel() > 0) {
+      config.conv(form.kernel(), 4);
+    }
+    return EngramMemory.of(form, config.build(), map);
+  }
+
+  /** A decoder with tables in memory. */
+  public static Decoder inMemory(DecoderShape shape, EngramMemory memory, long seed) {
+    List<TrainableTable> tables = new ArrayList<>();
+    for (TableShape table : memory.tables(TableShape.of(1, 1))) {
+      tables.add(TrainableTable.inMemory(table));
+    }
+    return new Decoder(shape, memory, tables, seed);
+  }
+
+  /** A decoder whose tables lie in a directory, as of a step. */
+  public static Decoder inFiles(
+      DecoderShape shape, EngramMemory memory, RowFormat format, Path directory, long step)
+      throws IOException {
+    List<TrainableTable> tables = new ArrayList<>();
+    TableShape like = new TableShape(1, 1, format, RowOptimizer.RmsProp.DEFAULT, 5);
+    for (TableShape table : memory.tables(like)) {
+      Path file = directory.resolve("rows-" + tables.size() + ".bin");
+      tables.add(TrainableTable.open(file, table, step));
+    }
+    return new Decoder(shape, memory, tables, 1);
+  }
+}
