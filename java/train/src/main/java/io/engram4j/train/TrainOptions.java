@@ -68,14 +68,18 @@ public record TrainOptions(
     }
   }
 
-  /** Returns what worked for small models, on all processors. */
+  /**
+   * Returns what worked for small models, on all processors. Rows learn at 50 times the rate: a
+   * 64-wide model of 200 steps reached a loss of 5.18, 5.06, 4.93 and 4.95 at 10, 20, 50 and 100
+   * times, and 5.40 without memory.
+   */
   public static TrainOptions defaults(int steps) {
     return new TrainOptions(
         steps,
         16,
         2,
-        3e-3f,
-        10,
+        1e-2f,
+        50,
         50,
         0.1f,
         0.9f,

@@ -1,6 +1,7 @@
 package io.engram4j.train;
 
 import io.engram4j.model.EngramConfig;
+import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
@@ -20,7 +21,11 @@ import java.util.OptionalInt;
 public final class SmallModels {
   private SmallModels() {}
 
-  /** The Engram layers of a decoder: 2- to 4-grams, two heads of 32. */
+  /**
+   * The Engram layers of a decoder: 2- to 4-grams, two heads of 32.
+   *
+   * @param rows of each column, at least; 1 for one row alone
+   */
   public static EngramMemory memory(
       DecoderShape shape, EngramForm form, TokenMap map, List<Integer> layers, long rows) {
     EngramConfig.Builder config =
@@ -34,6 +39,15 @@ public final class SmallModels {
             .padTokenId(0)
             .normEps(form.eps())
             .compressedSize(OptionalInt.of(map.distinct()));
+    if (rows == 1) { // for every n-gram, which no prime gives
+      List<LayerLayout> layouts = new ArrayList<>();
+      for (int layer : layers) {
+        long[] sizes = {1, 1, 1, 1, 1, 1};
+        long[] offsets = {0, 1, 2, 3, 4, 5};
+        layouts.add(LayerLayout.of(layer, 4, 2, sizes, offsets, new long[] {1, 3, 5, 7}));
+      }
+      config.layouts(layouts);
+    }
     if (form.kernel() > 0) {
       config.conv(form.kernel(), 4);
     }

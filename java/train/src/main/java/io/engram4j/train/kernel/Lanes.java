@@ -40,6 +40,9 @@ interface Lanes {
       int cStride,
       boolean add);
 
+  /** Returns the largest of some numbers, of at least one. */
+  float max(float[] x, int at, int count);
+
   /**
    * Replaces each number x by exp(x - shift), within 2e-7 of itself; what is below -87 gives 0.
    *

@@ -10,7 +10,12 @@ final class PlainLanes implements Lanes {
   static final float LEAST = -87f;
   static final float MAGIC = 0x1.8p23f; // added and taken away, it rounds to a whole number
   // 1/k!, for |r| below ln 2 / 2: the first term left out is 1e-8 of the sum
-  static final float[] TAYLOR = {1f / 5040, 1f / 720, 1f / 120, 1f / 24, 1f / 6, 0.5f, 1f, 1f};
+  static final float T2 = 1f / 2;
+  static final float T3 = 1f / 6;
+  static final float T4 = 1f / 24;
+  static final float T5 = 1f / 120;
+  static final float T6 = 1f / 720;
+  static final float T7 = 1f / 5040;
 
   private static final int COLUMNS = 16;
 
@@ -49,6 +54,15 @@ final class PlainLanes implements Lanes {
   }
 
   @Override
+  public float max(float[] x, int at, int count) {
+    float most = x[at];
+    for (int i = 1; i < count; i++) {
+      most = Math.max(most, x[at + i]);
+    }
+    return most;
+  }
+
+  @Override
   public void exp(float[] x, int at, int count, float shift) {
     for (int i = at; i < at + count; i++) {
       x[i] = exp(x[i] - shift);
@@ -62,10 +76,13 @@ final class PlainLanes implements Lanes {
     }
     float n = Math.fma(x, LOG2_E, MAGIC) - MAGIC;
     float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, x));
-    float sum = TAYLOR[0];
-    for (int i = 1; i < TAYLOR.length; i++) {
-      sum = Math.fma(sum, r, TAYLOR[i]);
-    }
+    float sum = Math.fma(T7, r, T6);
+    sum = Math.fma(sum, r, T5);
+    sum = Math.fma(sum, r, T4);
+    sum = Math.fma(sum, r, T3);
+    sum = Math.fma(sum, r, T2);
+    sum = Math.fma(sum, r, 1);
+    sum = Math.fma(sum, r, 1);
     return sum * Float.intBitsToFloat(((int) n + 127) << 23);
   }
 }

@@ -10,10 +10,7 @@ public final class Softmax {
    * @return the logarithm of the sum of their exponentials
    */
   public static double run(float[] x, int at, int count) {
-    float most = x[at];
-    for (int i = 1; i < count; i++) {
-      most = Math.max(most, x[at + i]);
-    }
+    float most = Lanes.BEST.max(x, at, count);
     Lanes.BEST.exp(x, at, count, most);
     double sum = sum(x, at, count);
     float scale = (float) (1 / sum);

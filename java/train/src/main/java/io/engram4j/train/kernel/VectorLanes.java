@@ -10,6 +10,7 @@ import jdk.incubator.vector.VectorSpecies;
 final class VectorLanes implements Lanes {
   private static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = F.length();
+  private static final int ONE = Float.floatToRawIntBits(1f);
 
   private VectorLanes() {}
 
@@ -113,30 +114,53 @@ final class VectorLanes implements Lanes {
   }
 
   @Override
+  public float max(float[] x, int at, int count) {
+    int whole = F.loopBound(count);
+    float most = x[at];
+    if (whole > 0) {
+      FloatVector sofar = FloatVector.fromArray(F, x, at);
+      for (int i = LANES; i < whole; i += LANES) {
+        sofar = sofar.max(FloatVector.fromArray(F, x, at + i));
+      }
+      most = sofar.reduceLanes(VectorOperators.MAX);
+    }
+    for (int i = whole; i < count; i++) {
+      most = Math.max(most, x[at + i]);
+    }
+    return most;
+  }
+
+  @Override
   public void exp(float[] x, int at, int count, float shift) {
-    FloatVector magic = FloatVector.broadcast(F, PlainLanes.MAGIC);
-    FloatVector log2e = FloatVector.broadcast(F, PlainLanes.LOG2_E);
-    FloatVector high = FloatVector.broadcast(F, -PlainLanes.LN2_HIGH);
-    FloatVector low = FloatVector.broadcast(F, -PlainLanes.LN2_LOW);
     int i = at;
     for (int end = at + F.loopBound(count); i < end; i += LANES) {
-      FloatVector v = FloatVector.fromArray(F, x, i).sub(shift);
-      VectorMask<Float> small = v.lt(PlainLanes.LEAST);
-      FloatVector y = v.max(PlainLanes.LEAST);
-      FloatVector n = y.fma(log2e, magic).sub(magic);
-      FloatVector r = n.fma(low, n.fma(high, y));
-      FloatVector sum = FloatVector.broadcast(F, PlainLanes.TAYLOR[0]);
-      for (int term = 1; term < PlainLanes.TAYLOR.length; term++) {
-        sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.TAYLOR[term]));
-      }
-      IntVector power =
-          ((IntVector) n.convertShape(VectorOperators.F2I, F.withLanes(int.class), 0))
-              .add(127)
-              .lanewise(VectorOperators.LSHL, 23);
-      sum.mul(power.reinterpretAsFloats()).blend(0f, small).intoArray(x, i);
+      exp(FloatVector.fromArray(F, x, i).sub(shift)).intoArray(x, i);
     }
-    for (; i < at + count; i++) {
-      x[i] = PlainLanes.exp(x[i] - shift);
+    if (i < at + count) { // one by one it took as long as five vectors
+      VectorMask<Float> some = F.indexInRange(i, at + count);
+      exp(FloatVector.fromArray(F, x, i, some).sub(shift)).intoArray(x, i, some);
     }
+  }
+
+  private static FloatVector exp(FloatVector x) {
+    FloatVector y = x.max(PlainLanes.LEAST);
+    FloatVector magic = FloatVector.broadcast(F, PlainLanes.MAGIC);
+    FloatVector rounded = y.fma(FloatVector.broadcast(F, PlainLanes.LOG2_E), magic);
+    FloatVector n = rounded.sub(magic);
+    FloatVector r =
+        n.fma(
+            FloatVector.broadcast(F, -PlainLanes.LN2_LOW),
+            n.fma(FloatVector.broadcast(F, -PlainLanes.LN2_HIGH), y));
+    FloatVector sum = FloatVector.broadcast(F, PlainLanes.T7);
+    sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.T6));
+    sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.T5));
+    sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.T4));
+    sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.T3));
+    sum = sum.fma(r, FloatVector.broadcast(F, PlainLanes.T2));
+    sum = sum.fma(r, FloatVector.broadcast(F, 1));
+    sum = sum.fma(r, FloatVector.broadcast(F, 1));
+    // the low bits of what was rounded are n; conversion was a call
+    IntVector power = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).add(ONE);
+    return sum.mul(power.reinterpretAsFloats()).blend(0f, x.lt(PlainLanes.LEAST));
   }
 }

@@ -21,8 +21,9 @@ public sealed interface RowOptimizer {
   String describe();
 
   /**
-   * RMSprop with one number a row, the running mean of the gradient's mean square. It begins as the
-   * first gradient's, which needs no count to correct it.
+   * RMSprop with one number a row, the running mean of the gradient's mean square. It begins at
+   * zero and is not corrected: the first steps of a row are larger, which rows that are seen a few
+   * times need. Beginning it as the first gradient's square learned less at every rate.
    *
    * @param decay of the mean
    * @param eps added to the root
@@ -40,8 +41,7 @@ public sealed interface RowOptimizer {
     public void update(
         float[] row, int at, int width, float[] gradient, int from, float factor, float rate) {
       float square = (float) (squares(gradient, from, width) * factor * factor / width);
-      float before = row[at + width];
-      float mean = before == 0 ? square : decay * before + (1 - decay) * square;
+      float mean = decay * row[at + width] + (1 - decay) * square;
       row[at + width] = mean;
       float step = (float) (rate * factor / (Math.sqrt(mean) + eps));
       for (int i = 0; i < width; i++) {

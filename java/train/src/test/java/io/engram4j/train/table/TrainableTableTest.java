@@ -104,7 +104,7 @@ class TrainableTableTest {
         mean =
             optimizer instanceof RowOptimizer.Adagrad
                 ? mean + squares
-                : t == 1 ? squares : 0.95 * mean + 0.05 * squares;
+                : 0.95 * mean + 0.05 * squares;
         for (int i = 0; i < WIDTH; i++) {
           double g = 0.5 * gradient[i];
           m[i] = 0.9 * m[i] + 0.1 * g;

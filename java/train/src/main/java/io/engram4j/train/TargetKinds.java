@@ -1,0 +1,108 @@
+package io.engram4j.train;
+
+import io.engram4j.train.data.Bpe;
+import io.engram4j.train.model.Batch;
+import java.util.Arrays;
+
+/**
+ * What kind of target each token of a batch has, for accuracy by kind: names, and n-grams that
+ * training saw often, seldom, or never. Immutable and thread-safe.
+ */
+public final class TargetKinds {
+  private static final int ORDER = 4;
+
+  private final boolean[] names;
+  private final int[] seen;
+
+  private TargetKinds(boolean[] names, int[] seen) {
+    this.names = names;
+    this.seen = seen;
+  }
+
+  /**
+   * Looks at a batch.
+   *
+   * @param trained token ids that were trained on
+   */
+  public static TargetKinds of(Batch batch, Bpe bpe, int[] trained) {
+    long[] counted = ngrams(trained);
+    boolean[] names = new boolean[batch.tokens()];
+    int[] seen = new int[batch.tokens()];
+    for (int i = 0; i < batch.tokens(); i++) {
+      int target = batch.targets()[i];
+      seen[i] = -1;
+      if (target < 0) {
+        continue;
+      }
+      names[i] = begins(bpe, batch.ids()[i], target);
+      if (i - (ORDER - 2) >= batch.start()[i]) {
+        long hash = 0;
+        for (int back = ORDER - 2; back >= 0; back--) {
+          hash = mix(hash, batch.ids()[i - back]);
+        }
+        seen[i] = count(counted, mix(hash, target));
+      }
+    }
+    return new TargetKinds(names, seen);
+  }
+
+  /** Whether a target begins with a capital inside a sentence. */
+  private static boolean begins(Bpe bpe, int before, int target) {
+    String text = bpe.decode(target);
+    if (text.length() < 2 || text.charAt(0) != ' ' || !Character.isUpperCase(text.charAt(1))) {
+      return false;
+    }
+    String last = bpe.decode(before);
+    boolean within = !last.isEmpty() && Character.isLowerCase(last.charAt(last.length() - 1));
+    return within || last.endsWith(",");
+  }
+
+  private static long mix(long hash, int id) {
+    long x = (hash ^ id) * 0x9e3779b97f4a7c15L;
+    return x ^ (x >>> 29);
+  }
+
+  private static long[] ngrams(int[] tokens) {
+    long[] hashes = new long[Math.max(0, tokens.length - ORDER + 1)];
+    for (int i = 0; i < hashes.length; i++) {
+      long hash = 0;
+      for (int j = 0; j < ORDER; j++) {
+        hash = mix(hash, tokens[i + j]);
+      }
+      hashes[i] = hash;
+    }
+    Arrays.sort(hashes);
+    return hashes;
+  }
+
+  private static int count(long[] sorted, long hash) {
+    int at = Arrays.binarySearch(sorted, hash);
+    if (at < 0) {
+      return 0;
+    }
+    int from = at;
+    while (from > 0 && sorted[from - 1] == hash) {
+      from--;
+    }
+    int to = at;
+    while (to + 1 < sorted.length && sorted[to + 1] == hash) {
+      to++;
+    }
+    return to - from + 1;
+  }
+
+  /** Returns whether the target of a token is a name: capitalised inside a sentence. */
+  public boolean name(int token) {
+    return names[token];
+  }
+
+  /**
+   * Returns whether the 4-gram that ends with the target occurs so often in training.
+   *
+   * @param least at least
+   * @param most at most
+   */
+  public boolean seen(int token, int least, int most) {
+    return seen[token] >= least && seen[token] <= most;
+  }
+}
