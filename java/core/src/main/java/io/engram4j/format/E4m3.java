@@ -14,6 +14,19 @@ public final class E4m3 {
     return VALUES[code & 0xff];
   }
 
+  /** Returns the code nearest to {@code x}, ties to even; beyond 448 that of 448, with its sign. */
+  public static byte fromFloat(float x) {
+    if (Float.isNaN(x)) {
+      return 0x7f;
+    }
+    int sign = Float.floatToRawIntBits(x) >>> 24 & 0x80;
+    float magnitude = Math.min(448, Math.abs(x));
+    int exponent = Math.max(-6, Math.getExponent(magnitude));
+    // eighths of the power of two; sixteen of them are the next one's eight, and its code follows
+    int eighths = (int) Math.rint(Math.scalb(magnitude, 3 - exponent));
+    return (byte) (sign | ((exponent + 6) * 8 + eighths));
+  }
+
   private static float[] values() {
     float[] values = new float[256];
     for (int code = 0; code < 256; code++) {

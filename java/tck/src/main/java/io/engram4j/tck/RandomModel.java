@@ -1,6 +1,7 @@
 package io.engram4j.tck;
 
 import io.engram4j.format.Bfloat16;
+import io.engram4j.hf.ModelJson;
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.Dtype;
@@ -19,7 +20,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.LongConsumer;
-import java.util.stream.Collectors;
 
 /**
  * A model directory in DeepSeek-V4.1's layout whose weights are random, the same each time: for
@@ -70,26 +70,7 @@ public record RandomModel(EngramConfig config, List<Long> rows) {
 
   /** Returns what stands in config.json under {@code text_config}, a JSON object. */
   public String section() {
-    StringBuilder json = new StringBuilder("{\n");
-    field(json, "model_type", "\"deepseek_v41_text\"");
-    field(json, "hidden_size", config.hiddenSize());
-    field(json, "hc_mult", config.branches());
-    field(json, "rms_norm_eps", config.normEps());
-    field(json, "engram_layer_ids", config.layerIds());
-    field(json, "engram_num_embeddings", rows);
-    field(json, "engram_max_ngram_size", config.maxNgram());
-    field(json, "engram_vocab_size", config.vocabSizes());
-    field(json, "engram_n_heads", config.headsPerNgram());
-    field(json, "engram_head_dim", config.headDim());
-    field(json, "engram_seed", config.seed());
-    config.imageTokenId().ifPresent(id -> field(json, "image_token_id", id));
-    config.compressedSize().ifPresent(size -> field(json, "engram_compressed_vocab_size", size));
-    field(json, "engram_pad_token_id", config.padTokenId());
-    return json.delete(json.length() - 2, json.length()).append("\n }").toString();
-  }
-
-  private static void field(StringBuilder json, String name, Object value) {
-    json.append("  \"").append(name).append("\": ").append(value).append(",\n");
+    return ModelJson.deepSeekV41(config, rows);
   }
 
   /**
@@ -99,17 +80,10 @@ public record RandomModel(EngramConfig config, List<Long> rows) {
    */
   public void write(Path directory, LongConsumer written) throws IOException {
     Map<String, String> files = writeShards(directory, written);
-    Files.writeString(directory.resolve("model.safetensors.index.json"), index(files));
+    Files.writeString(directory.resolve("model.safetensors.index.json"), ModelJson.index(files));
     Files.writeString(
         directory.resolve("config.json"),
         "{\n \"model_type\": \"deepseek_v41\",\n \"text_config\": " + section() + "\n}\n");
-  }
-
-  /** Returns the text of a model.safetensors.index.json. */
-  public static String index(Map<String, String> fileOfTensor) {
-    return fileOfTensor.entrySet().stream()
-        .map(entry -> "  \"" + entry.getKey() + "\": \"" + entry.getValue() + "\"")
-        .collect(Collectors.joining(",\n", "{\n \"weight_map\": {\n", "\n }\n}\n"));
   }
 
   /**

@@ -1,15 +1,24 @@
 package io.engram4j.train;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.EngramModel;
+import io.engram4j.hf.EngramModels;
 import io.engram4j.model.TokenMap;
+import io.engram4j.train.export.EngramExport;
+import io.engram4j.train.export.EngramImport;
 import io.engram4j.train.model.Batch;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
 import io.engram4j.train.model.EngramForm;
 import io.engram4j.train.model.EngramMemory;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What the paper says of Engram, at a size that a test can train: 64 wide, six layers, 410,000
@@ -19,6 +28,8 @@ class LearningTest {
   private static final System.Logger LOG = System.getLogger("learning");
   private static final int STEPS = 200;
   private static final Novel NOVEL = Novel.read();
+
+  @TempDir private Path directory;
 
   private static DecoderShape shape(int inner) {
     return new DecoderShape(NOVEL.bpe.size(), 64, 6, 4, inner, 0, 1, Novel.CONTEXT);
@@ -43,7 +54,7 @@ class LearningTest {
   }
 
   @Test
-  void memoryLearnsWhatADenseModelOfTheSameCostDoesNot() {
+  void memoryLearnsWhatADenseModelOfTheSameCostDoesNot() throws IOException {
     double dense;
     long cost;
     try (Decoder decoder = train(shape(256), EngramMemory.NONE)) {
@@ -65,6 +76,27 @@ class LearningTest {
           "loss: dense " + dense + ", with memory " + on.loss() + ", memory off " + off.loss());
       assertTrue(on.loss() < dense - 0.15, "with memory " + on.loss() + ", dense " + dense);
       assertNamesFallMost(NOVEL.heldOut, on, off);
+      double fp8 = asFp8(decoder);
+      LOG.log(System.Logger.Level.INFO, "loss with rows and projection in fp8: " + fp8);
+      assertEquals(on.loss(), fp8, 0.002);
+    }
+  }
+
+  /** The loss with Engram's layers as V4.1's layout has them. */
+  private double asFp8(Decoder decoder) throws IOException {
+    Path tokenizer = directory.resolve("tokenizer.json");
+    NOVEL.bpe.write(tokenizer);
+    Path to = directory.resolve("model");
+    EngramExport.write(decoder, tokenizer, to);
+    try (EngramModel model = EngramModels.open(to);
+        Decoder back = SmallModels.inMemory(decoder.shape(), EngramImport.memory(model), 1)) {
+      float[] dense = decoder.parameters().values();
+      System.arraycopy(dense, 0, back.parameters().values(), 0, dense.length);
+      EngramImport.read(model, back, count -> {});
+      assertNotEquals(
+          decoder.parameters().values()[decoder.parameters().tensor("layers.1.engram.wkv").at()],
+          back.parameters().values()[decoder.parameters().tensor("layers.1.engram.wkv").at()]);
+      return Evaluation.of(back, NOVEL.heldOut).loss();
     }
   }
 

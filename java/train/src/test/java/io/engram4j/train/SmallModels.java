@@ -30,7 +30,7 @@ public final class SmallModels {
       DecoderShape shape, EngramForm form, TokenMap map, List<Integer> layers, long rows) {
     EngramConfig.Builder config =
         EngramConfig.builder()
-            .family(form == EngramForm.V41 ? "DeepSeek-V4.1" : "paper")
+            .family(form.family())
             .hiddenSize(shape.width())
             .branches(shape.streams())
             .layerIds(layers)
