@@ -26,8 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class TrainerTest {
   private static final int VOCABULARY = 60;
-  private static final DecoderShape SHAPE = new DecoderShape(VOCABULARY, 16, 2, 2, 24, 0, 2, 16);
-  private static final EngramMemory MEMORY =
+  static final DecoderShape SHAPE = new DecoderShape(VOCABULARY, 16, 2, 2, 24, 0, 2, 16);
+  static final EngramMemory MEMORY =
       SmallModels.memory(SHAPE, EngramForm.PAPER, TokenMap.identity(VOCABULARY), List.of(1), 200);
 
   @TempDir private Path directory;
