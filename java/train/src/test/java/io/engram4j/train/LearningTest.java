@@ -32,7 +32,7 @@ class LearningTest {
   @TempDir private Path directory;
 
   private static DecoderShape shape(int inner) {
-    return new DecoderShape(NOVEL.bpe.size(), 64, 6, 4, inner, 0, 1, Novel.CONTEXT);
+    return new DecoderShape(NOVEL.bpe.size(), 64, 6, 4, inner, 1, Novel.CONTEXT);
   }
 
   private static Decoder train(DecoderShape shape, EngramMemory memory) {

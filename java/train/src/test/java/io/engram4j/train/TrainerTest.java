@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class TrainerTest {
   private static final int VOCABULARY = 60;
-  static final DecoderShape SHAPE = new DecoderShape(VOCABULARY, 16, 2, 2, 24, 0, 2, 16);
+  static final DecoderShape SHAPE = new DecoderShape(VOCABULARY, 16, 2, 2, 24, 2, 16);
   static final EngramMemory MEMORY =
       SmallModels.memory(SHAPE, EngramForm.PAPER, TokenMap.identity(VOCABULARY), List.of(1), 200);
 

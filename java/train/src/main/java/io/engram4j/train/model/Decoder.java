@@ -7,7 +7,6 @@ import io.engram4j.model.TokenMap;
 import io.engram4j.train.kernel.HashStage;
 import io.engram4j.train.table.TrainableTable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -129,16 +128,11 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * Returns how many dense parameters a token is multiplied with, the embedding's rows not counted
-   * twice: what "the same cost" means when models are compared.
+   * Returns how many dense parameters a token is multiplied with, all of them: what "the same cost"
+   * means when models are compared.
    */
   public long weightsUsed() {
-    return Arrays.stream(parameters.tensors().toArray(Parameters.Tensor[]::new))
-        .mapToLong(tensor ->
-            tensor.name().contains(".experts.") && shape.experts() > 0
-                ? tensor.size() / shape.experts()
-                : tensor.size())
-        .sum();
+    return parameters.size();
   }
 
   @Override

@@ -10,21 +10,13 @@ package io.engram4j.train.model;
  * @param layers how many, each of attention and feed-forward
  * @param heads of attention, which divide the width
  * @param inner width within feed-forward
- * @param experts of feed-forward, of which each token takes one beside a shared one; 0 for none
  * @param streams parallel residual streams
  * @param context tokens of a sequence
  */
 public record DecoderShape(
-    int vocabulary,
-    int width,
-    int layers,
-    int heads,
-    int inner,
-    int experts,
-    int streams,
-    int context) {
+    int vocabulary, int width, int layers, int heads, int inner, int streams, int context) {
   public DecoderShape {
-    if (vocabulary < 2 || layers < 1 || inner < 1 || experts < 0 || streams < 1 || context < 2) {
+    if (vocabulary < 2 || layers < 1 || inner < 1 || streams < 1 || context < 2) {
       throw new IllegalArgumentException(
           "a decoder of "
               + vocabulary
@@ -33,8 +25,6 @@ public record DecoderShape(
               + " layers, "
               + inner
               + " inner, "
-              + experts
-              + " experts, "
               + streams
               + " streams, "
               + context

@@ -18,7 +18,7 @@ class DecoderGradientTest {
   private static final int VOCABULARY = 40;
   private static final int CONTEXT = 12;
 
-  private record Case(String name, int streams, int experts, EngramForm form, boolean memory) {}
+  private record Case(String name, int streams, EngramForm form, boolean memory) {}
 
   private static Batch batch(SplittableRandom random) {
     int tokens = 2 * CONTEXT;
@@ -37,8 +37,7 @@ class DecoderGradientTest {
   }
 
   private static Decoder decoder(Case which, SplittableRandom random) {
-    DecoderShape shape =
-        new DecoderShape(VOCABULARY, 16, 2, 2, 24, which.experts(), which.streams(), CONTEXT);
+    DecoderShape shape = new DecoderShape(VOCABULARY, 16, 2, 2, 24, which.streams(), CONTEXT);
     EngramMemory memory =
         which.memory()
             ? SmallModels.memory(
@@ -86,11 +85,11 @@ class DecoderGradientTest {
     int cases = 0;
     for (Case which :
         List.of(
-            new Case("dense", 1, 0, EngramForm.V41, false),
-            new Case("V4.1", 1, 0, EngramForm.V41, true),
-            new Case("V4.1, four streams", 4, 0, EngramForm.V41, true),
-            new Case("paper", 1, 0, EngramForm.PAPER, true),
-            new Case("paper, two streams", 2, 0, EngramForm.PAPER, true))) {
+            new Case("dense", 1, EngramForm.V41, false),
+            new Case("V4.1", 1, EngramForm.V41, true),
+            new Case("V4.1, four streams", 4, EngramForm.V41, true),
+            new Case("paper", 1, EngramForm.PAPER, true),
+            new Case("paper, two streams", 2, EngramForm.PAPER, true))) {
       SplittableRandom random = new SplittableRandom(7);
       try (Decoder decoder = decoder(which, random)) {
         Batch batch = batch(random);

@@ -41,7 +41,7 @@ class ExportTest {
   @TempDir private Path directory;
 
   private static Decoder trained(Bpe bpe, EngramForm form, int streams) {
-    DecoderShape shape = new DecoderShape(bpe.size(), 48, 3, 4, 64, 0, streams, 32);
+    DecoderShape shape = new DecoderShape(bpe.size(), 48, 3, 4, 64, streams, 32);
     EngramMemory memory = SmallModels.memory(shape, form, TokenMap.build(bpe), List.of(0, 2), 150);
     Decoder decoder = SmallModels.inMemory(shape, memory, 1);
     PackedDocuments data =
@@ -173,7 +173,7 @@ class ExportTest {
     Bpe bpe = new BpeTrainer().add(TEXT).train(300);
     Path tokenizer = directory.resolve("tokenizer.json");
     bpe.write(tokenizer);
-    DecoderShape shape = new DecoderShape(bpe.size(), 48, 3, 4, 64, 0, 1, 32);
+    DecoderShape shape = new DecoderShape(bpe.size(), 48, 3, 4, 64, 1, 32);
     try (Decoder dense = SmallModels.inMemory(shape, EngramMemory.NONE, 1)) {
       assertThrows(
           IllegalArgumentException.class,
