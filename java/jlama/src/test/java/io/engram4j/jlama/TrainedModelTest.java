@@ -24,7 +24,6 @@ import io.engram4j.train.model.DecoderShape;
 import io.engram4j.train.model.EngramForm;
 import io.engram4j.train.model.EngramMemory;
 import io.engram4j.train.table.TableShape;
-import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -47,9 +46,7 @@ final class TrainedModelTest {
   @TempDir private Path directory;
 
   private static Decoder decoder(EngramMemory memory, DecoderShape shape) {
-    List<TrainableTable> tables =
-        memory.tables(TableShape.of(1, 1)).stream().map(TrainableTable::inMemory).toList();
-    return new Decoder(shape, memory, tables, 1);
+    return Decoder.inMemory(shape, memory, TableShape.of(1, 1), 1);
   }
 
   @Test

@@ -10,7 +10,6 @@ import io.engram4j.train.model.EngramMemory;
 import io.engram4j.train.table.RowFormat;
 import io.engram4j.train.table.RowOptimizer;
 import io.engram4j.train.table.TableShape;
-import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -56,23 +55,14 @@ public final class SmallModels {
 
   /** A decoder with tables in memory. */
   public static Decoder inMemory(DecoderShape shape, EngramMemory memory, long seed) {
-    List<TrainableTable> tables = new ArrayList<>();
-    for (TableShape table : memory.tables(TableShape.of(1, 1))) {
-      tables.add(TrainableTable.inMemory(table));
-    }
-    return new Decoder(shape, memory, tables, seed);
+    return Decoder.inMemory(shape, memory, TableShape.of(1, 1), seed);
   }
 
   /** A decoder whose tables lie in a directory, as of a step. */
   public static Decoder inFiles(
       DecoderShape shape, EngramMemory memory, RowFormat format, Path directory, long step)
       throws IOException {
-    List<TrainableTable> tables = new ArrayList<>();
     TableShape like = new TableShape(1, 1, format, RowOptimizer.RmsProp.DEFAULT, 5);
-    for (TableShape table : memory.tables(like)) {
-      Path file = directory.resolve("rows-" + tables.size() + ".bin");
-      tables.add(TrainableTable.open(file, table, step));
-    }
-    return new Decoder(shape, memory, tables, 1);
+    return Decoder.inFiles(shape, memory, like, directory, step, 1);
   }
 }

@@ -5,7 +5,10 @@ import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.train.kernel.HashStage;
+import io.engram4j.train.table.TableShape;
 import io.engram4j.train.table.TrainableTable;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -60,6 +63,45 @@ public final class Decoder implements AutoCloseable {
     Parameters.Builder builder = new Parameters.Builder(seed);
     this.tensors = DecoderTensors.of(shape, memory, builder);
     this.parameters = builder.build();
+  }
+
+  /**
+   * Makes a decoder whose tables lie in memory.
+   *
+   * @param like how tables are kept; rows and width are the layers'
+   */
+  public static Decoder inMemory(
+      DecoderShape shape, EngramMemory memory, TableShape like, long seed) {
+    List<TrainableTable> tables = new ArrayList<>();
+    memory.tables(like).forEach(table -> tables.add(TrainableTable.inMemory(table)));
+    return new Decoder(shape, memory, tables, seed);
+  }
+
+  /**
+   * Makes a decoder whose tables lie in files of a directory, {@code rows-0.bin} and so on.
+   *
+   * @param step of the checkpoint as of which they are opened, -1 to begin
+   * @throws IOException if a file cannot be opened, or holds another table
+   */
+  public static Decoder inFiles(
+      DecoderShape shape,
+      EngramMemory memory,
+      TableShape like,
+      Path directory,
+      long step,
+      long seed)
+      throws IOException {
+    List<TrainableTable> tables = new ArrayList<>();
+    try {
+      for (TableShape table : memory.tables(like)) {
+        Path file = directory.resolve("rows-" + tables.size() + ".bin");
+        tables.add(TrainableTable.open(file, table, step));
+      }
+      return new Decoder(shape, memory, tables, seed);
+    } catch (Throwable e) {
+      tables.forEach(TrainableTable::close);
+      throw e;
+    }
   }
 
   private static List<HashStage> hashes(DecoderShape shape, EngramMemory memory) {

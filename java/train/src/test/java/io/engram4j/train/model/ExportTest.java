@@ -18,11 +18,13 @@ import io.engram4j.train.Trainer;
 import io.engram4j.train.data.Bpe;
 import io.engram4j.train.data.BpeTrainer;
 import io.engram4j.train.data.PackedDocuments;
+import io.engram4j.train.export.DecoderDirectory;
 import io.engram4j.train.export.EngramExport;
 import io.engram4j.train.export.EngramImport;
 import io.engram4j.train.kernel.Gemm;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -166,6 +168,43 @@ class ExportTest {
       }
       assertTrue(Math.sqrt(error / squares) < 2e-6, which + ": " + Math.sqrt(error / squares));
     }
+  }
+
+  /** A directory of a whole decoder loses what bf16 and fp8 lose, and nothing a second time. */
+  @Test
+  void wholeDecodersComeBack() throws IOException {
+    Bpe bpe = new BpeTrainer().add(TEXT).train(300);
+    Path tokenizer = directory.resolve("tokenizer.json");
+    bpe.write(tokenizer);
+    int[] ids = Arrays.copyOf(bpe.encode(TEXT), 32);
+    boolean[] live = new boolean[32];
+    Arrays.fill(live, true);
+    Batch batch = new Batch(1, 32, ids, ids, new int[32], live);
+    for (EngramForm form : EngramForm.values()) {
+      Path first = directory.resolve("first-" + form);
+      Path second = directory.resolve("second-" + form);
+      try (Decoder decoder = trained(bpe, form, 4)) {
+        DecoderDirectory.write(decoder, tokenizer, first);
+        try (Decoder read = DecoderDirectory.read(first)) {
+          DecoderDirectory.write(read, tokenizer, second);
+          try (Decoder again = DecoderDirectory.read(second)) {
+            assertArrayEquals(
+                read.newPass(32).logits(batch), again.newPass(32).logits(batch), form + "");
+            assertEquals(read.shape(), decoder.shape());
+            double loss = decoder.newPass(32).forward(batch) / 32;
+            assertEquals(loss, read.newPass(32).forward(batch) / 32, 0.05, form + "");
+          }
+        }
+      }
+    }
+    Path damaged = directory.resolve("first-" + EngramForm.V41).resolve("decoder.json");
+    Files.writeString(
+        damaged, Files.readString(damaged).replace("\"inner\" : 64", "\"inner\" : 32"));
+    IOException e =
+        assertThrows(
+            IOException.class,
+            () -> DecoderDirectory.read(directory.resolve("first-" + EngramForm.V41)));
+    assertTrue(e.toString().contains("gate_up") && e.toString().contains("64"), e.toString());
   }
 
   @Test
