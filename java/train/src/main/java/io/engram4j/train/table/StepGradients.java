@@ -12,6 +12,9 @@ import java.util.Arrays;
  * at once.
  */
 public final class StepGradients {
+  /** Rows that are touched ahead. */
+  private static final int BURST = 32;
+
   private final int columns;
   private final int width;
   private final int tokens;
@@ -107,8 +110,13 @@ public final class StepGradients {
   public void apply(int column, TrainableTable table, float factor, float rate, long step) {
     Column sum = sums[column];
     TrainableTable.Writer writer = table.writer(column);
-    for (int i = 0; i < sum.size; i++) {
-      writer.update(sum.rows[i], sum.values, i * width, factor, rate, step);
+    for (int from = 0; from < sum.size; from += BURST) {
+      int to = Math.min(sum.size, from + BURST);
+      // misses that do not wait for each other, where updates would take them one by one
+      writer.touch(sum.rows, from, to);
+      for (int i = from; i < to; i++) {
+        writer.update(sum.rows[i], sum.values, i * width, factor, rate, step);
+      }
     }
   }
 

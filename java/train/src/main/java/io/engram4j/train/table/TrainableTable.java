@@ -1,5 +1,6 @@
 package io.engram4j.train.table;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
@@ -29,6 +30,8 @@ public final class TrainableTable implements AutoCloseable {
       throw new UnsupportedOperationException("tables are trained on little-endian machines only");
     }
   }
+
+  private static final int LINE = 64;
 
   private final TableShape shape;
   private final @Nullable TableStore store;
@@ -204,7 +207,23 @@ public final class TrainableTable implements AutoCloseable {
     private final float[] row = new float[shape.floats()];
     private final LongSet changed = new LongSet();
 
+    @SuppressWarnings("UnusedVariable") // written so that the reads are not taken away
+    private int touched;
+
     private Writer() {}
+
+    /** Reads a byte of each cache line of some rows. */
+    void touch(long[] rows, int from, int to) {
+      int bytes = shape.rowBytes();
+      int sum = 0;
+      for (int i = from; i < to; i++) {
+        long at = where(rows[i]);
+        for (int line = 0; line < bytes; line += LINE) {
+          sum += memory.get(JAVA_BYTE, at + line);
+        }
+      }
+      touched = sum;
+    }
 
     /**
      * Changes a row by its gradient.
