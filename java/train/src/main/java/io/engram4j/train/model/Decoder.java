@@ -73,8 +73,13 @@ public final class Decoder implements AutoCloseable {
   public static Decoder inMemory(
       DecoderShape shape, EngramMemory memory, TableShape like, long seed) {
     List<TrainableTable> tables = new ArrayList<>();
-    memory.tables(like).forEach(table -> tables.add(TrainableTable.inMemory(table)));
-    return new Decoder(shape, memory, tables, seed);
+    try {
+      memory.tables(like).forEach(table -> tables.add(TrainableTable.inMemory(table)));
+      return new Decoder(shape, memory, tables, seed);
+    } catch (Throwable e) {
+      tables.forEach(TrainableTable::close);
+      throw e;
+    }
   }
 
   /**
