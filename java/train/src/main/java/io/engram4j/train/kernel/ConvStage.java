@@ -79,7 +79,7 @@ public record ConvStage(int branches, int size, int kernel, int dilation, double
   }
 
   private static float silu(float x) {
-    return (float) (x / (1 + Math.exp(-x)));
+    return (float) (x / (1 + StrictMath.exp(-x)));
   }
 
   /**
@@ -114,7 +114,7 @@ public record ConvStage(int branches, int size, int kernel, int dilation, double
       int at = token * channels;
       for (int i = 0; i < channels; i++) {
         double z = sums[at + i];
-        double sigmoid = 1 / (1 + Math.exp(-z));
+        double sigmoid = 1 / (1 + StrictMath.exp(-z));
         float dz = (float) (dout[at + i] * (sigmoid * (1 + z * (1 - sigmoid))));
         for (int tap = 0; tap < kernel; tap++) {
           int from = token - dilation * (kernel - 1 - tap);

@@ -90,7 +90,7 @@ public record GateStage(int branches, int size, float eps, ZeroRule zeroRule) {
   }
 
   private static double sigmoid(double x) {
-    return 1 / (1 + Math.exp(-x));
+    return 1 / (1 + StrictMath.exp(-x));
   }
 
   /**

@@ -17,7 +17,7 @@ public final class Softmax {
     for (int i = at; i < at + count; i++) {
       x[i] *= scale;
     }
-    return most + Math.log(sum);
+    return most + StrictMath.log(sum);
   }
 
   /** Four sums, for one waits four cycles for each addition. */

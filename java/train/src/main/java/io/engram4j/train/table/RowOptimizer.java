@@ -109,8 +109,8 @@ public sealed interface RowOptimizer {
       int v = m + width;
       int count = v + width;
       row[count]++; // exact to 2^24 steps, and then it no longer matters
-      float step = (float) (rate / (1 - Math.pow(first, row[count])));
-      float correction = (float) (1 / Math.sqrt(1 - Math.pow(second, row[count])));
+      float step = (float) (rate / (1 - StrictMath.pow(first, row[count])));
+      float correction = (float) (1 / Math.sqrt(1 - StrictMath.pow(second, row[count])));
       for (int i = 0; i < width; i++) {
         float g = gradient[from + i] * factor;
         row[m + i] = first * row[m + i] + (1 - first) * g;
