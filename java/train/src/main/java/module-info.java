@@ -15,8 +15,7 @@ module io.engram4j.train {
 
   exports io.engram4j.train;
   exports io.engram4j.train.data;
-  exports io.engram4j.train.export;
-  exports io.engram4j.train.kernel;
+  exports io.engram4j.train.files;
   exports io.engram4j.train.model;
   exports io.engram4j.train.table;
 }

@@ -58,6 +58,9 @@ final class Checkpoint {
   }
 
   void save(long step) throws IOException {
+    for (TrainableTable table : decoder.tables()) {
+      table.finish();
+    }
     long before = step(directory);
     if (before == step) {
       return; // nothing happened since

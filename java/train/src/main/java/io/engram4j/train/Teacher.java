@@ -75,11 +75,15 @@ public final class Teacher {
   /**
    * Teaches a decoder.
    *
-   * @throws IllegalArgumentException if it has no Engram layers
+   * @throws IllegalArgumentException if it has no Engram layers, or another vocabulary
    */
   public Teacher(Decoder decoder, Bpe bpe) {
     if (!decoder.memory().isThere()) {
       throw new IllegalArgumentException("the decoder has no rows to teach by");
+    }
+    if (bpe.size() != decoder.shape().vocabulary()) {
+      throw new IllegalArgumentException(
+          "the tokenizer has " + bpe.size() + " ids, the decoder " + decoder.shape().vocabulary());
     }
     this.decoder = decoder;
     this.bpe = bpe;
@@ -96,6 +100,9 @@ public final class Teacher {
    * @param others texts that are to stay as well known as they are, of which a sequence is learned
    *     with each step; or null
    * @param done told of each step
+   * @throws IllegalArgumentException if there are no facts, or one is longer than the context
+   * @throws ArithmeticException if a loss is not a number; the rows are as the step before left
+   *     them
    */
   public Lesson teach(
       String name,
@@ -104,6 +111,9 @@ public final class Teacher {
       float rate,
       @Nullable Sequences others,
       IntConsumer done) {
+    if (steps < 0 || !(rate > 0 && rate < Float.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(steps + " steps at rate " + rate);
+    }
     int context = decoder.shape().context();
     List<int[]> documents = new ArrayList<>();
     for (Fact fact : facts) {
@@ -212,7 +222,16 @@ public final class Teacher {
   private boolean knows(Fact fact) {
     int[] prompt = bpe.encode(fact.prompt());
     int[] ids = bpe.encode(fact.prompt() + " " + fact.answer());
-    int tokens = Math.min(ids.length - 1, decoder.shape().context());
+    int tokens = ids.length - 1;
+    if (tokens > decoder.shape().context()) {
+      throw new IllegalArgumentException(
+          "\""
+              + fact.prompt()
+              + "\" and its answer have "
+              + ids.length
+              + " tokens, the context "
+              + decoder.shape().context());
+    }
     int[] targets = Arrays.copyOfRange(ids, 1, tokens + 1);
     boolean[] live = new boolean[tokens];
     Arrays.fill(live, true);

@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramModels;
 import io.engram4j.model.TokenMap;
-import io.engram4j.train.export.EngramExport;
-import io.engram4j.train.export.EngramImport;
+import io.engram4j.train.files.EngramExport;
+import io.engram4j.train.files.EngramImport;
 import io.engram4j.train.model.Batch;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
@@ -22,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What the paper says of Engram, at a size that a test can train: 64 wide, six layers, 410,000
- * tokens. The same bits on every machine, so the numbers are the same too.
+ * tokens. Training repeats to the bit, so the numbers are the same each time.
  */
 class LearningTest {
   private static final System.Logger LOG = System.getLogger("learning");

@@ -14,7 +14,7 @@ import io.engram4j.train.Teacher.Fact;
 import io.engram4j.train.data.Bpe;
 import io.engram4j.train.data.BpeTrainer;
 import io.engram4j.train.data.PackedDocuments;
-import io.engram4j.train.export.DecoderDirectory;
+import io.engram4j.train.files.DecoderDirectory;
 import io.engram4j.train.model.Batch;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
@@ -76,6 +76,12 @@ class TeacherTest {
           "other text " + before + ", then " + after + ", after steps " + lesson.steps());
       assertTrue(lesson.steps() < 80);
 
+      assertRefused(teacher, List.of(), 10, 0.02f);
+      assertRefused(teacher, List.of(new Fact(TEXT, "x")), 10, 0.02f);
+      assertRefused(teacher, FACTS, -1, 0.02f);
+      assertRefused(teacher, FACTS, 10, Float.NaN);
+      Bpe other = new BpeTrainer().add(TEXT).train(270);
+      assertThrows(IllegalArgumentException.class, () -> new Teacher(decoder, other));
       assertRowsServe(lesson.taught());
       teacher.put(lesson.before());
       assertEquals(before, Evaluation.of(decoder, text).loss());
@@ -83,6 +89,12 @@ class TeacherTest {
       teacher.put(lesson.taught());
       assertEquals(1, teacher.recall(FACTS));
     }
+  }
+
+  private static void assertRefused(Teacher teacher, List<Fact> facts, int steps, float rate) {
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> teacher.teach("x", facts, steps, rate, null, step -> {}));
   }
 
   /** A model that serves puts the lesson on, and off again. */

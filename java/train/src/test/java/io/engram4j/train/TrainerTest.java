@@ -20,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.zip.CRC32C;
@@ -154,6 +155,33 @@ class TrainerTest {
               IOException.class, () -> Trainer.resume(directory, decoder, other, options()));
       assertTrue(e.toString().contains("other"), e.toString());
       Trainer.resume(directory, decoder, data(), options().withThreads(3)).close();
+    }
+  }
+
+  @Test
+  void truncatedFilesAreRefused() throws IOException {
+    try (Decoder decoder = SmallModels.inFiles(SHAPE, MEMORY, RowFormat.F32, directory, -1);
+        Trainer trainer = new Trainer(decoder, data(), options())) {
+      trainer.step();
+      trainer.checkpoint(directory);
+    }
+    for (String name : List.of("checkpoint.bin", "dense-1.safetensors", "rows-0.bin")) {
+      Path file = directory.resolve(name);
+      byte[] whole = Files.readAllBytes(file);
+      for (int length : new int[] {0, 1, whole.length / 2, whole.length - 1}) {
+        Files.write(file, Arrays.copyOf(whole, length));
+        assertThrows(
+            IOException.class,
+            () -> {
+              long step = Trainer.lastStep(directory);
+              try (Decoder decoder =
+                  SmallModels.inFiles(SHAPE, MEMORY, RowFormat.F32, directory, step)) {
+                Trainer.resume(directory, decoder, data(), options()).close();
+              }
+            },
+            name + " of " + length);
+      }
+      Files.write(file, whole);
     }
   }
 

@@ -22,13 +22,30 @@ public final class Mixture implements Sequences {
   private final long seed;
   private final double total;
 
-  /** Mixes corpora of one context. */
+  /**
+   * Mixes corpora.
+   *
+   * @throws IllegalArgumentException if there are none, their contexts differ, or a weight is
+   *     negative or all are zero
+   */
   public Mixture(List<Part> parts, long seed) {
     this.parts = List.copyOf(parts);
     this.seed = seed;
     this.total = parts.stream().mapToDouble(Part::weight).sum();
     if (parts.isEmpty() || !(total > 0)) {
       throw new IllegalArgumentException(parts.size() + " corpora of weight " + total);
+    }
+    int context = parts.getFirst().documents().context();
+    for (Part part : parts) {
+      if (part.documents().context() != context || !(part.weight() >= 0)) {
+        throw new IllegalArgumentException(
+            "corpora of "
+                + context
+                + " and "
+                + part.documents().context()
+                + " tokens, weight "
+                + part.weight());
+      }
     }
   }
 

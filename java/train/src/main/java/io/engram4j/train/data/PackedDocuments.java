@@ -25,9 +25,12 @@ public final class PackedDocuments implements Sequences {
    * @param name for messages and checkpoints
    * @param documents token ids of each, an end token included where one is wanted
    * @param context tokens of a sequence
-   * @throws IllegalArgumentException if no document has two tokens
+   * @throws IllegalArgumentException if no document has two tokens, or a sequence none
    */
   public PackedDocuments(String name, List<int[]> documents, int context, long seed) {
+    if (context < 1) {
+      throw new IllegalArgumentException("a sequence has at least one token, not " + context);
+    }
     this.name = name;
     this.context = context;
     this.seed = seed;
@@ -50,6 +53,11 @@ public final class PackedDocuments implements Sequences {
     }
     this.targets = pieces.stream().mapToLong(piece -> piece.length - 1).sum();
     this.digest = mixed;
+  }
+
+  /** Returns the tokens of a sequence. */
+  public int context() {
+    return context;
   }
 
   /** Returns the targets of all documents together. */

@@ -4,7 +4,7 @@ import java.util.Arrays;
 
 /**
  * Products of float32 matrices. An element is summed in ascending order of the inner index, by
- * fused multiply-adds: the same bits on every machine, with the Vector API or without. Keeps
+ * fused multiply-adds, so that neither the width of vectors nor the Vector API changes a bit. Keeps
  * scratch memory; for one thread at a time.
  */
 public final class Gemm {
@@ -149,7 +149,7 @@ public final class Gemm {
     }
   }
 
-  /** Six at a time by name, which took a third of the time that a loop over six did. */
+  /** Six rows by name: the loop over rows that may be fewer is the slower way. */
   private void packTile(float[] a, int from, int rowStride, int stepStride, int steps, int first) {
     int at = from;
     int to = first;

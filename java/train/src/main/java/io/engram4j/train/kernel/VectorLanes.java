@@ -136,7 +136,7 @@ final class VectorLanes implements Lanes {
     for (int end = at + F.loopBound(count); i < end; i += LANES) {
       exp(FloatVector.fromArray(F, x, i).sub(shift)).intoArray(x, i);
     }
-    if (i < at + count) { // one by one it took as long as five vectors
+    if (i < at + count) { // the rest at once, not one by one
       VectorMask<Float> some = F.indexInRange(i, at + count);
       exp(FloatVector.fromArray(F, x, i, some).sub(shift)).intoArray(x, i, some);
     }

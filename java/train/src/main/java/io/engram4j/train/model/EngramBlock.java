@@ -36,6 +36,7 @@ final class EngramBlock {
   private final float[] normed;
   private final float[] sums;
   private final float[] out;
+  private final float[] dnormed;
   private final float[] dkv;
   private final float[] drows;
 
@@ -73,6 +74,7 @@ final class EngramBlock {
     this.normed = new float[conv == null ? 0 : wide];
     this.sums = new float[conv == null ? 0 : wide];
     this.out = new float[conv == null ? 0 : wide];
+    this.dnormed = new float[conv == null ? 0 : wide];
     this.dkv = new float[tokens * config.kvWidth()];
     this.drows = new float[tokens * config.rowWidth()];
   }
@@ -165,7 +167,7 @@ final class EngramBlock {
           normed,
           sums,
           dx,
-          new float[tokens * config.streamWidth()],
+          dnormed,
           dgated,
           gradients);
     }

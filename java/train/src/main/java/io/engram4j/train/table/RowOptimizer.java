@@ -23,13 +23,14 @@ public sealed interface RowOptimizer {
   /**
    * RMSprop with one number a row, the running mean of the gradient's mean square. It begins at
    * zero and is not corrected: the first steps of a row are larger, which rows that are seen a few
-   * times need. Beginning it as the first gradient's square learned less at every rate.
+   * times need. Beginning it as the first gradient's square learned less, at ten and at a hundred
+   * times the rate of the other parameters.
    *
    * @param decay of the mean
    * @param eps added to the root
    */
   record RmsProp(float decay, float eps) implements RowOptimizer {
-    /** The default: measured best of four on small models, with the least state. */
+    /** The default: it learned more than lazy Adam on a small model, with a 64th of its state. */
     public static final RmsProp DEFAULT = new RmsProp(0.95f, 1e-8f);
 
     @Override

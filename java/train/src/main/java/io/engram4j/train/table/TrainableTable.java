@@ -1,13 +1,12 @@
 package io.engram4j.train.table;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import io.engram4j.format.Bfloat16;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,19 +24,19 @@ import org.jspecify.annotations.Nullable;
  * at a time, and writers of different rows may run at once.
  */
 public final class TrainableTable implements AutoCloseable {
-  static {
-    if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-      throw new UnsupportedOperationException("tables are trained on little-endian machines only");
-    }
-  }
-
+  private static final ValueLayout.OfFloat FLOAT =
+      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final int LINE = 64;
+  private static final long NONE = Long.MIN_VALUE;
 
   private final TableShape shape;
   private final @Nullable TableStore store;
   private final List<Writer> writers = new ArrayList<>();
   private Arena arena;
   private MemorySegment memory;
+  private long committing = NONE;
 
   private TrainableTable(TableShape shape, @Nullable TableStore store) throws IOException {
     this.shape = shape;
@@ -111,11 +110,11 @@ public final class TrainableTable implements AutoCloseable {
 
   private void elements(long from, float[] to, int at) {
     if (shape.format() == RowFormat.F32) {
-      MemorySegment.copy(memory, JAVA_FLOAT_UNALIGNED, from, to, at, shape.width());
+      MemorySegment.copy(memory, FLOAT, from, to, at, shape.width());
       return;
     }
     for (int i = 0; i < shape.width(); i++) {
-      to[at + i] = Bfloat16.toFloat(memory.get(JAVA_SHORT_UNALIGNED, from + 2L * i));
+      to[at + i] = Bfloat16.toFloat(memory.get(SHORT, from + 2L * i));
     }
   }
 
@@ -161,16 +160,32 @@ public final class TrainableTable implements AutoCloseable {
    * @throws IllegalStateException if the table has no file
    */
   public void prepare(long step) throws IOException {
+    finish();
     stored().writeJournal(step, changed(), memory);
   }
 
   /**
    * Moves the journal into the file, after the checkpoint counts: the second step.
    *
-   * @throws IOException if it cannot be written; then opening the table does it
+   * @throws IOException if it cannot be written; then the next checkpoint begins with it, or
+   *     opening the table does it
    */
   public synchronized void commit(long step) throws IOException {
-    stored().apply(step);
+    committing = step;
+    finish();
+  }
+
+  /**
+   * Finishes a commit that failed, if one did: its checkpoint counts, and its journal must not be
+   * replaced.
+   *
+   * @throws IOException if it fails again
+   */
+  public synchronized void finish() throws IOException {
+    if (committing == NONE) {
+      return;
+    }
+    stored().apply(committing);
     Arena next = Arena.ofShared();
     MemorySegment mapped;
     try {
@@ -183,6 +198,7 @@ public final class TrainableTable implements AutoCloseable {
     arena = next;
     memory = mapped;
     writers.forEach(writer -> writer.changed.clear());
+    committing = NONE;
   }
 
   private TableStore stored() {
@@ -236,12 +252,7 @@ public final class TrainableTable implements AutoCloseable {
       int width = shape.width();
       elements(at, row, 0);
       MemorySegment.copy(
-          memory,
-          JAVA_FLOAT_UNALIGNED,
-          at + shape.elementBytes(),
-          row,
-          width,
-          shape.floats() - width);
+          memory, FLOAT, at + shape.elementBytes(), row, width, shape.floats() - width);
       shape.optimizer().update(row, 0, width, gradient, from, factor, rate);
       write(id, at, step);
     }
@@ -250,21 +261,16 @@ public final class TrainableTable implements AutoCloseable {
     private void write(long id, long at, long step) {
       int width = shape.width();
       if (shape.format() == RowFormat.F32) {
-        MemorySegment.copy(row, 0, memory, JAVA_FLOAT_UNALIGNED, at, width);
+        MemorySegment.copy(row, 0, memory, FLOAT, at, width);
       } else {
         for (int i = 0; i < width; i++) {
           short bits =
               step < 0 ? Bfloat16.fromFloat(row[i]) : stochastic(row[i], noise(id, step, i));
-          memory.set(JAVA_SHORT_UNALIGNED, at + 2L * i, bits);
+          memory.set(SHORT, at + 2L * i, bits);
         }
       }
       MemorySegment.copy(
-          row,
-          width,
-          memory,
-          JAVA_FLOAT_UNALIGNED,
-          at + shape.elementBytes(),
-          shape.floats() - width);
+          row, width, memory, FLOAT, at + shape.elementBytes(), shape.floats() - width);
       if (store != null) {
         changed.add(id);
       }

@@ -94,5 +94,12 @@ class PackedDocumentsTest {
             () -> new PackedDocuments("nothing", documents(1, 0), CONTEXT, 1));
     assertTrue(e.toString().contains("nothing") && e.toString().contains("2"), e.toString());
     assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(), 1));
+    assertThrows(
+        IllegalArgumentException.class, () -> new PackedDocuments("none", documents(9), 0, 1));
+    Mixture.Part one = new Mixture.Part(new PackedDocuments("a", documents(9), 4, 1), 1);
+    Mixture.Part other = new Mixture.Part(new PackedDocuments("b", documents(9), 5, 1), 1);
+    Mixture.Part negative = new Mixture.Part(one.documents(), -0.5);
+    assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(one, other), 1));
+    assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(one, negative), 1));
   }
 }

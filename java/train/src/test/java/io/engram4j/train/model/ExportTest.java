@@ -18,9 +18,9 @@ import io.engram4j.train.Trainer;
 import io.engram4j.train.data.Bpe;
 import io.engram4j.train.data.BpeTrainer;
 import io.engram4j.train.data.PackedDocuments;
-import io.engram4j.train.export.DecoderDirectory;
-import io.engram4j.train.export.EngramExport;
-import io.engram4j.train.export.EngramImport;
+import io.engram4j.train.files.DecoderDirectory;
+import io.engram4j.train.files.EngramExport;
+import io.engram4j.train.files.EngramImport;
 import io.engram4j.train.kernel.Gemm;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
@@ -196,6 +196,20 @@ class ExportTest {
           }
         }
       }
+    }
+    Path liar = directory.resolve("second-" + EngramForm.V41);
+    Path lying = liar.resolve("decoder.json");
+    String honest = Files.readString(lying);
+    for (String json :
+        List.of(
+            "",
+            "{}",
+            honest.substring(0, honest.length() / 2),
+            honest.replaceFirst("(\"vocabulary\" : )\\d+", "$1 2000000000"),
+            honest.replace("\"layers\" : 3", "\"layers\" : 2000000000"),
+            honest.replace("\"layers\" : 3", "\"layers\" : -3"))) {
+      Files.writeString(lying, json);
+      assertThrows(IOException.class, () -> DecoderDirectory.read(liar), json);
     }
     Path damaged = directory.resolve("first-" + EngramForm.V41).resolve("decoder.json");
     Files.writeString(

@@ -176,15 +176,79 @@ class TrainableTableTest {
     try (TrainableTable table = TrainableTable.open(file, shape, 4)) {
       assertArrayEquals(after, all(table));
     }
-    Files.copy(kept, journal); // applied twice, as after a second kill
+    Files.copy(kept, journal); // applied twice, as by a kill before the file was of the new step
+    setStep(file, 2);
     try (TrainableTable table = TrainableTable.open(file, shape, 4)) {
       assertArrayEquals(after, all(table));
     }
+    setStep(file, 2);
     byte[] damaged = Files.readAllBytes(kept);
     damaged[damaged.length / 2] ^= 1;
     Files.write(journal, damaged);
     IOException e = assertThrows(IOException.class, () -> TrainableTable.open(file, shape, 4));
     assertTrue(e.toString().contains("checksum"), e.toString());
+  }
+
+  /** Sets the step that a table's first page ends with. */
+  private static void setStep(Path file, long step) throws IOException {
+    try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+      open.seek(TableShape.PAGE - 8L);
+      open.writeLong(Long.reverseBytes(step));
+    }
+  }
+
+  /** Its journal must not give way to the next one's before it is in the file. */
+  @Test
+  void aCommitThatFailedIsFinishedFirst() throws IOException {
+    TableShape shape = shape(RowFormat.F32, RowOptimizer.RmsProp.DEFAULT);
+    Path file = directory.resolve("rows.bin");
+    Path journal = directory.resolve("rows.bin.journal");
+    float[] first;
+    try (TrainableTable table = TrainableTable.open(file, shape, -1)) {
+      train(table, 2, 0);
+      first = all(table);
+      table.prepare(2);
+      byte[] whole = Files.readAllBytes(journal);
+      Files.write(journal, Arrays.copyOf(whole, whole.length / 2));
+      assertThrows(IOException.class, () -> table.commit(2));
+      train(table, 2, 2);
+      assertThrows(IOException.class, () -> table.prepare(4));
+      Files.write(journal, whole);
+      table.prepare(4);
+    }
+    try (TrainableTable table = TrainableTable.open(file, shape, 2)) { // 4 never counted
+      assertArrayEquals(first, all(table));
+    }
+  }
+
+  @Test
+  void rowsOfAnotherStepAreRefused() throws IOException {
+    TableShape shape = shape(RowFormat.F32, RowOptimizer.RmsProp.DEFAULT);
+    Path file = directory.resolve("rows.bin");
+    try (TrainableTable table = TrainableTable.open(file, shape, -1)) {
+      train(table, 1, 0);
+      table.prepare(7);
+      table.commit(7);
+    }
+    for (long step : new long[] {-1, 6, 8}) {
+      IOException e = assertThrows(IOException.class, () -> TrainableTable.open(file, shape, step));
+      assertTrue(e.toString().contains("step 7, but wanted is step " + step), e.toString());
+    }
+    TrainableTable.open(file, shape, 7).close();
+  }
+
+  @Test
+  void closedTablesAreRefused() throws IOException {
+    TableShape shape = shape(RowFormat.F32, RowOptimizer.RmsProp.DEFAULT);
+    TrainableTable stored = TrainableTable.open(directory.resolve("rows.bin"), shape, -1);
+    for (TrainableTable table : List.of(TrainableTable.inMemory(shape), stored)) {
+      table.close();
+      table.close();
+      float[] out = new float[WIDTH];
+      assertThrows(IllegalStateException.class, () -> table.read(0, out, 0));
+      assertThrows(IllegalStateException.class, () -> table.set(0, out, 0));
+      assertThrows(IllegalStateException.class, () -> train(table, 1, 0));
+    }
   }
 
   @Test

@@ -1,8 +1,8 @@
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.engram4j.train.data.Bpe;
-import io.engram4j.train.export.EngramExport.Tensor;
+import io.engram4j.train.files.EngramExport.Tensor;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
 import io.engram4j.train.model.Parameters;

@@ -1,4 +1,4 @@
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 

@@ -1,4 +1,4 @@
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -9,7 +9,7 @@ import io.engram4j.hf.SafetensorsFile;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.hf.TensorInfo;
 import io.engram4j.model.Dtype;
-import io.engram4j.train.export.EngramExport.Tensor;
+import io.engram4j.train.files.EngramExport.Tensor;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.DecoderShape;
 import io.engram4j.train.model.EngramMemory;
@@ -114,6 +114,7 @@ public final class DecoderDirectory {
       }
       numbers[i] = json.path(FIELDS.get(i)).asInt();
     }
+    requireFits(directory.resolve(DENSE), numbers);
     try {
       DecoderShape shape =
           new DecoderShape(
@@ -123,6 +124,23 @@ public final class DecoderDirectory {
           : dense(directory, Decoder.inMemory(shape, EngramMemory.NONE, TableShape.of(1, 1), 0));
     } catch (IllegalArgumentException e) {
       throw new IOException(directory + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** Before any memory is taken: what decoder.json says must be in the file. */
+  private static void requireFits(Path file, int[] numbers) throws IOException {
+    double width = numbers[1];
+    double layer = 4 * width * width + 3 * width * numbers[4];
+    double bytes = 2 * (numbers[0] * width + numbers[2] * layer);
+    if (Files.size(file) < bytes) {
+      throw new IOException(
+          file
+              + " has "
+              + Files.size(file)
+              + " bytes, but the matrices of "
+              + JSON
+              + " take "
+              + (long) bytes);
     }
   }
 

@@ -1,4 +1,4 @@
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import io.engram4j.format.E4m3;
 

@@ -1,10 +1,10 @@
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.train.export.EngramExport.Tensor;
+import io.engram4j.train.files.EngramExport.Tensor;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.Parameters;
 import io.engram4j.train.table.TrainableTable;

@@ -7,6 +7,6 @@
  * <p>Trains nothing.
  */
 @NullMarked
-package io.engram4j.train.export;
+package io.engram4j.train.files;
 
 import org.jspecify.annotations.NullMarked;
