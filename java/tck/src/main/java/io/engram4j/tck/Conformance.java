@@ -159,7 +159,7 @@ public final class Conformance {
     try {
       return group.many(new SplittableRandom(seed), MANY * cases);
     } catch (Cases.Mismatch | RuntimeException e) {
-      failures.add("many of " + name(stage) + ": " + e);
+      failures.add(name(stage) + " case of many: " + e);
       return 0;
     }
   }
