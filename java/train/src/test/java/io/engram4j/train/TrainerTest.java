@@ -87,8 +87,8 @@ class TrainerTest {
   }
 
   /**
-   * The bits that an AMD Zen 4 gave, with vectors of 16, 8 and 4 floats, and without the Vector
-   * API. Where they differ, something depends on the machine.
+   * The bits that an Intel Cascade Lake gave, with vectors of 16 and 8 floats, and without the Vector
+   * API; those before, of a Zen 4, it gave too. Where they differ, something depends on the machine.
    */
   @Test
   void anyMachineGivesTheSameBits() {
@@ -98,7 +98,7 @@ class TrainerTest {
       bytes.asFloatBuffer().put(part);
       crc.update(bytes);
     }
-    assertEquals("bfca9fc", Long.toHexString(crc.getValue()));
+    assertEquals("b1067d50", Long.toHexString(crc.getValue()));
   }
 
   @Test

@@ -49,4 +49,30 @@ interface Lanes {
    * @param shift at least the largest of them
    */
   void exp(float[] x, int at, int count, float shift);
+
+  /**
+   * Computes y = sum of weight * x over some vectors, in their order.
+   *
+   * @param x vectors {@code stride} apart, from {@code at}
+   * @param count how many, at least one
+   * @param weights {@code weightStride} apart, from {@code weight}
+   * @param width of a vector
+   */
+  void combine(
+      float[] x,
+      int at,
+      int stride,
+      int count,
+      float[] weights,
+      int weight,
+      int weightStride,
+      float[] y,
+      int yAt,
+      int width);
+
+  /** Adds factor * x to y. */
+  void addScaled(float factor, float[] x, int at, float[] y, int yAt, int width);
+
+  /** Adds a * b, element by element, to y. */
+  void addProducts(float[] a, int aAt, float[] b, int bAt, float[] y, int yAt, int width);
 }

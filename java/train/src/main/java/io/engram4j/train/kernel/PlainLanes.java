@@ -85,4 +85,38 @@ final class PlainLanes implements Lanes {
     sum = Math.fma(sum, r, 1);
     return sum * Float.intBitsToFloat(((int) n + 127) << 23);
   }
+
+  @Override
+  public void combine(
+      float[] x,
+      int at,
+      int stride,
+      int count,
+      float[] weights,
+      int weight,
+      int weightStride,
+      float[] y,
+      int yAt,
+      int width) {
+    for (int i = 0; i < width; i++) {
+      y[yAt + i] = weights[weight] * x[at + i];
+    }
+    for (int g = 1; g < count; g++) {
+      addScaled(weights[weight + g * weightStride], x, at + g * stride, y, yAt, width);
+    }
+  }
+
+  @Override
+  public void addScaled(float factor, float[] x, int at, float[] y, int yAt, int width) {
+    for (int i = 0; i < width; i++) {
+      y[yAt + i] = Math.fma(factor, x[at + i], y[yAt + i]);
+    }
+  }
+
+  @Override
+  public void addProducts(float[] a, int aAt, float[] b, int bAt, float[] y, int yAt, int width) {
+    for (int i = 0; i < width; i++) {
+      y[yAt + i] = Math.fma(a[aAt + i], b[bAt + i], y[yAt + i]);
+    }
+  }
 }

@@ -163,4 +163,60 @@ final class VectorLanes implements Lanes {
     IntVector power = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23).add(ONE);
     return sum.mul(power.reinterpretAsFloats()).blend(0f, x.lt(PlainLanes.LEAST));
   }
+
+  @Override
+  public void combine(
+      float[] x,
+      int at,
+      int stride,
+      int count,
+      float[] weights,
+      int weight,
+      int weightStride,
+      float[] y,
+      int yAt,
+      int width) {
+    int i = 0;
+    for (int whole = F.loopBound(width); i < whole; i += LANES) {
+      FloatVector sum = FloatVector.fromArray(F, x, at + i).mul(weights[weight]);
+      for (int g = 1; g < count; g++) {
+        FloatVector own = FloatVector.fromArray(F, x, at + g * stride + i);
+        sum = own.fma(FloatVector.broadcast(F, weights[weight + g * weightStride]), sum);
+      }
+      sum.intoArray(y, yAt + i);
+    }
+    for (; i < width; i++) {
+      float sum = weights[weight] * x[at + i];
+      for (int g = 1; g < count; g++) {
+        sum = Math.fma(weights[weight + g * weightStride], x[at + g * stride + i], sum);
+      }
+      y[yAt + i] = sum;
+    }
+  }
+
+  @Override
+  public void addScaled(float factor, float[] x, int at, float[] y, int yAt, int width) {
+    FloatVector scale = FloatVector.broadcast(F, factor);
+    int i = 0;
+    for (int whole = F.loopBound(width); i < whole; i += LANES) {
+      FloatVector sum = FloatVector.fromArray(F, y, yAt + i);
+      FloatVector.fromArray(F, x, at + i).fma(scale, sum).intoArray(y, yAt + i);
+    }
+    for (; i < width; i++) {
+      y[yAt + i] = Math.fma(factor, x[at + i], y[yAt + i]);
+    }
+  }
+
+  @Override
+  public void addProducts(float[] a, int aAt, float[] b, int bAt, float[] y, int yAt, int width) {
+    int i = 0;
+    for (int whole = F.loopBound(width); i < whole; i += LANES) {
+      FloatVector sum = FloatVector.fromArray(F, y, yAt + i);
+      FloatVector other = FloatVector.fromArray(F, b, bAt + i);
+      FloatVector.fromArray(F, a, aAt + i).fma(other, sum).intoArray(y, yAt + i);
+    }
+    for (; i < width; i++) {
+      y[yAt + i] = Math.fma(a[aAt + i], b[bAt + i], y[yAt + i]);
+    }
+  }
 }

@@ -1,5 +1,7 @@
 package io.engram4j.train.model;
 
+import io.engram4j.train.kernel.StreamSums;
+
 /**
  * What stands between a block and the streams. With one stream, x + f(x). With more, as
  * hyper-connections have it: the block reads sum(read[h] x[h]), and stream h becomes sum(mix[h, g]
@@ -16,6 +18,9 @@ final class Connection {
   private final float[] input; // [tokens, streams, width]
   private final float[] read; // [tokens, width]
   private final float[] output;
+  private final float[] reads; // of gradients, [streams, width]
+  private final float[] writes;
+  private final float[] mixes; // [streams, streams, width]
   private final Scratch scratch;
 
   Connection(DecoderShape shape, float[] parameters, At at, Block block, Scratch scratch) {
@@ -29,6 +34,10 @@ final class Connection {
     this.input = new float[many ? narrow * shape.streams() : 0];
     this.read = new float[many ? narrow : 0];
     this.output = new float[narrow];
+    int wide = many ? shape.streams() * shape.width() : 0;
+    this.reads = new float[wide];
+    this.writes = new float[wide];
+    this.mixes = new float[wide * shape.streams()];
   }
 
   /** Passes the streams through the block, in place. */
@@ -45,37 +54,25 @@ final class Connection {
     }
     System.arraycopy(x, 0, input, 0, tokens * streams * width);
     for (int token = 0; token < tokens; token++) {
-      combine(input, token * streams * width, parameters, at.read(), read, token * width, 1);
+      int from = token * streams * width;
+      combine(input, from, parameters, at.read(), 1, read, token * width);
     }
     block.forward(read, output, batch);
     for (int token = 0; token < tokens; token++) {
       int from = token * streams * width;
       for (int h = 0; h < streams; h++) {
         int to = from + h * width;
-        combine(input, from, parameters, at.mix() + h * streams, x, to, 1);
-        float write = parameters[at.write() + h];
-        for (int i = 0; i < width; i++) {
-          x[to + i] += write * output[token * width + i];
-        }
+        combine(input, from, parameters, at.mix() + h * streams, 1, x, to);
+        StreamSums.addScaled(parameters[at.write() + h], output, token * width, x, to, width);
       }
     }
   }
 
-  /** Adds streams by weights that are {@code stride} apart. */
+  /** Adds streams up, by weights that are {@code stride} apart. */
   private void combine(
-      float[] streams, int from, float[] weights, int weight, float[] to, int at, int stride) {
-    int width = shape.width();
-    float first = weights[weight];
-    for (int i = 0; i < width; i++) {
-      to[at + i] = first * streams[from + i];
-    }
-    for (int h = 1; h < shape.streams(); h++) {
-      float w = weights[weight + h * stride];
-      int source = from + h * width;
-      for (int i = 0; i < width; i++) {
-        to[at + i] += w * streams[source + i];
-      }
-    }
+      float[] streams, int from, float[] weights, int weight, int stride, float[] to, int toAt) {
+    StreamSums.combine(
+        streams, from, shape.streams(), weights, weight, stride, to, toAt, shape.width());
   }
 
   /** Takes the gradient of the streams back through the block, in place. */
@@ -91,16 +88,15 @@ final class Connection {
     float[] mixed = new float[streams * width];
     for (int token = 0; token < tokens; token++) {
       int from = token * streams * width;
-      combine(dx, from, parameters, at.write(), dy, token * width, 1);
+      combine(dx, from, parameters, at.write(), 1, dy, token * width);
       for (int h = 0; h < streams; h++) {
-        gradients[at.write() + h] += dot(dx, from + h * width, output, token * width);
+        products(writes, h, dx, from + h * width, output, token * width);
         for (int g = 0; g < streams; g++) {
-          gradients[at.mix() + h * streams + g] +=
-              dot(dx, from + h * width, input, from + g * width);
+          products(mixes, h * streams + g, dx, from + h * width, input, from + g * width);
         }
       }
       for (int g = 0; g < streams; g++) {
-        combine(dx, from, parameters, at.mix() + g, mixed, g * width, streams);
+        combine(dx, from, parameters, at.mix() + g, streams, mixed, g * width);
       }
       System.arraycopy(mixed, 0, dx, from, streams * width);
     }
@@ -109,20 +105,32 @@ final class Connection {
     for (int token = 0; token < tokens; token++) {
       int from = token * streams * width;
       for (int h = 0; h < streams; h++) {
-        gradients[at.read() + h] += dot(read, token * width, input, from + h * width);
+        products(reads, h, read, token * width, input, from + h * width);
         float weight = parameters[at.read() + h];
-        for (int i = 0; i < width; i++) {
-          dx[from + h * width + i] += weight * read[token * width + i];
-        }
+        StreamSums.addScaled(weight, read, token * width, dx, from + h * width, width);
       }
     }
+    addUp(reads, gradients, at.read());
+    addUp(writes, gradients, at.write());
+    addUp(mixes, gradients, at.mix());
   }
 
-  private float dot(float[] a, int aAt, float[] b, int bAt) {
-    double sum = 0;
-    for (int i = 0; i < shape.width(); i++) {
-      sum += (double) a[aAt + i] * b[bAt + i];
+  /** Adds products one by one: sums over the width wait until all tokens were there. */
+  private void products(float[] sums, int index, float[] a, int aAt, float[] b, int bAt) {
+    int width = shape.width();
+    StreamSums.addProducts(a, aAt, b, bAt, sums, index * width, width);
+  }
+
+  /** Adds what was summed to the gradients, and begins anew. */
+  private void addUp(float[] sums, float[] gradients, int to) {
+    int width = shape.width();
+    for (int index = 0; index < sums.length / width; index++) {
+      double sum = 0;
+      for (int i = 0; i < width; i++) {
+        sum += sums[index * width + i];
+      }
+      gradients[to + index] += (float) sum;
     }
-    return (float) sum;
+    java.util.Arrays.fill(sums, 0f);
   }
 }

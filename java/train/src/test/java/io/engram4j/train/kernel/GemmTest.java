@@ -96,4 +96,35 @@ class GemmTest {
           error <= 3e-7 * exact || (x[i] - 3f < -87 && plain[i] == 0), x[i] + ": " + plain[i]);
     }
   }
+
+  @Test
+  void sumsOfStreamsAreAlike() {
+    SplittableRandom random = new SplittableRandom(3);
+    for (int width : new int[] {1, 7, 16, 17, 31, 96, 100}) {
+      for (int count : new int[] {1, 2, 4}) {
+        float[] x = random(count * width + 2, random);
+        float[] weights = random(3 * count + 1, random);
+        float[] plain = random(width + 5, random);
+        float[] vector = plain.clone();
+        run(new PlainLanes(), x, count, weights, plain, width);
+        run(VectorLanes.create(), x, count, weights, vector, width);
+        assertArrayEquals(plain, vector, count + " of " + width);
+      }
+    }
+  }
+
+  private static void run(
+      Lanes lanes, float[] x, int count, float[] weights, float[] y, int width) {
+    float[] sum = new float[width + 1];
+    lanes.combine(x, 2, width, count, weights, 1, 3, sum, 1, width);
+    for (int i = 0; i < width; i++) {
+      double exact = 0;
+      for (int g = 0; g < count; g++) {
+        exact += (double) weights[1 + 3 * g] * x[2 + g * width + i];
+      }
+      assertEquals(exact, sum[1 + i], 1e-5);
+    }
+    lanes.addScaled(0.3f, sum, 1, y, 4, width);
+    lanes.addProducts(sum, 1, x, 2, y, 4, width);
+  }
 }
