@@ -38,7 +38,17 @@ public final class DecoderDirectory {
   private static final String DENSE = "decoder.safetensors";
   private static final String ENGRAM = ".engram.";
   private static final List<String> FIELDS =
-      List.of("vocabulary", "width", "layers", "heads", "inner", "streams", "context");
+      List.of(
+          "vocabulary",
+          "width",
+          "layers",
+          "heads",
+          "inner",
+          "streams",
+          "context",
+          "experts",
+          "expert_inner");
+  private static final int REQUIRED = 7; // the first of them
 
   private DecoderDirectory() {}
 
@@ -50,7 +60,9 @@ public final class DecoderDirectory {
       shape.heads(),
       shape.inner(),
       shape.streams(),
-      shape.context()
+      shape.context(),
+      shape.experts(),
+      shape.expertInner()
     };
   }
 
@@ -109,6 +121,9 @@ public final class DecoderDirectory {
     JsonNode json = new ObjectMapper().readTree(file.toFile());
     int[] numbers = new int[FIELDS.size()];
     for (int i = 0; i < numbers.length; i++) {
+      if (i >= REQUIRED && json.path(FIELDS.get(i)).isMissingNode()) {
+        continue; // 0
+      }
       if (!json.path(FIELDS.get(i)).canConvertToInt()) {
         throw new IOException(file + " has no whole number " + FIELDS.get(i));
       }
@@ -118,7 +133,15 @@ public final class DecoderDirectory {
     try {
       DecoderShape shape =
           new DecoderShape(
-              numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]);
+              numbers[0],
+              numbers[1],
+              numbers[2],
+              numbers[3],
+              numbers[4],
+              numbers[5],
+              numbers[6],
+              numbers[7],
+              numbers[8]);
       return json.path("engram").asBoolean()
           ? withEngram(directory, shape)
           : dense(directory, Decoder.inMemory(shape, EngramMemory.NONE, TableShape.of(1, 1), 0));
@@ -130,7 +153,8 @@ public final class DecoderDirectory {
   /** Before any memory is taken: what decoder.json says must be in the file. */
   private static void requireFits(Path file, int[] numbers) throws IOException {
     double width = numbers[1];
-    double layer = 4 * width * width + 3 * width * numbers[4];
+    double layer =
+        4 * width * width + 3 * width * numbers[4] + 3 * width * (double) numbers[7] * numbers[8];
     double bytes = 2 * (numbers[0] * width + numbers[2] * layer);
     if (Files.size(file) < bytes) {
       throw new IOException(

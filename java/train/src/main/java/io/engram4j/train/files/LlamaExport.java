@@ -32,12 +32,17 @@ public final class LlamaExport {
    *
    * @param tokenizer copied
    * @throws IOException if a file is in the way or cannot be written
-   * @throws IllegalArgumentException if the decoder has several streams, which a Llama has not
+   * @throws IllegalArgumentException if the decoder has several streams, or experts, which a Llama
+   *     has not
    */
   public static void write(Decoder decoder, Path tokenizer, Path directory) throws IOException {
     DecoderShape shape = decoder.shape();
     if (shape.streams() != 1) {
       throw new IllegalArgumentException("a Llama has one stream, the decoder " + shape.streams());
+    }
+    if (shape.experts() > 0) {
+      throw new IllegalArgumentException(
+          "a Llama has no experts, the decoder " + shape.experts() + " in each layer");
     }
     Files.createDirectories(directory);
     EngramExport.write(directory.resolve(EngramExport.FILE), tensors(decoder));

@@ -175,11 +175,12 @@ public final class Decoder implements AutoCloseable {
   }
 
   /**
-   * Returns how many dense parameters a token is multiplied with, all of them: what "the same cost"
-   * means when models are compared.
+   * Returns how many dense parameters a token is multiplied with, of experts one: what "the same
+   * cost" means when models are compared.
    */
   public long weightsUsed() {
-    return parameters.size();
+    long idle = Math.max(0, shape.experts() - 1) * 3L * shape.width() * shape.expertInner();
+    return parameters.size() - shape.layers() * idle;
   }
 
   @Override

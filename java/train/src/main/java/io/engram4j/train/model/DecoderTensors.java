@@ -36,7 +36,7 @@ record DecoderTensors(int embedding, List<LayerAt> layers, List<EngramBlock.At> 
           new LayerAt(
               new Attention.At(norm, qkv, out),
               aroundAttention,
-              new FeedForward.At(feedNorm, gateUp, down),
+              feedForward(shape, base, feedNorm, gateUp, down, builder),
               connection(shape, base + "ffn_", builder)));
     }
     List<EngramBlock.At> engram = new ArrayList<>();
@@ -47,6 +47,26 @@ record DecoderTensors(int embedding, List<LayerAt> layers, List<EngramBlock.At> 
     }
     int norm = builder.constant("norm", 1, width, 1);
     return new DecoderTensors(embedding, List.copyOf(layers), List.copyOf(engram), norm);
+  }
+
+  private static FeedForward.At feedForward(
+      DecoderShape shape, String base, int norm, int gateUp, int down, Parameters.Builder builder) {
+    int experts = shape.experts();
+    if (experts == 0) {
+      return new FeedForward.At(norm, gateUp, down, -1, -1, -1);
+    }
+    int width = shape.width();
+    int inner = shape.expertInner();
+    double depth = Math.sqrt(2.0 * shape.layers());
+    double in = 1 / Math.sqrt(width);
+    return new FeedForward.At(
+        norm,
+        gateUp,
+        down,
+        builder.normal(base + "router", experts, width, in),
+        builder.normal(base + "experts.gate_up", experts * 2 * inner, width, in),
+        builder.normal(
+            base + "experts.down", experts * width, inner, 1 / Math.sqrt(inner) / depth));
   }
 
   /** Reads the mean, writes to all alike, keeps each stream as it is. */

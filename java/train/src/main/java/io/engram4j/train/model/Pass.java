@@ -64,8 +64,24 @@ public final class Pass {
     return head.loss(batch, losses);
   }
 
+  /** Is shown the streams, while a batch is computed. */
+  public interface Watcher {
+    /**
+     * Behind a layer.
+     *
+     * @param layer from 0
+     * @param streams [tokens, streams, width], not to be changed
+     */
+    void layer(int layer, float[] streams);
+  }
+
   /** Computes and returns the logits of a batch, [tokens, vocabulary], in memory of this pass. */
   public float[] logits(Batch batch) {
+    return logits(batch, (layer, all) -> {});
+  }
+
+  /** Likewise, and shows the streams behind each layer. */
+  public float[] logits(Batch batch, Watcher watcher) {
     require(batch);
     embed(batch);
     for (int layer = 0; layer < decoder.shape().layers(); layer++) {
@@ -76,8 +92,17 @@ public final class Pass {
       }
       connections.get(2 * layer).forward(streams, batch);
       connections.get(2 * layer + 1).forward(streams, batch);
+      watcher.layer(layer, streams);
     }
-    head.forward(streams, batch.tokens());
+    return head(streams, batch.tokens());
+  }
+
+  /**
+   * Returns what the head makes of streams, as if no layer followed: [tokens, vocabulary], in
+   * memory of this pass.
+   */
+  public float[] head(float[] someStreams, int tokens) {
+    head.forward(someStreams, tokens);
     return head.logits();
   }
 

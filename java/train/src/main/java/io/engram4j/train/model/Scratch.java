@@ -14,7 +14,7 @@ package io.engram4j.train.model;
 record Scratch(
     int tokens, float[] narrow, float[] other, float[] wide, float[] square, Rotary rotary) {
   static Scratch of(DecoderShape shape, int tokens) {
-    int wide = Math.max(3 * shape.width(), 2 * shape.inner());
+    int wide = Math.max(3 * shape.width(), 2 * Math.max(shape.inner(), shape.expertInner()));
     return new Scratch(
         tokens,
         new float[tokens * shape.width()],

@@ -18,7 +18,11 @@ class DecoderGradientTest {
   private static final int VOCABULARY = 40;
   private static final int CONTEXT = 12;
 
-  private record Case(String name, int streams, EngramForm form, boolean memory) {}
+  private record Case(String name, int streams, EngramForm form, boolean memory, int experts) {
+    Case(String name, int streams, EngramForm form, boolean memory) {
+      this(name, streams, form, memory, 0);
+    }
+  }
 
   private static Batch batch(SplittableRandom random) {
     int tokens = 2 * CONTEXT;
@@ -37,7 +41,9 @@ class DecoderGradientTest {
   }
 
   private static Decoder decoder(Case which, SplittableRandom random) {
-    DecoderShape shape = new DecoderShape(VOCABULARY, 16, 2, 2, 24, which.streams(), CONTEXT);
+    DecoderShape shape =
+        new DecoderShape(VOCABULARY, 16, 2, 2, 24, which.streams(), CONTEXT)
+            .withInner(24, which.experts(), 8);
     EngramMemory memory =
         which.memory()
             ? SmallModels.memory(
@@ -86,7 +92,9 @@ class DecoderGradientTest {
     for (Case which :
         List.of(
             new Case("dense", 1, EngramForm.V41, false),
+            new Case("three experts", 1, EngramForm.V41, false, 3),
             new Case("V4.1", 1, EngramForm.V41, true),
+            new Case("V4.1, two streams, two experts", 2, EngramForm.V41, true, 2),
             new Case("V4.1, four streams", 4, EngramForm.V41, true),
             new Case("paper", 1, EngramForm.PAPER, true),
             new Case("paper, two streams", 2, EngramForm.PAPER, true))) {
