@@ -14,6 +14,8 @@ module io.engram4j.train {
   requires static transitive org.jspecify;
 
   exports io.engram4j.train;
+  exports io.engram4j.train.analysis;
+  exports io.engram4j.train.corpus;
   exports io.engram4j.train.data;
   exports io.engram4j.train.files;
   exports io.engram4j.train.model;

@@ -29,6 +29,7 @@ public final class Teacher {
   private final Decoder decoder;
   private final Bpe bpe;
   private final Pass pass;
+  private final Recall recall;
   private final float[] unused;
 
   /**
@@ -88,6 +89,7 @@ public final class Teacher {
     this.decoder = decoder;
     this.bpe = bpe;
     this.pass = decoder.newPass(decoder.shape().context());
+    this.recall = new Recall(decoder, bpe);
     this.unused = new float[decoder.parameters().size()];
   }
 
@@ -210,43 +212,9 @@ public final class Teacher {
 
   /** Returns the share of facts of which each token of the answer is the most probable one. */
   public double recall(List<Fact> facts) {
-    int known = 0;
-    for (Fact fact : facts) {
-      if (knows(fact)) {
-        known++;
-      }
-    }
-    return known / (double) Math.max(1, facts.size());
-  }
-
-  private boolean knows(Fact fact) {
-    int[] prompt = bpe.encode(fact.prompt());
-    int[] ids = bpe.encode(fact.prompt() + " " + fact.answer());
-    int tokens = ids.length - 1;
-    if (tokens > decoder.shape().context()) {
-      throw new IllegalArgumentException(
-          "\""
-              + fact.prompt()
-              + "\" and its answer have "
-              + ids.length
-              + " tokens, the context "
-              + decoder.shape().context());
-    }
-    int[] targets = Arrays.copyOfRange(ids, 1, tokens + 1);
-    boolean[] live = new boolean[tokens];
-    Arrays.fill(live, true);
-    float[] logits =
-        pass.logits(
-            new Batch(1, tokens, Arrays.copyOf(ids, tokens), targets, new int[tokens], live));
-    int size = decoder.shape().vocabulary();
-    for (int i = Math.max(0, prompt.length - 1); i < tokens; i++) {
-      for (int other = 0; other < size; other++) {
-        if (logits[i * size + other] > logits[i * size + targets[i]]) {
-          return false;
-        }
-      }
-    }
-    return true;
+    List<String> prompts = facts.stream().map(Fact::prompt).toList();
+    List<String> answers = facts.stream().map(Fact::answer).toList();
+    return Recall.share(recall.ask(prompts, answers, true));
   }
 
   private static int[] append(int[] ids, int last) {

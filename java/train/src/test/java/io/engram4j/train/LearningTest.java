@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.engram4j.EngramModel;
 import io.engram4j.hf.EngramModels;
 import io.engram4j.model.TokenMap;
+import io.engram4j.train.data.TargetKinds;
 import io.engram4j.train.files.EngramExport;
 import io.engram4j.train.files.EngramImport;
 import io.engram4j.train.model.Batch;

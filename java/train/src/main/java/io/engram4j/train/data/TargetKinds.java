@@ -1,6 +1,5 @@
-package io.engram4j.train;
+package io.engram4j.train.data;
 
-import io.engram4j.train.data.Bpe;
 import io.engram4j.train.model.Batch;
 import java.util.Arrays;
 
@@ -25,7 +24,7 @@ public final class TargetKinds {
    * @param trained token ids that were trained on
    */
   public static TargetKinds of(Batch batch, Bpe bpe, int[] trained) {
-    long[] counted = ngrams(trained);
+    long[] counted = ngrams(trained, ORDER);
     boolean[] names = new boolean[batch.tokens()];
     int[] seen = new int[batch.tokens()];
     for (int i = 0; i < batch.tokens(); i++) {
@@ -62,11 +61,11 @@ public final class TargetKinds {
     return x ^ (x >>> 29);
   }
 
-  private static long[] ngrams(int[] tokens) {
-    long[] hashes = new long[Math.max(0, tokens.length - ORDER + 1)];
+  private static long[] ngrams(int[] tokens, int order) {
+    long[] hashes = new long[Math.max(0, tokens.length - order + 1)];
     for (int i = 0; i < hashes.length; i++) {
       long hash = 0;
-      for (int j = 0; j < ORDER; j++) {
+      for (int j = 0; j < order; j++) {
         hash = mix(hash, tokens[i + j]);
       }
       hashes[i] = hash;
@@ -89,6 +88,56 @@ public final class TargetKinds {
       to++;
     }
     return to - from + 1;
+  }
+
+  /**
+   * Returns how often the 3-gram that ends with each token of a batch occurs in training, -1 where
+   * its document has none yet.
+   */
+  public static int[] trigrams(Batch batch, int[] trained) {
+    long[] counted = ngrams(trained, ORDER - 1);
+    int[] counts = new int[batch.tokens()];
+    for (int i = 0; i < counts.length; i++) {
+      counts[i] = -1;
+      if (i - 2 >= batch.start()[i]) {
+        long first = mix(mix(0, batch.ids()[i - 2]), batch.ids()[i - 1]);
+        counts[i] = count(counted, mix(first, batch.ids()[i]));
+      }
+    }
+    return counts;
+  }
+
+  /**
+   * Returns what share of the places of a text its 1, 2, 4, 8, ... most frequent 3-grams stand at:
+   * what caches of so many n-grams would serve.
+   */
+  public static double[] served(int[] text) {
+    long[] sorted = ngrams(text, ORDER - 1);
+    int[] counts = new int[sorted.length];
+    int distinct = 0;
+    for (int i = 0; i < sorted.length; i++) {
+      if (i > 0 && sorted[i] != sorted[i - 1]) {
+        distinct++;
+      }
+      counts[distinct]++;
+    }
+    int[] all = Arrays.copyOf(counts, sorted.length == 0 ? 0 : distinct + 1);
+    Arrays.sort(all);
+    double[] shares = new double[33 - Integer.numberOfLeadingZeros(Math.max(1, all.length))];
+    long sum = 0;
+    int taken = 0;
+    for (int power = 0; power < shares.length; power++) {
+      for (; taken < Math.min(1L << power, all.length); taken++) {
+        sum += all[all.length - 1 - taken];
+      }
+      shares[power] = sum / (double) Math.max(1, sorted.length);
+    }
+    return shares;
+  }
+
+  /** Returns how often the 4-gram that ends with each target occurs, -1 where there is none. */
+  public int[] counts() {
+    return seen.clone();
   }
 
   /** Returns whether the target of a token is a name: capitalised inside a sentence. */
