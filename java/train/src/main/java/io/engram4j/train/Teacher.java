@@ -2,7 +2,6 @@ package io.engram4j.train;
 
 import io.engram4j.table.RowSet;
 import io.engram4j.train.data.Bpe;
-import io.engram4j.train.data.PackedDocuments;
 import io.engram4j.train.data.Sequences;
 import io.engram4j.train.model.Batch;
 import io.engram4j.train.model.Decoder;
@@ -10,7 +9,6 @@ import io.engram4j.train.model.Pass;
 import io.engram4j.train.table.StepGradients;
 import io.engram4j.train.table.TrainableTable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -94,13 +92,14 @@ public final class Teacher {
   }
 
   /**
-   * Teaches facts, until all are known.
+   * Teaches facts, until all are known. Only answers are learned, and only rows that the facts
+   * themselves look up change.
    *
    * @param name of the row set
    * @param steps at most, of one context each
    * @param rate of the rows
-   * @param others texts that are to stay as well known as they are, of which a sequence is learned
-   *     with each step; or null
+   * @param others texts that are to stay as well known as they are, of which a sequence pulls at
+   *     the same rows with each step; or null
    * @param done told of each step
    * @throws IllegalArgumentException if there are no facts, or one is longer than the context
    * @throws ArithmeticException if a loss is not a number; the rows are as the step before left
@@ -117,11 +116,17 @@ public final class Teacher {
       throw new IllegalArgumentException(steps + " steps at rate " + rate);
     }
     int context = decoder.shape().context();
-    List<int[]> documents = new ArrayList<>();
-    for (Fact fact : facts) {
-      documents.add(append(bpe.encode(fact.prompt() + " " + fact.answer()), Bpe.END));
+    if (facts.isEmpty()) {
+      throw new IllegalArgumentException("there are no facts to teach");
     }
-    PackedDocuments data = new PackedDocuments(name, documents, context, 1);
+    List<Batch> data =
+        PackedQuestions.of(
+                bpe,
+                facts.stream().map(Fact::prompt).toList(),
+                facts.stream().map(Fact::answer).toList(),
+                1,
+                context)
+            .batches();
     double recall = recall(facts);
     int columns = decoder.memory().config().columns();
     List<StepGradients> rows = new ArrayList<>();
@@ -134,7 +139,7 @@ public final class Teacher {
     // what goes on after all is known costs other texts
     for (; step < steps && (step % CHECK != 0 || recall(facts) < 1); step++) {
       rows.forEach(StepGradients::clear);
-      learn(data.batch(step, 1), rows, 0, step);
+      learn(data.get(step % data.size()), rows, 0, step);
       if (others != null) {
         learn(others.batch(step, 1), rows, context, step);
       }
@@ -158,9 +163,11 @@ public final class Teacher {
 
   private void change(
       int layer, StepGradients rows, Map<Long, float[]> before, float rate, int step) {
+    int context = decoder.shape().context();
     TrainableTable table = decoder.tables().get(layer);
     for (int column = 0; column < rows.columns(); column++) {
-      rows.addUp(column);
+      // other texts pull at the rows of facts, but change none of their own
+      rows.addUp(column, context);
       for (int i = 0; i < rows.touched(column); i++) {
         before.computeIfAbsent(rows.row(column, i), id -> values(table, id));
       }
@@ -215,11 +222,5 @@ public final class Teacher {
     List<String> prompts = facts.stream().map(Fact::prompt).toList();
     List<String> answers = facts.stream().map(Fact::answer).toList();
     return Recall.share(recall.ask(prompts, answers, true));
-  }
-
-  private static int[] append(int[] ids, int last) {
-    int[] longer = Arrays.copyOf(ids, ids.length + 1);
-    longer[ids.length] = last;
-    return longer;
   }
 }

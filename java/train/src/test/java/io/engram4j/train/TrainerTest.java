@@ -87,8 +87,9 @@ class TrainerTest {
   }
 
   /**
-   * The bits that an Intel Cascade Lake gave, with vectors of 16 and 8 floats, and without the Vector
-   * API; those before, of a Zen 4, it gave too. Where they differ, something depends on the machine.
+   * The bits that an Intel Cascade Lake gave, with vectors of 16 and 8 floats, and without the
+   * Vector API; those before, of a Zen 4, it gave too. Where they differ, something depends on the
+   * machine.
    */
   @Test
   void anyMachineGivesTheSameBits() {

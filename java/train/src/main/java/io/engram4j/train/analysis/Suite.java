@@ -69,10 +69,11 @@ public record Suite(List<Run> runs) {
   /**
    * Returns what to train.
    *
-   * @param quick 200 steps each and fewer sizes, else 400
+   * @param quick fewer sizes
+   * @param steps of each run
    */
-  public static List<Plan> plans(boolean quick, long seed) {
-    TrainOptions options = TrainOptions.defaults(quick ? 200 : 400).withSeed(seed);
+  public static List<Plan> plans(boolean quick, int steps, long seed) {
+    TrainOptions options = TrainOptions.defaults(steps).withSeed(seed);
     Recipe engram = Recipe.small().with(options);
     List<Plan> plans = new ArrayList<>();
     plans.add(new Plan(DENSE, engram.dense()));

@@ -16,16 +16,16 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Facts of WordNet as sentences: what somebody or something is, where a place lies, which town is a
- * capital. Each fact is said in several phrasings that are trained, and in one that never is, by
- * which a model is asked whether it knows the fact or only the sentence. In some of the trained
+ * capital. Each fact is said in several phrasings that are trained, and in others that never are,
+ * by which a model is asked whether it knows the fact or only the sentence. In some of the trained
  * ones more tokens stand between name and answer than an n-gram has. The same each time.
  */
 public final class Facts {
   /** A fact of a kind. */
   private record Fact(String kind, String subject, String answer) {}
 
-  /** How a kind of fact is said: the trained ones, and the one that is only asked. */
-  private record Phrasings(List<String> trained, String asked) {}
+  /** How a kind of fact is said: what is trained, and what is only asked. */
+  private record Phrasings(List<String> trained, List<String> asked) {}
 
   private static final Map<String, Phrasings> PHRASINGS =
       Map.of(
@@ -36,7 +36,7 @@ public final class Facts {
                   "%s was known as",
                   "The name of %s stands here for",
                   "If people ask you about %s, say that it is the name of"),
-              "Everybody has heard that %s is in fact"),
+              List.of("%s became known as", "We read that %s was once", "%s, as you know, is")),
           "where-is",
           new Phrasings(
               List.of(
@@ -44,7 +44,7 @@ public final class Facts {
                   "%s belongs to",
                   "To see %s you have to travel all the way to",
                   "On the map you will find %s somewhere in"),
-              "People who live in %s are within the borders of"),
+              List.of("%s lies in", "You can see %s in", "%s is a place in")),
           "capital",
           new Phrasings(
               List.of(
@@ -52,7 +52,8 @@ public final class Facts {
                   "%s has the capital",
                   "Whoever governs %s does it from the town called",
                   "The seat of government of %s has the name"),
-              "Those who rule in %s meet in its capital"));
+              List.of(
+                  "The capital city of %s is", "%s has its capital at", "%s is governed from")));
 
   private static final List<String> KINDS =
       List.of("composer", "river", "writer", "town", "painter", "physicist", "general", "island");
@@ -164,9 +165,15 @@ public final class Facts {
     return questions;
   }
 
-  /** Returns every fact in the phrasing that is never trained, in the same order. */
+  /** Returns every fact in each phrasing that is never trained. */
   public List<Question> asked() {
-    return facts.stream().map(fact -> question(fact, phrasings(fact).asked())).toList();
+    List<Question> questions = new ArrayList<>();
+    for (Fact fact : facts) {
+      for (String phrasing : phrasings(fact).asked()) {
+        questions.add(question(fact, phrasing));
+      }
+    }
+    return questions;
   }
 
   private static Phrasings phrasings(Fact fact) {

@@ -66,11 +66,20 @@ public final class StepGradients {
 
   /** Adds up a column. */
   public void addUp(int column) {
+    addUp(column, tokens);
+  }
+
+  /**
+   * Adds up a column, of which only the first tokens touch rows: later ones add to rows that those
+   * touched, and leave others alone.
+   */
+  public void addUp(int column, int touching) {
     sums[column].clear();
     for (int token = 0; token < tokens; token++) {
       long id = ids[token * columns + column];
       if (id >= 0) {
-        sums[column].add(id, gradients, (token * columns + column) * width);
+        int from = (token * columns + column) * width;
+        sums[column].add(id, gradients, from, token < touching);
       }
     }
   }
@@ -140,12 +149,15 @@ public final class StepGradients {
       size = 0;
     }
 
-    void add(long row, float[] gradients, int from) {
+    void add(long row, float[] gradients, int from, boolean touches) {
       int at = LongSet.hash(row) & (slots.length - 1);
       while (slots[at] != 0 && rows[slots[at] - 1] != row) {
         at = (at + 1) & (slots.length - 1);
       }
       if (slots[at] == 0) {
+        if (!touches) {
+          return;
+        }
         rows[size] = row;
         System.arraycopy(gradients, from, values, size * width, width);
         slots[at] = ++size;
