@@ -48,7 +48,7 @@ class ArchitectureTest {
           Map.entry("micrometer", Set.of("core")),
           Map.entry("train", Set.of("core", "hf")),
           Map.entry("jlama", Set.of("core", "hf")),
-          Map.entry("djl", Set.of("core")),
+          Map.entry("djl", Set.of("core", "train")),
           Map.entry(
               "examples", Set.of("core", "hf", "tokenizer", "tck", "micrometer", "jlama", "djl")));
 

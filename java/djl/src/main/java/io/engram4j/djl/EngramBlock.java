@@ -35,7 +35,8 @@ import org.jspecify.annotations.Nullable;
  * <p>The output is the hidden states with memory added; the input stays as it was. Nothing is kept
  * from call to call, so decoding with a key-value cache passes the hidden states of one token, and
  * taking back is passing fewer ids. The paper's convolution looks back on hidden states, so with it
- * {@code tokens} is {@code length}. There are no parameters and no gradients: it is for inference.
+ * {@code tokens} is {@code length}. There are no parameters and no gradients: it is for inference;
+ * {@link TrainableEngram} learns.
  *
  * <p>Hidden states are copied, as DJL's arrays are not shared; the result belongs to their manager.
  * Tested with PyTorch on the CPU. Thread-safe. The Engram model stays the caller's.
@@ -62,7 +63,8 @@ public final class EngramBlock extends AbstractBlock {
       boolean training,
       @Nullable PairList<String, Object> parameters) {
     if (training) {
-      throw new UnsupportedOperationException("Engram has no gradients here; it is for inference");
+      throw new UnsupportedOperationException(
+          "Engram has no gradients here; it is for inference, and TrainableEngram learns");
     }
     requireTwo(inputs.size());
     NDArray ids = inputs.get(0);

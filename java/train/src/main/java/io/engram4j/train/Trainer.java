@@ -171,7 +171,7 @@ public final class Trainer implements AutoCloseable {
     return new Result(step++, loss, norm, rowNorm, touched);
   }
 
-  private static float factor(double norm, float most) {
+  static float factor(double norm, float most) {
     return norm > most ? (float) (most / norm) : 1;
   }
 

@@ -40,7 +40,12 @@ public final class Corpus {
   private final List<Question> reading;
 
   private Corpus(
-      Texts texts, int vocabulary, List<Question> trained, List<Question> asked, long passages) {
+      Texts texts,
+      List<String> held,
+      int vocabulary,
+      List<Question> trained,
+      List<Question> asked,
+      long passages) {
     Passages training = new Passages(PASSAGE_SEED);
     BpeTrainer trainer = new BpeTrainer();
     texts.training().forEach(trainer::add);
@@ -50,7 +55,7 @@ public final class Corpus {
     }
     this.bpe = trainer.train(vocabulary);
     this.texts = encode(texts.training());
-    this.held = encode(texts.held());
+    this.held = encode(held);
     this.facts = encode(trained.stream().map(Question::sentence).toList());
     List<String> some = new ArrayList<>();
     for (long i = 0; i < passages; i++) {
@@ -78,7 +83,7 @@ public final class Corpus {
     for (String text : texts) {
       all = all.and(Texts.ofParagraphs(text));
     }
-    return new Corpus(all, vocabulary, List.of(), List.of(), 0);
+    return new Corpus(all, all.held(), vocabulary, List.of(), List.of(), 0);
   }
 
   /**
@@ -89,12 +94,14 @@ public final class Corpus {
    */
   public static Corpus read(Path directory, int vocabulary) throws IOException {
     WordNet wordNet = WordNet.read(directory.resolve("wordnet"));
-    Texts texts =
+    Texts books =
         Texts.ofParagraphs(Files.readString(directory.resolve("moby-dick.txt")))
-            .and(Texts.ofVerses(directory.resolve("bible.txt")))
-            .and(Texts.ofGlosses(wordNet));
+            .and(Texts.ofVerses(directory.resolve("bible.txt")));
+    Texts texts = books.and(Texts.ofGlosses(wordNet));
     Facts facts = Facts.of(wordNet);
-    return new Corpus(texts, vocabulary, facts.trained(), facts.asked(), PASSAGES_TRAINED);
+    // glosses are lists of words: what is a name, or follows from what, books tell better
+    return new Corpus(
+        texts, books.held(), vocabulary, facts.trained(), facts.asked(), PASSAGES_TRAINED);
   }
 
   private List<int[]> encode(List<String> documents) {

@@ -36,7 +36,7 @@ public final class Facts {
                   "%s was known as",
                   "The name of %s stands here for",
                   "If people ask you about %s, say that it is the name of"),
-              List.of("%s became known as", "We read that %s was once", "%s, as you know, is")),
+              List.of("%s became known as")),
           "where-is",
           new Phrasings(
               List.of(
@@ -44,7 +44,7 @@ public final class Facts {
                   "%s belongs to",
                   "To see %s you have to travel all the way to",
                   "On the map you will find %s somewhere in"),
-              List.of("%s lies in", "You can see %s in", "%s is a place in")),
+              List.of("%s lies in")),
           "capital",
           new Phrasings(
               List.of(
@@ -52,8 +52,7 @@ public final class Facts {
                   "%s has the capital",
                   "Whoever governs %s does it from the town called",
                   "The seat of government of %s has the name"),
-              List.of(
-                  "The capital city of %s is", "%s has its capital at", "%s is governed from")));
+              List.of("The capital city of %s is")));
 
   private static final List<String> KINDS =
       List.of("composer", "river", "writer", "town", "painter", "physicist", "general", "island");

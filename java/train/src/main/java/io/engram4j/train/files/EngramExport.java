@@ -4,8 +4,8 @@ import io.engram4j.hf.ModelJson;
 import io.engram4j.hf.SafetensorsWriter;
 import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.EngramForm;
+import io.engram4j.train.model.EngramWeights;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,9 +16,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Writes a decoder's Engram layers as a model directory that inference opens: in V4.1's form rows
- * and projection as fp8 with power-of-two scales and the gate's weights as bf16, in the paper's
- * form all float32.
+ * Writes trained Engram layers as a model directory that inference opens: in V4.1's form rows and
+ * projection as fp8 with power-of-two scales and the gate's weights as bf16, in the paper's form
+ * all float32.
  */
 public final class EngramExport {
   static final String FILE = "model.safetensors";
@@ -38,28 +38,29 @@ public final class EngramExport {
    *
    * @param tokenizer from whose vocabulary the token map was made; copied
    * @throws IOException if a file is in the way or cannot be written
-   * @throws IllegalArgumentException if the decoder has no Engram layers, or a layout that the
-   *     form's configuration has no fields for
+   * @throws IllegalArgumentException if there are no Engram layers, or a layout that the form's
+   *     configuration has no fields for
    */
-  public static void write(Decoder decoder, Path tokenizer, Path directory) throws IOException {
-    if (!decoder.memory().isThere()) {
-      throw new IllegalArgumentException("the decoder has no Engram layers");
+  public static void write(EngramWeights trained, Path tokenizer, Path directory)
+      throws IOException {
+    if (!trained.memory().isThere()) {
+      throw new IllegalArgumentException("there are no Engram layers");
     }
-    EngramConfig config = decoder.memory().config();
+    EngramConfig config = trained.memory().config();
     if (!config.layouts().isEmpty()) {
       throw new IllegalArgumentException(
           "the layers have layouts of their own, which config.json has no fields for");
     }
     Files.createDirectories(directory);
-    boolean paper = decoder.memory().form() == EngramForm.PAPER;
+    boolean paper = trained.memory().form() == EngramForm.PAPER;
     List<Tensor> tensors = new ArrayList<>();
     List<Long> rows = new ArrayList<>();
-    for (int i = 0; i < decoder.tables().size(); i++) {
-      rows.add(decoder.memory().layouts().get(i).rows());
+    for (int i = 0; i < trained.tables().size(); i++) {
+      rows.add(trained.memory().layouts().get(i).rows());
       tensors.addAll(
           paper
-              ? PaperTensors.of(decoder, i, rows.get(i))
-              : V41Tensors.of(decoder, i, rows.get(i)));
+              ? PaperTensors.of(trained, i, rows.get(i))
+              : V41Tensors.of(trained, i, rows.get(i)));
     }
     write(directory.resolve(FILE), tensors);
     Map<String, String> files = new LinkedHashMap<>();

@@ -6,9 +6,9 @@ import io.engram4j.EngramLayer;
 import io.engram4j.EngramModel;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
-import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.EngramForm;
 import io.engram4j.train.model.EngramMemory;
+import io.engram4j.train.model.EngramWeights;
 import io.engram4j.train.model.Parameters;
 import io.engram4j.train.table.TrainableTable;
 import io.engram4j.weights.ConvWeights;
@@ -44,12 +44,12 @@ public final class EngramImport {
   /**
    * Copies rows and weights.
    *
-   * @param decoder whose memory is like that of {@link #memory}
+   * @param into layers whose memory is like that of {@link #memory}
    * @param done told of rows that were read
    * @throws IllegalArgumentException if the model's layers are not those of the decoder
    */
-  public static void read(EngramModel model, Decoder decoder, LongConsumer done) {
-    EngramConfig config = decoder.memory().config();
+  public static void read(EngramModel model, EngramWeights into, LongConsumer done) {
+    EngramConfig config = into.memory().config();
     if (!model.config().layerIds().equals(config.layerIds())
         || model.config().rowWidth() != config.rowWidth()
         || model.config().kvWidth() != config.kvWidth()) {
@@ -69,17 +69,17 @@ public final class EngramImport {
     }
     for (int i = 0; i < model.layers().size(); i++) {
       EngramLayer layer = model.layers().get(i);
-      if (!layer.layout().sameNumbers(decoder.memory().layouts().get(i))) {
+      if (!layer.layout().sameNumbers(into.memory().layouts().get(i))) {
         throw new IllegalArgumentException(
             "layer "
                 + layer.id()
                 + " hashes by "
                 + layer.layout()
                 + ", the decoder by "
-                + decoder.memory().layouts().get(i));
+                + into.memory().layouts().get(i));
       }
-      rows(layer, config.headDim(), decoder.tables().get(i), done);
-      weights(layer, config, decoder.parameters());
+      rows(layer, config.headDim(), into.tables().get(i), done);
+      weights(layer, config, into.parameters());
     }
   }
 

@@ -5,7 +5,7 @@ import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.train.files.EngramExport.Tensor;
-import io.engram4j.train.model.Decoder;
+import io.engram4j.train.model.EngramWeights;
 import io.engram4j.train.model.Parameters;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
@@ -20,10 +20,10 @@ final class PaperTensors {
 
   private PaperTensors() {}
 
-  static List<Tensor> of(Decoder decoder, int index, long rows) {
-    EngramConfig config = decoder.memory().config();
-    TrainableTable table = decoder.tables().get(index);
-    Parameters parameters = decoder.parameters();
+  static List<Tensor> of(EngramWeights trained, int index, long rows) {
+    EngramConfig config = trained.memory().config();
+    TrainableTable table = trained.tables().get(index);
+    Parameters parameters = trained.parameters();
     String from = "layers." + config.layerIds().get(index) + ".engram.";
     Parameters.Tensor wkv = parameters.tensor(from + "wkv");
     Parameters.Tensor bias = parameters.tensor(from + "bias");

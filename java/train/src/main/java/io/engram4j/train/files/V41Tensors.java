@@ -6,7 +6,7 @@ import io.engram4j.hf.SafetensorsWriter.Declaration;
 import io.engram4j.model.Dtype;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.train.files.EngramExport.Tensor;
-import io.engram4j.train.model.Decoder;
+import io.engram4j.train.model.EngramWeights;
 import io.engram4j.train.model.Parameters;
 import io.engram4j.train.table.TrainableTable;
 import io.engram4j.weights.Linear;
@@ -22,9 +22,9 @@ final class V41Tensors {
 
   private V41Tensors() {}
 
-  static List<Tensor> of(Decoder decoder, int index, long rows) {
-    EngramConfig config = decoder.memory().config();
-    TrainableTable table = decoder.tables().get(index);
+  static List<Tensor> of(EngramWeights trained, int index, long rows) {
+    EngramConfig config = trained.memory().config();
+    TrainableTable table = trained.tables().get(index);
     int layer = config.layerIds().get(index);
     int dim = config.headDim();
     if (dim % BLOCK != 0) {
@@ -32,7 +32,7 @@ final class V41Tensors {
           "rows of " + dim + " elements do not divide into blocks of " + BLOCK);
     }
     String to = "layers." + layer + ".engram.";
-    Parameters parameters = decoder.parameters();
+    Parameters parameters = trained.parameters();
     Parameters.Tensor wkv = parameters.tensor(to + "wkv");
     Declaration codes = Declaration.of(to + "embed.weight", Dtype.F8_E4M3, rows, dim);
     Declaration scales = Declaration.of(to + "embed.scale", Dtype.F8_E8M0, rows, dim / BLOCK);

@@ -18,7 +18,7 @@ import java.util.List;
  *
  * <p>Owns its tables, which {@link #close} closes.
  */
-public final class Decoder implements AutoCloseable {
+public final class Decoder implements EngramWeights, AutoCloseable {
   private final DecoderShape shape;
   private final EngramMemory memory;
   private final Parameters parameters;
@@ -147,16 +147,19 @@ public final class Decoder implements AutoCloseable {
   }
 
   /** Returns the Engram layers. */
+  @Override
   public EngramMemory memory() {
     return memory;
   }
 
   /** Returns the dense parameters. */
+  @Override
   public Parameters parameters() {
     return parameters;
   }
 
   /** Returns the tables, in the order of the Engram layers. */
+  @Override
   public List<TrainableTable> tables() {
     return tables;
   }

@@ -91,7 +91,7 @@ record DecoderTensors(int embedding, List<LayerAt> layers, List<EngramBlock.At> 
         builder.given(base + "mix", streams, streams, identity));
   }
 
-  private static EngramBlock.At engram(
+  static EngramBlock.At engram(
       EngramConfig config, EngramForm form, int layer, Parameters.Builder builder) {
     String base = "layers." + layer + ".engram.";
     int wkv =
