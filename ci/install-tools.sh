@@ -17,6 +17,8 @@ need musl-tools musl-gcc
 need gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-gcc
 [ -e /usr/lib/wine/wine64 ] || need wine64 wine64
 need bsdutils script
+need chromium chromium
+[ -e /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"
 [ -e /usr/share/bochs/BIOS-bochs-latest ] || missing="$missing bochsbios"

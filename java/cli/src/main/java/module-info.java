@@ -9,7 +9,9 @@ module io.engram4j.cli {
   requires io.engram4j.core;
   requires io.engram4j.hf;
   requires io.engram4j.tokenizer;
+  requires io.engram4j.shipped;
   requires io.engram4j.tck;
+  requires io.engram4j.train;
   requires java.management;
   requires jdk.management;
   requires jtokkit;

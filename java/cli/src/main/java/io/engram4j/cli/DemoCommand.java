@@ -8,6 +8,7 @@ import io.engram4j.hf.EngramDirectory;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.BackendProvider;
 import io.engram4j.model.TokenMap;
+import io.engram4j.shipped.ShippedModel;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
@@ -29,10 +30,11 @@ import picocli.CommandLine.Option;
 /** Shows what Engram does, without a model. */
 @Command(
     name = "demo",
-    header = "Show what Engram does; needs no model.",
+    header = "Show what Engram knows and does; needs no model.",
     description =
-        "Makes a small model of random weights in DeepSeek-V4.1's layout (290 MB, once) and runs a"
-            + " text of many languages through it.")
+        "Asks the model that this project ships what it knows, with its memory and without, and"
+            + " teaches it a fact. Then makes a model of random weights in DeepSeek-V4.1's layout (290"
+            + " MB, once) and runs a text of many languages through it.")
 final class DemoCommand implements Callable<Integer> {
   private static final double GATE_BOUND = 5e-5;
 
@@ -44,14 +46,39 @@ final class DemoCommand implements Callable<Integer> {
       description = "Where to keep the model (default: $ENGRAM_CACHE or your cache directory).")
   @Nullable Path cache;
 
+  @Option(
+      names = "--where",
+      description = "Print the directory of the shipped model, and do nothing else.")
+  boolean where;
+
+  @Option(
+      names = "--teach",
+      paramLabel = "FACT",
+      defaultValue = "Zorvaline is\ta composer.",
+      description = "The fact to teach: prompt and answer parted by a tab, else the last word.")
+  String taught = "";
+
   private final Map<String, Object> json = new LinkedHashMap<>();
 
   @Override
   public Integer call() throws IOException {
+    Path below = cache == null ? DemoModel.cacheDirectory() : cache;
+    DemoModel.createDirectory(below);
+    Path shipped = ShippedModel.unpack(below);
+    if (where) {
+      output.line("%s", shipped);
+      output.json(Map.of("shipped", shipped.toString()));
+      return 0;
+    }
+    output.line("A model of 10 MB that knows something: %s", shipped);
+    json.put("shipped", shipped.toString());
+    try (ShippedDemo demo = new ShippedDemo(output, shipped)) {
+      json.put("knows", demo.show(taught));
+    }
+    output.line("");
     JtokkitVocabulary vocabulary = new JtokkitVocabulary();
     TokenMap map = TokenMap.build(vocabulary);
-    EngramDirectory directory =
-        DemoModel.open(cache == null ? DemoModel.cacheDirectory() : cache, map);
+    EngramDirectory directory = DemoModel.open(below, map);
     Path path = directory.path();
     String text = text();
     int[] ids = vocabulary.encode(text);
@@ -64,7 +91,7 @@ final class DemoCommand implements Callable<Integer> {
       json.put("model", path.toString());
       json.put("table_bytes", bytes);
       json.put("tokens", ids.length);
-      output.line("Engram demo: %s", path);
+      output.line("What Engram does, at a size that is nearer a real one: %s", path);
       output.line(
           "%d layers, tables of %s, %d rows a token and layer; %d tokens of text. Weights and hidden"
               + " states are random: this shows the mechanism, not a model's knowledge.",

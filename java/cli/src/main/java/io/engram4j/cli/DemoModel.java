@@ -78,7 +78,8 @@ final class DemoModel {
     return EngramDirectory.read(ensure(cache, map));
   }
 
-  private static void createDirectory(Path cache) throws IOException {
+  /** Makes the cache directory, or says why it cannot be one. */
+  static void createDirectory(Path cache) throws IOException {
     try {
       Files.createDirectories(cache);
     } catch (IOException e) {

@@ -2,6 +2,7 @@ package io.engram4j.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -22,7 +23,9 @@ import picocli.CommandLine.Option;
 final class Output {
   private static final int WIDTH = 80;
   private static final ObjectMapper MAPPER =
-      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+      new ObjectMapper()
+          .setPropertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE) // of records
+          .enable(SerializationFeature.INDENT_OUTPUT);
 
   @Option(names = "--json", description = "Print the result as one JSON object.")
   boolean json;

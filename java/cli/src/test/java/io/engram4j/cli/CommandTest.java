@@ -166,7 +166,8 @@ class CommandTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "demo", "inspect", "map", "hash", "run", "pack", "plan", "profile", "verify", "doctor"
+        "demo", "inspect", "map", "hash", "run", "pack", "plan", "profile", "train", "teach",
+        "analyze", "verify", "doctor"
       })
   void everyCommandHasHelpAndJson(String command) throws IOException {
     Cli.Result result = Cli.run(command, "--help");
@@ -383,46 +384,5 @@ class CommandTest {
     assertEquals(2, run.exit());
     assertTrue(run.err().contains("model-00002-of-00002.safetensors does not exist"), run.err());
     assertEquals(0, Cli.run("hash", directory.toString(), "--ids", "1").exit());
-  }
-
-  @Test
-  void demoIsMadeOnceAndWhole() throws IOException {
-    Path cache = directory.resolve("cache with spaces é");
-    JsonNode first = json("demo", "--json", "--cache", cache.toString());
-    assertEquals(199_998, first.get("vocabulary").asInt());
-    for (JsonNode backend : first.get("backends")) {
-      assertTrue(backend.get("agrees").asBoolean(), backend.toString());
-    }
-    JsonNode second = json("demo", "--json", "--cache", cache.toString());
-    assertEquals(
-        first.get("backends").get(0).get("digest"), second.get("backends").get(0).get("digest"));
-    try (Stream<Path> files = Files.list(cache)) {
-      assertEquals(List.of("demo-v41-2"), files.map(f -> f.getFileName().toString()).toList());
-    }
-    Cli.Result inspect = Cli.run("inspect", cache.resolve("demo-v41-2").toString());
-    assertEquals(0, inspect.exit(), inspect.out());
-  }
-
-  @Test
-  void aFullDiskLeavesNoHalfModel() throws IOException {
-    Path cache = directory.resolve("cache");
-    // a file size limit fails a write in the middle, as a full disk does
-    Cli.Result result = Cli.run(Map.of(), "ulimit -f 20000", "demo", "--cache", cache.toString());
-    assertEquals(2, result.exit(), result.toString());
-    assertTrue(result.err().startsWith("error: "), result.err());
-    assertEquals(1, result.err().strip().lines().count(), result.err());
-    try (Stream<Path> files = Files.list(cache)) {
-      assertEquals(List.of(), files.toList());
-    }
-  }
-
-  @Test
-  void aCacheThatCannotBeWritten() throws IOException {
-    Path file = Files.writeString(directory.resolve("file"), "x", StandardCharsets.UTF_8);
-    for (Path cache : List.of(file, file.resolve("below"), Path.of("/proc/no"))) {
-      Cli.Result result = Cli.run(Map.of("ENGRAM_CACHE", cache.toString()), "", "demo");
-      assertEquals(2, result.exit(), result.toString());
-      assertTrue(result.err().startsWith("error: the cache directory"), result.err());
-    }
   }
 }

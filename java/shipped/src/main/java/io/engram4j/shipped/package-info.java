@@ -1,0 +1,9 @@
+/**
+ * The model that this project ships.
+ *
+ * <p>Knows nothing of what is in the files.
+ */
+@NullMarked
+package io.engram4j.shipped;
+
+import org.jspecify.annotations.NullMarked;

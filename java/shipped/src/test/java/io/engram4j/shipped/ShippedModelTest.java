@@ -1,0 +1,69 @@
+package io.engram4j.shipped;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.train.analysis.Ablation;
+import io.engram4j.train.corpus.Probes;
+import io.engram4j.train.data.Bpe;
+import io.engram4j.train.files.DecoderDirectory;
+import io.engram4j.train.model.Decoder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The weights are whole, and know what their card says. */
+class ShippedModelTest {
+  @TempDir private Path directory;
+
+  @Test
+  void manyProcessesMayUnpackIt() throws Exception {
+    try (ExecutorService executor = Executors.newFixedThreadPool(4)) {
+      Callable<Path> unpack = () -> ShippedModel.unpack(directory);
+      for (Future<Path> done :
+          executor.invokeAll(IntStream.range(0, 8).mapToObj(i -> unpack).toList())) {
+        assertEquals(ShippedModel.unpack(directory), done.get());
+      }
+    }
+    Path model = ShippedModel.unpack(directory);
+    byte[] whole = Files.readAllBytes(model.resolve("model.safetensors"));
+    Files.write(model.resolve("model.safetensors"), new byte[] {1, 2, 3}); // damaged since
+    ShippedModel.unpack(directory);
+    assertArrayEquals(whole, Files.readAllBytes(model.resolve("model.safetensors")));
+    long bytes = 0;
+    try (Stream<Path> files = Files.list(model)) {
+      for (Path file : files.toList()) {
+        assertTrue(!file.toString().endsWith(".tmp"), file + " is left");
+        bytes += Files.size(file);
+      }
+    }
+    assertTrue(bytes < 12_000_000, bytes + " bytes");
+  }
+
+  @Test
+  void itKnowsWhatItsCardSays() throws IOException {
+    Path model = ShippedModel.unpack(directory);
+    Probes probes = Probes.read(model);
+    try (Decoder decoder = DecoderDirectory.read(model)) {
+      Ablation ablation = Ablation.of(decoder, Bpe.read(model.resolve("tokenizer.json")), probes);
+      System.getLogger("shipped").log(System.Logger.Level.INFO, ablation.toString());
+      assertTrue(ablation.lossOn() < ablation.lossOff() - 0.2, ablation.toString());
+      Ablation.Kind trained = ablation.kind(Ablation.TRAINED);
+      assertTrue(trained.on() > 0.8, trained.toString());
+      assertTrue(trained.retained() < 0.8, trained.toString());
+      Ablation.Kind names = ablation.kind(Ablation.NAMES);
+      Ablation.Kind unseen = ablation.kind(Ablation.UNSEEN);
+      assertTrue(names.retained() < 0.8 * unseen.retained(), names + ", " + unseen);
+      assertTrue(ablation.kind(Ablation.READING).retained() > 0.7, ablation.toString());
+    }
+  }
+}
