@@ -1,6 +1,8 @@
 /**
  * The model that this project ships.
  *
+ * <p>Uses nothing.
+ *
  * <p>Knows nothing of what is in the files.
  */
 @NullMarked
