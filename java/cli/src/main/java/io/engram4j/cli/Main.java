@@ -142,6 +142,7 @@ public final class Main implements Runnable {
       case IllegalArgumentException bad -> message;
       case IllegalStateException bad -> message;
       case IndexOutOfBoundsException bad -> message;
+      case ArithmeticException bad -> message; // of a training that went wrong
       case OutOfMemoryError full ->
           "out of memory (" + message + "); give java more with ENGRAM_JAVA_OPTS=-Xmx4g";
       default -> "unexpected " + e + "; run with --debug and report it";

@@ -246,7 +246,7 @@ final class TrainCommand implements Callable<Integer> {
     }
     List<String> read = new ArrayList<>();
     for (Path file : files) {
-      read.add(Files.isDirectory(file) ? "" : TextInput.readFile(file));
+      read.add(TextInput.readFile(file));
     }
     return Corpus.ofTexts(read, size);
   }

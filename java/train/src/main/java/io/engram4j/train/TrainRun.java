@@ -85,12 +85,12 @@ public final class TrainRun {
       Files.deleteIfExists(directory.resolve(name));
     }
     corpus.probes(decoder.shape().context()).write(directory);
-    Path tokenizer = Files.createTempFile("engram4j-", ".json");
+    Path tokenizer = directory.resolve("tokenizer.json.tmp");
     try {
       corpus.bpe().write(tokenizer);
       DecoderDirectory.write(decoder, tokenizer, directory);
     } finally {
-      Files.delete(tokenizer);
+      Files.deleteIfExists(tokenizer);
     }
   }
 

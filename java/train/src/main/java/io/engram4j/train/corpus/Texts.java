@@ -16,27 +16,50 @@ import java.util.List;
  */
 public record Texts(List<String> training, List<String> held) {
   private static final int BLOCKS = 100;
-  private static final int PARAGRAPHS = 24; // that a document has at least, of one long text
+  private static final int PARAGRAPHS = 24; // of a document of a long text
+  private static final int FEW = 50;
+  private static final int LEAST = 13; // the first that is held out
 
   public Texts {
     training = List.copyOf(training);
     held = List.copyOf(held);
   }
 
-  /** Splits a text at empty lines into documents of some paragraphs. */
+  /**
+   * Splits a text into documents of some paragraphs: at empty lines, or where there are few of them
+   * at the ends of lines.
+   *
+   * @throws IllegalArgumentException if there is too little text to hold some of it out
+   */
   public static Texts ofParagraphs(String text) {
+    String[] paragraphs = text.split("\\R\\s*\\R", -1);
+    String between = "\n\n";
+    if (paragraphs.length < FEW) {
+      paragraphs = text.split("\\R", -1);
+      between = "\n";
+    }
+    int each = Math.clamp(paragraphs.length / FEW, 1, PARAGRAPHS);
     List<String> documents = new ArrayList<>();
     StringBuilder document = new StringBuilder();
     int count = 0;
-    for (String paragraph : text.split("\\R\\s*\\R", -1)) {
-      document.append(paragraph.strip()).append("\n\n");
-      if (++count % PARAGRAPHS == 0) {
+    for (String paragraph : paragraphs) {
+      document.append(paragraph.strip()).append(between);
+      if (++count % each == 0) {
         documents.add(document.toString());
         document.setLength(0);
       }
     }
     documents.add(document.toString());
-    return split(documents.stream().filter(each -> !each.isBlank()).toList());
+    documents.removeIf(String::isBlank);
+    if (documents.size() < LEAST) {
+      throw new IllegalArgumentException(
+          "a text of "
+              + documents.size()
+              + " paragraphs is too short to hold some of it out; at least "
+              + LEAST
+              + " are needed");
+    }
+    return split(documents);
   }
 
   /** Reads verses, a line each behind its place such as {@code Ge1:1}; a chapter is a document. */
