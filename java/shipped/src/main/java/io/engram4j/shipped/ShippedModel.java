@@ -7,6 +7,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -52,9 +53,11 @@ public final class ShippedModel {
     if (!sha256(bytes).equals(file.sha256())) {
       throw new IOException("the jar's " + file.name() + " is damaged");
     }
-    Path beside = Files.createTempFile(at.getParent(), file.name(), ".tmp");
+    // no temporary file of the JDK's, which others may not read
+    String own = ProcessHandle.current().pid() + "-" + System.nanoTime();
+    Path beside = at.resolveSibling(file.name() + "." + own + ".tmp");
     try {
-      Files.write(beside, bytes);
+      Files.write(beside, bytes, StandardOpenOption.CREATE_NEW);
       try {
         Files.move(beside, at, StandardCopyOption.ATOMIC_MOVE);
       } catch (AtomicMoveNotSupportedException e) {
