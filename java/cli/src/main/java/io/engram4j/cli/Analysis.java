@@ -25,9 +25,9 @@ final class Analysis {
     return new Chart(
         "ablation",
         "The memory switched off",
-        "Share of targets and questions that are right, with the memory and without. The memory was"
-            + " left out of some training sequences, so that the rest can do without it: otherwise"
-            + " everything would break.",
+        "Share of targets and questions that are right, with the memory and without. Where it"
+            + " was never left out in training, the rest of the model has not learned to do without"
+            + " it.",
         "kind",
         "share right",
         kinds.stream().map(Ablation.Kind::name).toList(),
@@ -149,8 +149,7 @@ final class Analysis {
         "split",
         "One budget of parameters, split between experts and tables",
         "Held-out loss in nats. At the left all of the budget is experts, at the right nearly all of"
-            + " it is rows. With so few tokens experts do not specialise, so that the best split is"
-            + " nearer the tables than in the paper.",
+            + " it is rows.",
         "routed experts a layer",
         "loss",
         runs.stream().map(run -> "" + run.number()).toList(),

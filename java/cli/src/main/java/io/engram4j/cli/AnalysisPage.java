@@ -76,8 +76,7 @@ final class AnalysisPage {
   AnalysisPage strips(List<Gates> layers, Bpe bpe, Batch batch, double[][] gates) {
     body.append(
         "<section id=\"gates\"><h2>Where the memory is let in</h2>\n<p>Mean gate of the branches; the"
-            + " darker, the more. A gate tells the kind of position, not whether something is"
-            + " known.</p>\n");
+            + " darker, the more.</p>\n");
     for (int layer = 0; layer < gates.length; layer++) {
       body.append("<h3>layer ").append(layers.get(layer).layer()).append("</h3>\n");
       for (int sequence = 0; sequence < batch.sequences(); sequence++) {

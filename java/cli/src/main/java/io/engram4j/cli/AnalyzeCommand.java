@@ -82,7 +82,7 @@ final class AnalyzeCommand implements Callable<Integer> {
       if (!decoder.memory().isThere()) {
         throw new IOException(model + " is a dense model: there is no memory to look at");
       }
-      all(decoder, bpe, probes, suite, progress);
+      all(model, decoder, bpe, probes, suite, progress);
     }
     if (html != null) {
       page.write(
@@ -100,8 +100,17 @@ final class AnalyzeCommand implements Callable<Integer> {
     return 0;
   }
 
+  /** Ids of another tokenizer would be other words. */
+  private static Path requireAlike(Path model, Path other) throws IOException {
+    String name = "tokenizer.json";
+    if (Files.mismatch(model.resolve(name), other.resolve(name)) >= 0) {
+      throw new IOException(model + " and " + other + " have different tokenizers");
+    }
+    return other;
+  }
+
   private void all(
-      Decoder decoder, Bpe bpe, Probes probes, @Nullable Suite suite, Progress progress)
+      Path model, Decoder decoder, Bpe bpe, Probes probes, @Nullable Suite suite, Progress progress)
       throws IOException {
     Ablation ablation = Ablation.of(decoder, bpe, probes);
     progress.step(1);
@@ -115,13 +124,13 @@ final class AnalyzeCommand implements Callable<Integer> {
     Batch some = shown.part(0, Math.min(STRIPS, shown.sequences()));
     page.strips(gates, bpe, some, Gates.gates(decoder, some));
     page.chart(Analysis.gates(gates));
-    Decoder other = dense == null ? null : DecoderDirectory.read(dense);
+    Decoder other = dense == null ? null : DecoderDirectory.read(requireAlike(model, dense));
     try {
       Chart lens = Analysis.lens(decoder, other, probes);
       page.chart(lens);
       json.put("logit_lens", numbers(lens));
       progress.step(1);
-      if (other != null) {
+      if (other != null && LayerLikeness.isPossible(probes)) {
         LayerLikeness likeness = LayerLikeness.of(decoder, other, probes);
         page.chart(Analysis.likeness(likeness));
         json.put("likeness", likeness);

@@ -137,15 +137,24 @@ final class TrainCommand implements Callable<Integer> {
     List<Suite.Plan> plans = Suite.plans(quick, steps != null ? steps : quick ? 200 : 400, seed);
     Corpus corpus = corpus(plans.getFirst().recipe().shape().vocabulary());
     List<Suite.Run> runs = new ArrayList<>();
+    String how = Suite.how(plans.getFirst(), corpus);
     if (Files.exists(out.resolve(Suite.NAME))) {
-      runs.addAll(Suite.read(out).runs()); // what an earlier command did
+      Suite earlier = Suite.read(out);
+      if (!earlier.how().equals(how)) {
+        throw new IOException(
+            out + " has runs of " + earlier.how() + ", not of " + how + "; give another directory");
+      }
+      runs.addAll(earlier.runs());
     }
-    for (Suite.Plan plan : plans.subList(Math.min(runs.size(), plans.size()), plans.size())) {
+    for (Suite.Plan plan : plans) {
+      if (runs.stream().anyMatch(run -> run.name().equals(plan.name()))) {
+        continue; // an earlier command did it
+      }
       int steps = plan.recipe().options().steps();
       try (Progress progress = new Progress(plan.name(), steps, " steps", 1)) {
         runs.add(Suite.run(plan, corpus, out, (result, decoder) -> progress.step(1)));
       }
-      new Suite(runs).write(out);
+      new Suite(how, runs).write(out);
       Suite.Run run = runs.getLast();
       output.line(
           "%-12s loss %.3f  %s weights used of %s, %s in tables",

@@ -2,6 +2,7 @@ package io.engram4j.cli;
 
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.engram4j.tck.TemporaryDirectory;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,7 +29,12 @@ final class Browser {
 
   private static Cli.Result run(Path page, String... more) throws IOException {
     assumeTrue(!program().toString().isEmpty(), "no Chromium; ci/install-tools.sh installs it");
-    Path profile = Files.createTempDirectory("engram-browser");
+    try (TemporaryDirectory profile = TemporaryDirectory.make("engram-browser-")) {
+      return run(page, profile.path(), more);
+    }
+  }
+
+  private static Cli.Result run(Path page, Path profile, String... more) throws IOException {
     List<String> command = new ArrayList<>();
     command.add(program().toString());
     command.addAll(
@@ -56,7 +62,7 @@ final class Browser {
 
   /** Returns how many colours the page has on the screen. */
   static int colours(Path page) throws IOException {
-    Path picture = Files.createTempFile("engram-page", ".png");
+    Path picture = page.resolveSibling("page.png");
     Cli.Result result = run(page, "--screenshot=" + picture);
     BufferedImage image = ImageIO.read(picture.toFile());
     if (image == null) {

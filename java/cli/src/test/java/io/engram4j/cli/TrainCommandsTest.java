@@ -91,12 +91,15 @@ class TrainCommandsTest {
     JsonNode json = new ObjectMapper().readTree(result.out());
     JsonFieldsTest.assertDocumented("analyze", result.out());
     assertTrue(json.path("loss_on").asDouble() < json.path("loss_off").asDouble(), result.out());
-    assertTrue(json.path("teach_recall").asDouble() >= 0, result.out());
+    assertTrue(json.path("teach_recall").isNumber(), result.out());
+    assertTrue(json.path("teaching").path("rows").asInt() > 100, result.out());
     String text = Files.readString(page);
     for (String part : new String[] {"ablation", "gates", "logit-lens", "hit-rates"}) {
       assertTrue(text.contains("<section id=\"" + part), part);
     }
-    assertFalse(text.contains("http://") && text.contains("src="), "the page fetches something");
+    for (String fetching : new String[] {"src=", "<link", "<script", "url(", "@import"}) {
+      assertFalse(text.contains(fetching), "the page fetches something: " + fetching);
+    }
     String csv = Files.readString(files.resolve("ablation.csv"));
     assertTrue(csv.startsWith("kind,memory on,memory off\nnames,"), csv);
     assertTrue(Files.readString(files.resolve("ablation.svg")).startsWith("<svg"));
@@ -167,6 +170,15 @@ class TrainCommandsTest {
     for (String part : new String[] {"table-size", "split", "likeness", "logit-lens"}) {
       assertTrue(text.contains("<section id=\"" + part + "\""), part);
     }
+    // runs that are not comparable are not mixed
+    String[] longer = {"--suite", "paper", "--quick", "--steps", "4"};
+    Cli.Result mixed = run(with(longer, "train", suite.toString(), novel));
+    assertEquals(2, mixed.exit());
+    assertTrue(mixed.err().contains("3 steps") && mixed.err().contains("4 steps"), mixed.err());
+    Cli.Result other =
+        run("analyze", model.toString(), "--dense", suite.resolve("dense").toString());
+    assertEquals(2, other.exit());
+    assertTrue(other.err().contains("different tokenizers"), other.err());
     // done already: nothing is trained again
     long began = System.nanoTime();
     assertEquals(0, run(with(options, "train", suite.toString(), novel)).exit());

@@ -33,8 +33,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A block cuts DJL's graph: what comes out of it is a new leaf. {@link #backward} takes the
  * gradient of the loss to the last leaf, back through that layer here, and on into the graph below
- * by the product of the hidden states with it, layer by layer. For one thread at a time; the
- * trainer stays the caller's. Tested with PyTorch.
+ * by the product of the hidden states with it, layer by layer. A block may run once before each
+ * {@link #backward}, and not for evaluation between the two: a layer keeps one run. For one thread
+ * at a time; the trainer stays the caller's. Tested with PyTorch.
  */
 public final class TrainableEngram {
   private final LayersTrainer trainer;
@@ -63,6 +64,8 @@ public final class TrainableEngram {
   /**
    * Does what {@code collector.backward(loss)} does, and goes on through the blocks that were run
    * since the last time. Their arrays are closed.
+   *
+   * @throws IllegalStateException if a block ran again since, such as for evaluation
    */
   public void backward(GradientCollector collector, NDArray loss) {
     try {
@@ -85,8 +88,11 @@ public final class TrainableEngram {
       NDArray toward = own.create(values, cut.hidden().getShape());
       NDArray product = cut.hidden().mul(toward);
       product.attach(own);
-      NDArray sum = product.sum();
-      sum.attach(own);
+      // a leaf of its own, since there may be nothing below that learns, which is an error to
+      // PyTorch
+      NDArray anchor = own.create(0f);
+      anchor.setRequiresGradient(true);
+      NDArray sum = product.sum().add(anchor);
       collector.backward(sum);
     }
   }
@@ -123,6 +129,10 @@ public final class TrainableEngram {
       float[] values;
       try (NDArray detached = hidden.stopGradient()) {
         values = detached.toFloatArray();
+      }
+      if (training && spliced.stream().anyMatch(cut -> cut.layerId() == layerId)) {
+        throw new IllegalStateException(
+            "the block of layer " + layerId + " ran already, and no backward has followed");
       }
       trainer.forward(layerId, batch, values);
       NDArray leaf = hidden.getManager().create(values, hidden.getShape());

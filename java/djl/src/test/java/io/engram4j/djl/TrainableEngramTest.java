@@ -1,6 +1,7 @@
 package io.engram4j.djl;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -25,6 +26,7 @@ import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
@@ -225,5 +227,35 @@ class TrainableEngramTest {
           () -> first.forward(store, new NDList(large, hidden), true));
     }
     engram.forget();
+  }
+
+  @Test
+  void aModelThatLearnsNothingBelowStillTeachesRows() {
+    try (NDManager own = manager.newSubManager();
+        GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
+      NDArray tokens = own.create(ids(new SplittableRandom(7)), new Shape(SEQUENCES, LENGTH));
+      NDArray hidden = own.ones(new Shape(SEQUENCES, LENGTH, BRANCHES, WIDTH)); // no parameter
+      NDArray out = first.forward(store, new NDList(tokens, hidden), true).head();
+      engram.backward(collector, out.square().sum());
+    }
+    float[] before = layers.parameters().values().clone();
+    engram.step();
+    assertFalse(Arrays.equals(before, layers.parameters().values()));
+  }
+
+  @Test
+  void aBlockThatRanTwiceIsRefused() {
+    try (NDManager own = manager.newSubManager();
+        GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
+      NDArray tokens = own.create(ids(new SplittableRandom(7)), new Shape(SEQUENCES, LENGTH));
+      NDList inputs = new NDList(tokens, own.ones(new Shape(SEQUENCES, LENGTH, BRANCHES, WIDTH)));
+      NDArray out = first.forward(store, inputs, true).head();
+      assertThrows(IllegalStateException.class, () -> first.forward(store, inputs, true));
+      first.forward(store, inputs, false); // an evaluation in between
+      NDArray loss = out.sum();
+      assertThrows(IllegalStateException.class, () -> engram.backward(collector, loss));
+      first.forward(store, inputs, true); // all is forgotten
+      engram.forget();
+    }
   }
 }

@@ -6,6 +6,7 @@ import io.engram4j.train.table.StepGradients;
 import io.engram4j.train.table.TrainableTable;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Trains Engram layers within a model that another engine computes: forward and back layer by
@@ -18,6 +19,7 @@ public final class LayersTrainer {
   private final AdamW optimizer;
   private final float[] gradients;
   private final List<StepGradients> rows = new ArrayList<>();
+  private final @Nullable Batch[] kept; // of each layer's last forward
   private final int[] filled; // tokens of each layer since the last step
   private final int tokens;
   private long step;
@@ -37,6 +39,7 @@ public final class LayersTrainer {
       int columns = layers.memory().config().columns();
       rows.add(new StepGradients(tokens, columns, table.shape().width()));
     }
+    this.kept = new @Nullable Batch[rows.size()];
     this.filled = new int[rows.size()];
   }
 
@@ -47,17 +50,30 @@ public final class LayersTrainer {
 
   /** Adds a layer's memory to the streams, [tokens, branches * hidden size], in place. */
   public void forward(int layerId, Batch batch, float[] streams) {
-    layers.forward(layers.index(layerId), batch, streams);
+    int index = layers.index(layerId);
+    layers.forward(index, batch, streams);
+    kept[index] = batch;
   }
 
   /**
    * Takes a gradient back through the layer's last {@link #forward}, in place, and keeps what rows
    * and parameters get of it for the next {@link #step}.
    *
-   * @throws IllegalStateException if the batches of a step have more tokens than there is room for
+   * @param batch the one that {@code forward} was given, and not another that is equal to it
+   * @throws IllegalStateException if the layer ran another batch since, or this one was taken back
+   *     already, or the batches of a step have more tokens than there is room for
    */
+  @SuppressWarnings("ReferenceEquality") // what a layer keeps is of one run
   public void backward(int layerId, Batch batch, float[] dstreams) {
     int index = layers.index(layerId);
+    if (kept[index] != batch) {
+      throw new IllegalStateException(
+          "layer "
+              + layerId
+              + " ran "
+              + (kept[index] == null ? "nothing" : "another batch")
+              + " since the batch whose gradient is taken back");
+    }
     if (filled[index] + batch.tokens() > tokens) {
       throw new IllegalStateException(
           "a step has room for "
@@ -69,6 +85,7 @@ public final class LayersTrainer {
     }
     layers.backward(index, batch, dstreams, gradients, rows.get(index), filled[index]);
     filled[index] += batch.tokens();
+    kept[index] = null;
   }
 
   /**
@@ -118,6 +135,7 @@ public final class LayersTrainer {
   public void forget() {
     java.util.Arrays.fill(gradients, 0f);
     java.util.Arrays.fill(filled, 0);
+    java.util.Arrays.fill(kept, null);
     rows.forEach(StepGradients::clear);
   }
 

@@ -50,7 +50,9 @@ record PackedQuestions(List<Batch> batches, List<Place> places) {
         batch++;
         at = 0;
       }
-      places.add(new Place(batch, at, ids, Math.max(1, bpe.encode(prompts.get(i)).length)));
+      // an answer has one token at least, however the words before it are cut
+      int answer = Math.clamp(bpe.encode(prompts.get(i)).length, 1, Math.max(1, ids.length - 1));
+      places.add(new Place(batch, at, ids, answer));
       filled = at + tokens;
     }
     List<Batch> batches = new ArrayList<>();
@@ -67,7 +69,7 @@ record PackedQuestions(List<Batch> batches, List<Place> places) {
     int[] start = new int[tokens];
     boolean[] live = new boolean[tokens];
     Arrays.fill(targets, -1);
-    Arrays.setAll(start, i -> i); // what is between questions is for itself, and has no memory
+    Arrays.setAll(start, i -> i); // what is between questions is for itself
     for (Place place : places) {
       if (place.batch() == number) {
         int count = place.ids().length - 1;

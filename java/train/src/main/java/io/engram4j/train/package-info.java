@@ -1,7 +1,7 @@
 /**
  * The trainer: steps, learning rates, checkpoints, evaluation.
  *
- * <p>Uses {@code model}, {@code table} and {@code data}.
+ * <p>Uses {@code model}, {@code table}, {@code data}, {@code corpus} and {@code files}.
  *
  * <p>Knows no kernel.
  */

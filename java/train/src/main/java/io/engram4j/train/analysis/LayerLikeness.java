@@ -22,17 +22,32 @@ public record LayerLikeness(
     int tokens, List<List<Double>> mean, List<List<Double>> error, List<Double> soft) {
   private static final int PARTS = 4;
   private static final int MOST = 512; // tokens of a part
+  private static final int LEAST = 8; // likewise; the estimator divides by three fewer
 
-  /** Compares two models of one tokenizer. */
-  public static LayerLikeness of(Decoder first, Decoder second, Probes probes) {
+  /** Returns whether there are enough names to compare by. */
+  public static boolean isPossible(Probes probes) {
+    return places(probes).size() >= PARTS * LEAST;
+  }
+
+  private static List<Integer> places(Probes probes) {
     List<Integer> places = new ArrayList<>();
     for (int i = 0; i < probes.ids().length && places.size() < PARTS * MOST; i++) {
       if (probes.names()[i] && probes.targets()[i] >= 0) {
         places.add(i);
       }
     }
+    return places;
+  }
+
+  /**
+   * Compares two models of one tokenizer.
+   *
+   * @throws IllegalArgumentException if there are too few names
+   */
+  public static LayerLikeness of(Decoder first, Decoder second, Probes probes) {
+    List<Integer> places = places(probes);
     int tokens = places.size() / PARTS;
-    if (tokens < 8) {
+    if (tokens < LEAST) {
       throw new IllegalArgumentException(places.size() + " names are too few to compare layers");
     }
     float[][][] a = states(first, probes, places);

@@ -22,9 +22,10 @@ import java.util.List;
  * row for all n-grams, tables of several sizes, and a budget of parameters split between experts
  * and tables. Lies as {@code suite.json} in the directory of the runs.
  *
+ * @param how steps and data, by which runs can be compared
  * @param runs in the order in which they were trained
  */
-public record Suite(List<Run> runs) {
+public record Suite(String how, List<Run> runs) {
   /** The file's name. */
   public static final String NAME = "suite.json";
 
@@ -102,6 +103,13 @@ public record Suite(List<Run> runs) {
     long projections =
         2 * perRow / like.engramLayers().size() * shape.width() * like.engramLayers().size();
     return recipe.withRows(Math.max(50, (freed - projections) / perRow));
+  }
+
+  /** Returns how a plan's model is trained, which all of a suite have in common. */
+  public static String how(Plan plan, Corpus corpus) {
+    TrainOptions options = plan.recipe().options();
+    int context = plan.recipe().shape().context();
+    return options.steps() + " steps, " + corpus.training(context, options.seed()).describe();
   }
 
   /**

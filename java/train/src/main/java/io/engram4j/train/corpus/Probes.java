@@ -92,6 +92,19 @@ public record Probes(
     Probes probes = new ObjectMapper().readValue(file.toFile(), Probes.class);
     try {
       probes.batch(true);
+      if (probes.names.length != probes.ids.length
+          || probes.seen.length != probes.ids.length
+          || probes.trigrams.length != probes.ids.length) {
+        throw new IllegalArgumentException(
+            probes.ids.length
+                + " ids have "
+                + probes.names.length
+                + " names and "
+                + probes.seen.length
+                + " and "
+                + probes.trigrams.length
+                + " counts");
+      }
     } catch (IllegalArgumentException | NullPointerException | ArithmeticException e) {
       throw new IOException(file + ": " + e, e);
     }

@@ -143,6 +143,12 @@ class CorpusTest {
     Files.writeString(directory.resolve(Probes.NAME), "{\"length\": 8, \"ids\": [1, 2, 3]}");
     IOException refused = assertThrows(IOException.class, () -> Probes.read(directory));
     assertTrue(refused.toString().contains(Probes.NAME), refused.toString());
+    Files.writeString(
+        directory.resolve(Probes.NAME),
+        "{\"length\":1,\"ids\":[1],\"targets\":[2],\"start\":[0],\"names\":[],\"seen\":[],"
+            + "\"trigrams\":[]}");
+    refused = assertThrows(IOException.class, () -> Probes.read(directory));
+    assertTrue(refused.toString().contains("1 ids have 0 names"), refused.toString());
     IllegalArgumentException little =
         assertThrows(
             IllegalArgumentException.class, () -> Corpus.ofTexts(List.of("A few words."), 300));
