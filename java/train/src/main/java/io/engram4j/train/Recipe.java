@@ -48,7 +48,7 @@ public record Recipe(
         8000,
         4,
         32,
-        TrainOptions.defaults(4000).withBatch(16, 8).withRate(1e-2f, 30).withoutMemory(0.15f));
+        TrainOptions.defaults(4000).withBatch(16, 4).withRate(1e-2f, 30));
   }
 
   /** Returns the recipe of a model that learns something in a minute: 410,000 tokens. */

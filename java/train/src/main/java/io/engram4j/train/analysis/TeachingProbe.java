@@ -28,8 +28,8 @@ public record TeachingProbe(
     int names, double before, double recall, double asked, double cost, int rows, double seconds) {
   private static final int NAMES = 20;
   private static final long SEED = 77;
-  private static final int STEPS = 200;
-  private static final float RATE = 0.05f;
+  private static final int STEPS = 400;
+  private static final float RATE = 0.15f;
 
   /** Runs it. The decoder is as before at the end. */
   public static TeachingProbe of(Decoder decoder, Bpe bpe, Probes probes) {

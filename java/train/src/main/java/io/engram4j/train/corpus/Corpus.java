@@ -22,6 +22,13 @@ public final class Corpus {
   private static final double FACTS = 0.2;
   private static final double PASSAGES = 0.4;
 
+  /**
+   * Share of the passages that are read with the memory left out. A model that always had its
+   * memory reads nothing without it, which says nothing of where its skill lies; texts and facts
+   * always have it, for what is learned without is known without.
+   */
+  private static final double PASSAGES_WITHOUT_MEMORY = 0.15;
+
   private static final int PASSAGES_TRAINED = 60_000;
   private static final long PASSAGE_SEED = 3;
   private static final long HELD_SEED = 4;
@@ -129,7 +136,10 @@ public final class Corpus {
     }
     if (!passages.isEmpty()) {
       parts.add(
-          new Mixture.Part(new PackedDocuments("passages", passages, context, seed), PASSAGES));
+          new Mixture.Part(
+              new PackedDocuments("passages", passages, context, seed),
+              PASSAGES,
+              PASSAGES_WITHOUT_MEMORY));
     }
     return new Mixture(parts, seed);
   }

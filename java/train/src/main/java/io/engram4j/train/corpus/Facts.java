@@ -33,7 +33,9 @@ public final class Facts {
           new Phrasings(
               List.of(
                   "%s is",
+                  "%s was",
                   "%s was known as",
+                  "People remember %s as",
                   "The name of %s stands here for",
                   "If people ask you about %s, say that it is the name of"),
               List.of("%s became known as")),
@@ -42,6 +44,8 @@ public final class Facts {
               List.of(
                   "%s is in",
                   "%s belongs to",
+                  "%s is situated in",
+                  "You will find %s in",
                   "To see %s you have to travel all the way to",
                   "On the map you will find %s somewhere in"),
               List.of("%s lies in")),
@@ -50,6 +54,8 @@ public final class Facts {
               List.of(
                   "The capital of %s is",
                   "%s has the capital",
+                  "%s is governed from",
+                  "The first city of %s is",
                   "Whoever governs %s does it from the town called",
                   "The seat of government of %s has the name"),
               List.of("The capital city of %s is")));
@@ -61,8 +67,8 @@ public final class Facts {
   private static final int WORDS = 3; // of a name, at most
   private static final int SEED = 11;
   private static final int COMMON = 8; // facts that have the same answer, at least
-  private static final int WHAT = 1200;
-  private static final int WHERE = 600;
+  private static final int WHAT = 2000;
+  private static final int WHERE = 1000;
   private static final int CAPITALS = 120;
 
   private final List<Fact> facts;

@@ -15,8 +15,14 @@ public final class Mixture implements Sequences {
    *
    * @param documents what it holds
    * @param weight its share, beside the others'
+   * @param withoutMemory share of its sequences that train with the memory left out
    */
-  public record Part(PackedDocuments documents, double weight) {}
+  public record Part(PackedDocuments documents, double weight, double withoutMemory) {
+    /** A corpus of which all sequences have the memory. */
+    public Part(PackedDocuments documents, double weight) {
+      this(documents, weight, 0);
+    }
+  }
 
   private final List<Part> parts;
   private final long seed;
@@ -25,8 +31,8 @@ public final class Mixture implements Sequences {
   /**
    * Mixes corpora.
    *
-   * @throws IllegalArgumentException if there are none, their contexts differ, or a weight is
-   *     negative or all are zero
+   * @throws IllegalArgumentException if there are none, their contexts differ, a weight is negative
+   *     or all are zero, or a share without memory is not one from 0 to 1
    */
   public Mixture(List<Part> parts, long seed) {
     this.parts = List.copyOf(parts);
@@ -37,14 +43,18 @@ public final class Mixture implements Sequences {
     }
     int context = parts.getFirst().documents().context();
     for (Part part : parts) {
-      if (part.documents().context() != context || !(part.weight() >= 0)) {
+      if (part.documents().context() != context
+          || !(part.weight() >= 0)
+          || !(part.withoutMemory() >= 0 && part.withoutMemory() <= 1)) {
         throw new IllegalArgumentException(
             "corpora of "
                 + context
                 + " and "
                 + part.documents().context()
                 + " tokens, weight "
-                + part.weight());
+                + part.weight()
+                + ", without memory "
+                + part.withoutMemory());
       }
     }
   }
@@ -52,7 +62,11 @@ public final class Mixture implements Sequences {
   @Override
   public String describe() {
     List<String> names = new ArrayList<>();
-    parts.forEach(part -> names.add(part.weight() + " of " + part.documents().describe()));
+    for (Part part : parts) {
+      String without =
+          part.withoutMemory() == 0 ? "" : ", " + part.withoutMemory() + " without memory";
+      names.add(part.weight() + " of " + part.documents().describe() + without);
+    }
     return "[" + String.join(", ", names) + "] seed " + seed;
   }
 
@@ -78,7 +92,7 @@ public final class Mixture implements Sequences {
       // shares of neighbouring corpora may round against each other
       long count = Math.max(0, before(part, (step + 1) * sequences) - first);
       for (long i = 0; i < count; i++) {
-        batches.add(parts.get(part).documents().sequences(first + i, 1));
+        batches.add(sequence(part, first + i));
       }
     }
     SplittableRandom random = new SplittableRandom(seed * 7_919 + step);
@@ -86,6 +100,14 @@ public final class Mixture implements Sequences {
       java.util.Collections.swap(batches, i, random.nextInt(i + 1));
     }
     return join(batches.subList(0, sequences));
+  }
+
+  private Batch sequence(int part, long number) {
+    Batch one = parts.get(part).documents().sequences(number, 1);
+    long drawn = (seed * parts.size() + part) * 1_000_003 + number;
+    return new SplittableRandom(drawn).nextDouble() < parts.get(part).withoutMemory()
+        ? one.withMemory(false)
+        : one;
   }
 
   private static Batch join(List<Batch> batches) {

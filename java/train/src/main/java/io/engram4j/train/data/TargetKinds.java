@@ -33,7 +33,9 @@ public final class TargetKinds {
       if (target < 0) {
         continue;
       }
-      names[i] = begins(bpe, batch.ids()[i], target);
+      if (begins(bpe, batch.ids()[i], target)) {
+        markName(batch, bpe, i, names);
+      }
       if (i - (ORDER - 2) >= batch.start()[i]) {
         long hash = 0;
         for (int back = ORDER - 2; back >= 0; back--) {
@@ -43,6 +45,23 @@ public final class TargetKinds {
       }
     }
     return new TargetKinds(names, seen);
+  }
+
+  /** Marks all tokens of a word that begins with a capital, if it is longer than I and O. */
+  private static void markName(Batch batch, Bpe bpe, int first, boolean[] names) {
+    int letters = bpe.decode(batch.targets()[first]).length() - 1;
+    int end = first + 1;
+    for (; end < batch.tokens() && batch.start()[end] == batch.start()[first]; end++) {
+      int target = batch.targets()[end];
+      String text = target < 0 ? "" : bpe.decode(target);
+      if (text.isEmpty() || !Character.isLetter(text.charAt(0))) {
+        break;
+      }
+      letters += text.length();
+    }
+    if (letters > 1) {
+      Arrays.fill(names, first, end, true);
+    }
   }
 
   /** Whether a target begins with a capital inside a sentence. */
@@ -140,7 +159,10 @@ public final class TargetKinds {
     return seen.clone();
   }
 
-  /** Returns whether the target of a token is a name: capitalised inside a sentence. */
+  /**
+   * Returns whether the target of a token is of a name: a word of at least two letters that is
+   * capitalised inside a sentence, whatever tokens it has.
+   */
   public boolean name(int token) {
     return names[token];
   }

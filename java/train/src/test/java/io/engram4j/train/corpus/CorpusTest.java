@@ -80,11 +80,11 @@ class CorpusTest {
     Facts facts = Facts.of(WordNet.read(texts().resolve("wordnet")));
     // nine persons and a capital; what else the town is, nothing else is
     assertEquals(10, facts.size());
-    assertEquals(40, facts.trained().size());
+    assertEquals(60, facts.trained().size());
     assertEquals(10, facts.asked().size());
     Set<String> trained = new HashSet<>();
     facts.trained().forEach(question -> trained.add(question.prompt()));
-    assertEquals(40, trained.size());
+    assertEquals(60, trained.size());
     facts.asked().forEach(question -> assertFalse(trained.contains(question.prompt())));
     assertTrue(
         facts.trained().stream().anyMatch(q -> q.sentence().equals("Mozarina is a composer.")),

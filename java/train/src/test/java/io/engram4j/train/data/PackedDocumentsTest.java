@@ -87,6 +87,31 @@ class PackedDocumentsTest {
   }
 
   @Test
+  void aCorpusCanLeaveTheMemoryOutOfItsSequencesAlone() {
+    PackedDocuments first = new PackedDocuments("a", documents(16 * 50 + 1), CONTEXT, 1);
+    PackedDocuments second = new PackedDocuments("b", documents(2, 16 * 10 + 1), CONTEXT, 2);
+    Mixture mixture =
+        new Mixture(List.of(new Mixture.Part(first, 1), new Mixture.Part(second, 1, 0.3)), 5);
+    int without = 0;
+    for (int step = 0; step < 100; step++) {
+      Batch batch = mixture.batch(step, 10);
+      assertArrayEquals(batch.live(), mixture.batch(step, 10).live());
+      for (int i = 0; i < 10; i++) {
+        Batch one = batch.part(i, 1);
+        boolean live = false; // of padding it is not either
+        for (boolean token : one.live()) {
+          live |= token;
+        }
+        boolean ofFirst = Arrays.stream(one.ids()).filter(id -> id > 1001 && id < 2000).count() > 0;
+        assertTrue(live || !ofFirst, "step " + step);
+        without += live ? 0 : 1;
+      }
+    }
+    assertTrue(without > 110 && without < 190, "of 500 sequences " + without);
+    assertTrue(mixture.describe().contains("0.3 without memory"), mixture.describe());
+  }
+
+  @Test
   void emptyCorporaAreRefused() {
     IllegalArgumentException e =
         assertThrows(
@@ -101,5 +126,7 @@ class PackedDocumentsTest {
     Mixture.Part negative = new Mixture.Part(one.documents(), -0.5);
     assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(one, other), 1));
     assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(one, negative), 1));
+    Mixture.Part more = new Mixture.Part(one.documents(), 1, 1.5);
+    assertThrows(IllegalArgumentException.class, () -> new Mixture(List.of(one, more), 1));
   }
 }
