@@ -36,6 +36,8 @@ module io.engram4j.core {
       io.engram4j.bridge,
       io.engram4j.cli,
       io.engram4j.hf,
+      io.engram4j.remote,
+      io.engram4j.valkey,
       io.engram4j.tokenizer,
       io.engram4j.train;
   exports io.engram4j.kernel to
@@ -70,11 +72,13 @@ module io.engram4j.core {
       io.engram4j.bridge;
   exports io.engram4j.work to
       io.engram4j.bench,
-      io.engram4j.bridge;
+      io.engram4j.bridge,
+      io.engram4j.remote;
   exports io.engram4j.table.io to
       io.engram4j.bench,
       io.engram4j.cli,
       io.engram4j.hf,
+      io.engram4j.remote,
       io.engram4j.tck;
 
   uses io.engram4j.host.Host;

@@ -66,7 +66,7 @@ final class PlanCommand implements Callable<Integer> {
     output.line("");
     List<List<String>> table = new ArrayList<>();
     List<Map<String, Object>> objects = new ArrayList<>();
-    for (Placement placement : Placement.values()) {
+    for (Placement placement : Placement.ofFiles()) {
       if (placement == Placement.AUTO) {
         continue;
       }

@@ -86,7 +86,7 @@ class TableCommandsTest {
     assertEquals(2, pack.get("files").size());
     assertFalse(Files.exists(packed.resolve("engram-layer-1.rows.part")));
     assertEquals(0, Cli.run("inspect", packed.toString()).exit());
-    for (Placement placement : Placement.values()) {
+    for (Placement placement : Placement.ofFiles()) {
       if (placement == Placement.PINNED && !canLock(packed)) {
         continue;
       }

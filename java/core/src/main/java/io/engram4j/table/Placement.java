@@ -1,5 +1,7 @@
 package io.engram4j.table;
 
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 
 /** Where the rows of a table are held while a model is open. */
@@ -15,7 +17,14 @@ public enum Placement {
   /** As {@link #RESIDENT}, and locked, so that the system never swaps it out. */
   PINNED,
   /** In the file, read row by row past the page cache: for tables larger than memory. */
-  STREAMED;
+  STREAMED,
+  /** On other machines, which {@link TableOptions#remote} names. */
+  REMOTE;
+
+  /** Returns those of rows that lie in files of this machine: all but {@link #REMOTE}. */
+  public static List<Placement> ofFiles() {
+    return Arrays.stream(values()).filter(placement -> placement != REMOTE).toList();
+  }
 
   /** Returns whether all rows are read when a model is opened. */
   public boolean copies() {
@@ -34,7 +43,7 @@ public enum Placement {
       }
     }
     throw new IllegalArgumentException(
-        "there is no placement " + name + "; there are " + java.util.Arrays.toString(values()));
+        "there is no placement " + name + "; there are " + Arrays.toString(values()));
   }
 
   @Override

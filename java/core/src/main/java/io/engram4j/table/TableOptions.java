@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param seed rows that the cache begins with, and holds as far as it can, or null
  * @param sharedDirectory where shared tables lie; a file system in memory
  * @param numa on which NUMA nodes a resident or pinned table lies
+ * @param remote the tables of {@link Placement#REMOTE}, else null
  * @param progress hears of bytes of rows that are loaded, from any thread
  */
 public record TableOptions(
@@ -27,6 +28,7 @@ public record TableOptions(
     @Nullable RowSeed seed,
     Path sharedDirectory,
     NumaPolicy numa,
+    @Nullable RemoteTables remote,
     LongConsumer progress) {
   private static final int DEFAULT_DEPTH = 128;
 
@@ -37,6 +39,12 @@ public record TableOptions(
     if (threads < 1 || queueDepth < 1 || queueDepth > 1024) {
       throw new IllegalArgumentException(
           "threads (" + threads + ") and queueDepth (" + queueDepth + ") must be 1 to 1024");
+    }
+    if ((placement == Placement.REMOTE) != (remote != null)) {
+      throw new IllegalArgumentException(
+          remote == null
+              ? "the placement remote needs the tables of other machines"
+              : "tables of other machines have no effect: the placement is " + placement);
     }
   }
 
@@ -54,54 +62,69 @@ public record TableOptions(
         null,
         shared,
         NumaPolicy.FIRST_TOUCH,
+        null,
         bytes -> {});
   }
 
-  /** Returns these options with another placement. */
+  /** Returns these options with another placement, which is not {@link Placement#REMOTE}. */
   public TableOptions placement(Placement other) {
     return new TableOptions(
-        other, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, progress);
+        other, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, null, progress);
+  }
+
+  /** Returns these options with the tables of other machines. */
+  public TableOptions remote(RemoteTables other) {
+    return new TableOptions(
+        Placement.REMOTE,
+        threads,
+        queueDepth,
+        cacheBytes,
+        seed,
+        sharedDirectory,
+        numa,
+        other,
+        progress);
   }
 
   /** Returns these options with another number of loading threads. */
   public TableOptions threads(int other) {
     return new TableOptions(
-        placement, other, queueDepth, cacheBytes, seed, sharedDirectory, numa, progress);
+        placement, other, queueDepth, cacheBytes, seed, sharedDirectory, numa, remote, progress);
   }
 
   /** Returns these options with another number of reads at once. */
   public TableOptions queueDepth(int other) {
     return new TableOptions(
-        placement, threads, other, cacheBytes, seed, sharedDirectory, numa, progress);
+        placement, threads, other, cacheBytes, seed, sharedDirectory, numa, remote, progress);
   }
 
   /** Returns these options with a cache of so many bytes for each streamed or mapped table. */
   public TableOptions cacheBytes(long other) {
     return new TableOptions(
-        placement, threads, queueDepth, other, seed, sharedDirectory, numa, progress);
+        placement, threads, queueDepth, other, seed, sharedDirectory, numa, remote, progress);
   }
 
   /** Returns these options with rows that the cache of each table begins with. */
   public TableOptions seed(RowSeed other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, other, sharedDirectory, numa, progress);
+        placement, threads, queueDepth, cacheBytes, other, sharedDirectory, numa, remote, progress);
   }
 
   /** Returns these options with another directory for shared tables. */
   public TableOptions sharedDirectory(Path other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, seed, other, numa, progress);
+        placement, threads, queueDepth, cacheBytes, seed, other, numa, remote, progress);
   }
 
   /** Returns these options with another choice of NUMA nodes. */
   public TableOptions numa(NumaPolicy other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, other, progress);
+        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, other, remote, progress);
   }
 
   /** Returns these options with a listener. */
   public TableOptions progress(LongConsumer other) {
     return new TableOptions(
-        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, other);
+        placement, threads, queueDepth, cacheBytes, seed, sharedDirectory, numa, remote, other);
   }
 }

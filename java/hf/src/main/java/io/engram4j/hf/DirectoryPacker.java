@@ -88,9 +88,23 @@ public final class DirectoryPacker {
       files.add(file);
     }
     if (!Files.isSameFile(target, source.path())) {
-      writeRest(packing);
+      writeRest(Map.of(PACKING, packing));
     }
     return files;
+  }
+
+  /**
+   * Writes all that Engram needs of the model beside the rows: what a machine has whose rows lie on
+   * others.
+   *
+   * @throws IOException if the source is not complete, cannot be read, or is the target
+   */
+  public void packRest() throws IOException {
+    Files.createDirectories(target);
+    if (Files.isSameFile(target, source.path())) {
+      throw new IOException(target + " is the model itself");
+    }
+    writeRest(Map.of());
   }
 
   /** Checks every row of the packed files of a directory against its checksum. */
@@ -103,7 +117,7 @@ public final class DirectoryPacker {
   }
 
   /** Configuration, token map, tokenizer and the other tensors. */
-  private void writeRest(String packing) throws IOException {
+  private void writeRest(Map<String, String> metadata) throws IOException {
     copy("config.json");
     if (Files.exists(source.tokenizerJson())) {
       copy("tokenizer.json");
@@ -121,7 +135,7 @@ public final class DirectoryPacker {
     }
     Path part = target.resolve("model.safetensors.part");
     Files.deleteIfExists(part); // of a run that was ended here
-    write(rest, part, Map.of(PACKING, packing));
+    write(rest, part, metadata);
     Path whole = target.resolve("model.safetensors");
     Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -144,11 +145,15 @@ public final class EngramDirectory implements ModelFiles {
     boolean complete = tensors.problems().isEmpty();
     checks.add(
         new Check(
-            "layer " + id + " tensors",
+            tensorsOf(id),
             complete,
             complete
                 ? tensors.tensors().size() + " found, types and shapes fit"
                 : String.join("; ", tensors.problems())));
+  }
+
+  private static String tensorsOf(int layer) {
+    return "layer " + layer + " tensors";
   }
 
   /** A pack over an older copy that was ended in the midst leaves rows of both. */
@@ -283,6 +288,23 @@ public final class EngramDirectory implements ModelFiles {
     return path.resolve("tokenizer.json");
   }
 
+  /** Other machines have the rows, so they need not be here. */
+  private List<Check> checksBesideRows() {
+    Map<String, LayerTensors> ofRows = new HashMap<>();
+    layers.forEach((id, layer) -> ofRows.put(tensorsOf(id), layer));
+    List<Check> required = new ArrayList<>();
+    for (Check check : checks) {
+      LayerTensors layer = ofRows.get(check.name());
+      if (layer == null) {
+        required.add(check);
+      } else if (!layer.problemsBesideRows().isEmpty()) {
+        String problems = String.join("; ", layer.problemsBesideRows());
+        required.add(new Check(check.name(), false, problems));
+      }
+    }
+    return required;
+  }
+
   @Override
   public EngramModel open(Backend backend) throws IOException {
     return open(backend, TableOptions.defaults().placement(Placement.MAPPED));
@@ -290,7 +312,8 @@ public final class EngramDirectory implements ModelFiles {
 
   @Override
   public EngramModel open(Backend backend, TableOptions options) throws IOException {
-    return Opening.open(path, config, map, checks, layers.values(), backend, options);
+    List<Check> required = options.remote() == null ? checks : checksBesideRows();
+    return Opening.open(path, config, map, required, layers, backend, options);
   }
 
   @Override

@@ -145,6 +145,11 @@ final class GgufLayer implements Opening.Layer {
     return table;
   }
 
+  @Override
+  public long rows() {
+    return table.rows();
+  }
+
   /** Returns the tensors beside the table. */
   List<TensorInfo> tensors() {
     List<GgufTensor> all = new ArrayList<>(projections);

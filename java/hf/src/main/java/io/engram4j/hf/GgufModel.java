@@ -130,7 +130,7 @@ public final class GgufModel implements ModelFiles {
         described.config(),
         described.map(),
         described.checks(),
-        described.layers().values(),
+        described.layers(),
         backend,
         options);
   }

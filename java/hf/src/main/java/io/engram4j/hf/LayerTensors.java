@@ -27,6 +27,7 @@ final class LayerTensors implements Opening.Layer {
   private final RowTensors rowTensors;
   private final Set<String> rowNames; // of the tensors with rows
   private final @Nullable PackedFile packed;
+  private final int rowProblems; // which come first
 
   /**
    * Looks for a layer's tensors.
@@ -55,9 +56,10 @@ final class LayerTensors implements Opening.Layer {
       this.packed = null;
       checkpoint.findRows(found, rowTensors, rows);
     }
+    this.rowProblems = found.problems().size();
     this.rowNames = found.all().stream().map(TensorInfo::name).collect(Collectors.toSet());
     checkpoint.tensors(config).forEach(found::find);
-    if (layout != null && found.problems().isEmpty()) {
+    if (layout != null && problemsBesideRows().isEmpty()) {
       checkpoint.check(found, config, layout);
     }
   }
@@ -70,6 +72,12 @@ final class LayerTensors implements Opening.Layer {
   /** Returns what is missing or wrong, empty if nothing is. */
   List<String> problems() {
     return found.problems();
+  }
+
+  /** Returns the same for all but the rows, which other machines may have. */
+  List<String> problemsBesideRows() {
+    List<String> all = found.problems();
+    return all.subList(rowProblems, all.size());
   }
 
   /** Returns the tensors that were found. */
@@ -137,6 +145,11 @@ final class LayerTensors implements Opening.Layer {
   @Override
   public LayerWeights load(Table table, boolean maps, Arena arena) throws IOException {
     return checkpoint.weights(config, found.mapping(maps), table, arena);
+  }
+
+  @Override
+  public long rows() {
+    return rows;
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.engram4j.hf;
 
+import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.HeldTable;
@@ -31,14 +32,22 @@ final class OpenTables implements AutoCloseable {
 
   /** Opens a table; {@code maps} as {@link TableOpener#open} has it. */
   Table open(TableFile file, long bytesOfAll, boolean maps) throws IOException {
-    HeldTable table = opener.open(file, bytesOfAll, maps, arena);
+    return hold(opener.open(file, bytesOfAll, maps, arena));
+  }
+
+  /** Opens a table of other machines. */
+  Table open(RemoteTable remote) throws IOException {
+    return hold(opener.open(remote));
+  }
+
+  private Table hold(HeldTable table) throws IOException {
     try {
       held.add(table);
     } catch (Throwable e) {
       table.close();
       throw e;
     }
-    log.info("{}: {} ({})", file.name(), table.placement(), table.description());
+    log.info("{}: {} ({})", table.table().name(), table.placement(), table.description());
     return table.table();
   }
 

@@ -4,6 +4,8 @@ import io.engram4j.EngramModel;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.EngramConfig;
 import io.engram4j.model.TokenMap;
+import io.engram4j.table.RemoteTables;
+import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile;
@@ -13,8 +15,8 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** How a model is opened whose files were read and checked, whatever their form. */
@@ -23,7 +25,10 @@ final class Opening {
 
   /** What a form of files has of a layer. */
   interface Layer {
-    /** Returns where the rows lie. */
+    /** Returns how many rows there must be. */
+    long rows();
+
+    /** Returns where the rows lie, if they lie in files. */
     TableFile tableFile();
 
     /**
@@ -41,7 +46,7 @@ final class Opening {
       EngramConfig config,
       @Nullable TokenMap map,
       List<Check> checks,
-      Collection<? extends Layer> layers,
+      Map<Integer, ? extends Layer> layers,
       Backend backend,
       TableOptions options)
       throws IOException {
@@ -49,11 +54,19 @@ final class Opening {
     OpenTables tables = new OpenTables(options);
     boolean opened = false;
     try {
-      long bytes = layers.stream().mapToLong(layer -> layer.tableFile().bytes()).sum();
+      RemoteTables remote = options.remote();
+      long bytes =
+          remote != null
+              ? 0
+              : layers.values().stream().mapToLong(layer -> layer.tableFile().bytes()).sum();
       List<LayerWeights> weights = new ArrayList<>();
-      for (Layer layer : layers) {
+      for (Map.Entry<Integer, ? extends Layer> entry : layers.entrySet()) {
+        Layer layer = entry.getValue();
         boolean maps = backend.acceptsMappings();
-        Table table = tables.open(layer.tableFile(), bytes, maps);
+        Table table =
+            remote == null
+                ? tables.open(layer.tableFile(), bytes, maps)
+                : tables.open(remote(remote, entry.getKey(), layer.rows(), config));
         weights.add(layer.load(table, maps, tables.arena()));
       }
       EngramModel model = new EngramModel(config, requireMap(path, map), weights, backend, tables);
@@ -71,6 +84,25 @@ final class Opening {
         tables.close();
       }
     }
+  }
+
+  private static RemoteTable remote(RemoteTables remote, int layer, long rows, EngramConfig config)
+      throws IOException {
+    RemoteTable table = remote.open(layer);
+    if (table.rows() != rows || table.headDim() != config.headDim()) {
+      throw new IllegalArgumentException(
+          "layer "
+              + layer
+              + " has "
+              + rows
+              + " rows of "
+              + config.headDim()
+              + ", but other machines serve "
+              + table.rows()
+              + " of "
+              + table.headDim());
+    }
+    return table;
   }
 
   static EngramModel openForHashing(

@@ -1,6 +1,7 @@
 package io.engram4j.table.io;
 
 import io.engram4j.host.CheckedFile;
+import io.engram4j.host.Digests;
 import io.engram4j.host.Printable;
 import io.engram4j.host.RegularFiles;
 import io.engram4j.table.RowType;
@@ -14,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
 
@@ -220,6 +222,48 @@ public final class PackedFile {
     return origin;
   }
 
+  /**
+   * Returns SHA-256 of the rows' type and number and of the checksums of their chunks, in hex:
+   * equal for equal rows, wherever they lie.
+   */
+  public String digest() {
+    return digest(table, checksums);
+  }
+
+  /** Returns the same of rows whose chunks' checksums are known. */
+  public static String digest(TableFile table, int[] checksums) {
+    MessageDigest digest = Digests.sha256();
+    String shape = table.type().name() + " " + table.rows() + "x" + table.headDim();
+    digest.update(shape.getBytes(StandardCharsets.US_ASCII));
+    digest.update(checksumBytes(checksums));
+    return HexFormat.of().formatHex(digest.digest());
+  }
+
+  /**
+   * Returns the digest that a packed file of some rows would have, without writing one.
+   *
+   * @param threads how many read at once
+   * @param progress hears of bytes read, from any thread
+   * @throws IOException if the rows cannot be read
+   */
+  public static String digest(TableFile table, int threads, LongConsumer progress)
+      throws IOException {
+    int chunkRows = chunkRows(table.rowBytes());
+    int[] checksums = new int[Math.toIntExact(chunks(table.rows(), chunkRows))];
+    Parallel.run(
+        "digest",
+        threads,
+        checksums.length,
+        () ->
+            new ChunkReader(table, chunkRows, progress) {
+              @Override
+              void read(long chunk, MemorySegment rows) {
+                checksums[(int) chunk] = CheckedFile.crc(rows.asByteBuffer());
+              }
+            });
+    return digest(table, checksums);
+  }
+
   /** Returns the number of chunks, each with a checksum. */
   public int chunks() {
     return checksums.length;
@@ -255,16 +299,31 @@ public final class PackedFile {
    * @throws IOException naming the rows that are damaged, or why they cannot be read
    */
   public void verify(int threads, LongConsumer progress) throws IOException {
-    Parallel.run("verify", threads, checksums.length, () -> new Verifier(progress));
+    Parallel.run(
+        "verify",
+        threads,
+        checksums.length,
+        () ->
+            new ChunkReader(table, chunkRows, progress) {
+              @Override
+              void read(long chunk, MemorySegment rows) throws IOException {
+                check(chunk, rows);
+              }
+            });
   }
 
-  private final class Verifier implements Parallel.Worker {
+  /** Reads chunks of rows, one after the other. */
+  private abstract static class ChunkReader implements Parallel.Worker {
     private final Arena arena = Arena.ofConfined();
+    private final TableFile table;
+    private final int chunkRows;
     private final MemorySegment buffer;
     private final BulkReader reader;
     private final LongConsumer progress;
 
-    Verifier(LongConsumer progress) throws IOException {
+    ChunkReader(TableFile table, int chunkRows, LongConsumer progress) throws IOException {
+      this.table = table;
+      this.chunkRows = chunkRows;
       this.progress = progress;
       try {
         this.buffer = arena.allocate((long) chunkRows * table.rowBytes(), 4096);
@@ -275,13 +334,16 @@ public final class PackedFile {
       }
     }
 
+    /** Takes a chunk's rows. */
+    abstract void read(long chunk, MemorySegment rows) throws IOException;
+
     @Override
     public void part(long chunk) throws IOException {
       long first = chunk * chunkRows;
       int count = (int) Math.min(chunkRows, table.rows() - first);
       MemorySegment rows = buffer.asSlice(0, (long) count * table.rowBytes());
       reader.read(first, count, rows);
-      check(chunk, rows);
+      read(chunk, rows);
       progress.accept(rows.byteSize());
     }
 

@@ -53,6 +53,16 @@ public record TableFile(
       return Stream.of(weight, scale, bias).<Region>mapMulti(Part::unlessNull).toList();
     }
 
+    /** Returns rows of this part, as a part that begins with row {@code as} of another table. */
+    Part slice(long from, long count, long as) {
+      return new Part(
+          as,
+          count,
+          weight.from(from),
+          scale == null ? null : scale.from(from),
+          bias == null ? null : bias.from(from));
+    }
+
     private static void unlessNull(@Nullable Region region, Consumer<Region> to) {
       if (region != null) {
         to.accept(region);
@@ -102,6 +112,10 @@ public record TableFile(
 
     long at(long row) {
       return offset + row * stride;
+    }
+
+    Region from(long row) {
+      return new Region(file, at(row), stride, bytes);
     }
   }
 
@@ -163,6 +177,29 @@ public record TableFile(
     Region bias = biases == 0 ? null : new Region(file, offset + elements + scales, stride, biases);
     return new TableFile(
         name, type, rows, headDim, factor, List.of(new Part(0, rows, weight, scale, bias)));
+  }
+
+  /**
+   * Returns some of the rows as a table of their own, in the same files.
+   *
+   * @param from the row that becomes row 0
+   * @throws IllegalArgumentException if this has not all of them
+   */
+  public TableFile slice(long from, long count) {
+    if (from < 0 || count < 1 || from > rows - count) {
+      throw new IllegalArgumentException(
+          name + " has " + rows + " rows, not " + count + " from " + from);
+    }
+    List<Part> own = new ArrayList<>();
+    for (Part part : parts) {
+      long begin = Math.max(from, part.first);
+      long end = Math.min(from + count, part.first + part.rows);
+      if (begin < end) {
+        own.add(part.slice(begin - part.first, end - begin, begin - from));
+      }
+    }
+    String slice = name + " from row " + from;
+    return new TableFile(slice, type, count, headDim, factor, own);
   }
 
   /** Returns the elements of the first part's rows: of all, where there is one part. */

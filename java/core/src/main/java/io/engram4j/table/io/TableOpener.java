@@ -8,8 +8,10 @@ import io.engram4j.host.Limits;
 import io.engram4j.host.OwnDirectory;
 import io.engram4j.table.NumaPolicy;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.RowSource;
+import io.engram4j.table.RowType;
 import io.engram4j.table.Shard;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
@@ -100,6 +102,35 @@ public final class TableOpener {
     return held;
   }
 
+  /**
+   * Opens a table of other machines.
+   *
+   * @throws IllegalArgumentException if options have no effect there
+   */
+  public HeldTable open(RemoteTable remote) throws IOException {
+    requireEffect(Placement.REMOTE);
+    TableShape shape =
+        new TableShape(
+            remote.name(), remote.type(), remote.rows(), remote.headDim(), remote.factor());
+    return held(shape, Placement.REMOTE, remote.source(), () -> {}, remote.description());
+  }
+
+  /** A table without its rows. */
+  private record TableShape(String name, RowType type, long rows, int headDim, float factor) {
+    static TableShape of(TableFile file) {
+      return new TableShape(file.name(), file.type(), file.rows(), file.headDim(), file.factor());
+    }
+
+    Table readBy(RowSource source) {
+      Table table = Table.streamed(name, type, rows, headDim, source);
+      return type.hasFactor() ? table.withFactor(factor) : table;
+    }
+
+    int rowBytes() {
+      return Math.toIntExact(type.rowBytes(headDim));
+    }
+  }
+
   /** Options without effect are a mistake that nobody would see. */
   private void requireEffect(Placement placement) {
     boolean copies = placement.copies();
@@ -122,35 +153,30 @@ public final class TableOpener {
   private HeldTable read(TableFile file, Placement placement, String why) throws IOException {
     String description = "read through the page cache" + why;
     FileRows rows = new FileRows(file);
-    return held(file, placement, rows, rows, description);
+    return held(TableShape.of(file), placement, rows, rows, description);
   }
 
   /** A table whose rows are read, from a cache if there is one. */
   private HeldTable held(
-      TableFile file, Placement placement, RowSource rows, Closeable files, String description)
+      TableShape table, Placement placement, RowSource rows, Closeable files, String description)
       throws IOException {
-    RowSource reader = rows;
-    Closeable closeable = files;
-    String form = description;
     try {
-      if (options.cacheBytes() > 0) {
-        RowCache cache = cache(file, rows);
-        reader = cache;
-        closeable = watch(file, cache, files);
-        form += ", " + cache.capacity() + " rows cached";
+      if (options.cacheBytes() == 0) {
+        return HeldTable.of(table.readBy(rows), placement, description, files);
       }
-      Table table = Table.streamed(file.name(), file.type(), file.rows(), file.headDim(), reader);
-      table = file.type().hasFactor() ? table.withFactor(file.factor()) : table;
-      return HeldTable.of(table, placement, form, closeable);
+      RowCache cache = cache(table, rows);
+      Closeable closeable = watch(table.name(), cache, files);
+      String form = description + ", " + cache.capacity() + " rows cached";
+      return HeldTable.of(table.readBy(cache), placement, form, closeable);
     } catch (Throwable e) {
-      closeable.close();
+      files.close();
       throw e;
     }
   }
 
-  private static CacheWatch watch(TableFile file, RowCache cache, Closeable files) {
+  private static CacheWatch watch(String table, RowCache cache, Closeable files) {
     try {
-      return new CacheWatch(file.name(), cache, files);
+      return new CacheWatch(table, cache, files);
     } catch (Throwable e) {
       cache.close();
       throw e;
@@ -161,7 +187,7 @@ public final class TableOpener {
     String form = (file.isInterleaved() ? "packed file" : "original shards") + why;
     FileRows rows = new FileRows(file);
     if (options.cacheBytes() > 0) {
-      return held(file, Placement.MAPPED, rows, rows, form);
+      return held(TableShape.of(file), Placement.MAPPED, rows, rows, form);
     }
     try {
       Table table = file.map(arena).ofFile(host.files(), rows);
@@ -218,12 +244,12 @@ public final class TableOpener {
     }
   }
 
-  private RowCache cache(TableFile file, RowSource reader) {
-    RowCache cache = new RowCache(reader, file.rowBytes(), options.cacheBytes());
+  private RowCache cache(TableShape table, RowSource reader) {
+    RowCache cache = new RowCache(reader, table.rowBytes(), options.cacheBytes());
     RowSeed seed = options.seed();
     try {
       if (seed != null) {
-        cache.seed(rows(seed, file, cache.capacity()));
+        cache.seed(rows(seed, table, cache.capacity()));
       }
       return cache;
     } catch (Throwable e) {
@@ -241,11 +267,11 @@ public final class TableOpener {
       rows.close();
       throw e;
     }
-    return held(file, Placement.STREAMED, rows, rows, description);
+    return held(TableShape.of(file), Placement.STREAMED, rows, rows, description);
   }
 
   /** A seed's rows of a table, so many that the cache can hold them. */
-  private static long[] rows(RowSeed seed, TableFile file, long most) {
+  private static long[] rows(RowSeed seed, TableShape file, long most) {
     long[] rows = seed.rows().get(file.name());
     if (rows == null) {
       throw new IllegalArgumentException(

@@ -178,7 +178,7 @@ class HostMemoryTest {
       try (EngramModel model = files.open(Backends.named("cpu"))) {
         expected = run(model, false);
       }
-      for (Placement placement : Placement.values()) {
+      for (Placement placement : Placement.ofFiles()) {
         TableOptions options =
             TableOptions.defaults().placement(placement).sharedDirectory(directory);
         try (EngramModel model = files.open(Backends.named("cpu"), options)) {
@@ -207,7 +207,7 @@ class HostMemoryTest {
         expected = run(model, false);
       }
       for (Path source : List.of(shards, packed)) {
-        for (Placement placement : Placement.values()) {
+        for (Placement placement : Placement.ofFiles()) {
           TableOptions options =
               TableOptions.defaults().placement(placement).sharedDirectory(directory);
           for (String backend : List.of("cpu", "java")) {

@@ -120,7 +120,7 @@ class ShrinkingFileTest {
       Run bystander = Run.of(other);
       List<float[]> calm = bystander.applyAll();
       for (String name : List.of("cpu", "java")) {
-        for (Placement placement : Placement.values()) {
+        for (Placement placement : Placement.ofFiles()) {
           if (placement == Placement.PINNED) {
             continue; // as resident, where memory may be locked
           }

@@ -1,0 +1,250 @@
+package io.engram4j.remote;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+
+import io.engram4j.remote.Fleet.Generation;
+import io.engram4j.remote.Manifest.SlicedTable;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The rows that one call wants: sorted, each once, cut where slices are, put back in the caller's
+ * order. All are of one generation. Used again, so that it allocates nothing once it has grown. For
+ * one thread at a time.
+ */
+final class Batch {
+  /** Rows at a time: an index of them fits beside a row id into a long. */
+  static final int MOST_ROWS = 1 << 16;
+
+  private static final int INDEX_BITS = 16;
+
+  private final SlicedTable table;
+  private final Fleet fleet;
+  private final FetchPool pool;
+  private final RemoteOptions options;
+  private final RemoteStatistics statistics;
+  private final List<SliceRead> slices = new ArrayList<>();
+  private long[] wanted = new long[64]; // row id, then index in the caller's order; sorted
+  private long[] ids = new long[64]; // each once
+  private int count;
+  private int distinct;
+  private long deadline;
+  private int turn;
+  private boolean interrupted;
+
+  Batch(
+      SlicedTable table,
+      Fleet fleet,
+      FetchPool pool,
+      RemoteOptions options,
+      RemoteStatistics statistics) {
+    this.table = table;
+    this.fleet = fleet;
+    this.pool = pool;
+    this.options = options;
+    this.statistics = statistics;
+  }
+
+  SlicedTable table() {
+    return table;
+  }
+
+  long deadline() {
+    return deadline;
+  }
+
+  /** Returns with which endpoint the search for one begins. */
+  int turn() {
+    return turn;
+  }
+
+  Fetch fetch(Manifest manifest, int slice, int from, int to) {
+    Fetch fetch = pool.take();
+    fetch.prepare(manifest, table, slice, ids, from, to, deadline);
+    return fetch;
+  }
+
+  /** Fetches rows; what stands for -1 is left as it is. */
+  void run(MemorySegment rowIds, int some, MemorySegment to) {
+    sort(rowIds, some);
+    if (distinct == 0) {
+      return;
+    }
+    RemoteBatchEvent event = new RemoteBatchEvent();
+    event.begin();
+    turn = (turn + 1) & 0xffff;
+    deadline = System.nanoTime() + options.deadline().toNanos();
+    interrupted = false;
+    try {
+      Generation generation = fetchAll();
+      scatter(to);
+      event.generation = generation.id();
+    } finally {
+      slices.forEach(SliceRead::end);
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+    event.layer = table.layer();
+    event.rows = distinct;
+    event.commit();
+  }
+
+  private void sort(MemorySegment rowIds, int some) {
+    if (wanted.length < some) {
+      wanted = new long[Math.max(some, 2 * wanted.length)];
+      ids = new long[wanted.length];
+    }
+    count = 0;
+    for (int i = 0; i < some; i++) {
+      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      if (row >= table.rows()) {
+        throw new IndexOutOfBoundsException(
+            "row id " + row + " is outside " + table.name() + ", which has " + table.rows());
+      }
+      if (row >= 0) {
+        wanted[count++] = row << INDEX_BITS | i;
+      }
+    }
+    Arrays.sort(wanted, 0, count);
+    distinct = 0;
+    for (int i = 0; i < count; i++) {
+      long row = wanted[i] >>> INDEX_BITS;
+      if (distinct == 0 || ids[distinct - 1] != row) {
+        ids[distinct++] = row;
+      }
+    }
+  }
+
+  /** Reads all of one generation; where that has gone, all of the next. */
+  private Generation fetchAll() {
+    while (true) {
+      Generation generation = fleet.current();
+      cut(generation.manifest().table(table.layer()));
+      if (await(generation)) {
+        return generation;
+      }
+      slices.forEach(SliceRead::end);
+    }
+  }
+
+  private void cut(SlicedTable now) {
+    int cuts = now.slices().size();
+    while (slices.size() < cuts) {
+      slices.add(new SliceRead(fleet, statistics, slices.size()));
+    }
+    int at = 0;
+    for (int slice = 0; slice < slices.size(); slice++) {
+      long end =
+          slice < cuts ? now.slices().get(slice).first() + now.slices().get(slice).rows() : 0;
+      int from = at;
+      while (at < distinct && ids[at] < end) {
+        at++;
+      }
+      slices.get(slice).prepare(from, at, System.nanoTime());
+    }
+  }
+
+  /**
+   * Waits for all slices.
+   *
+   * @return whether they came; false if another generation has taken the place of this one
+   * @throws UncheckedIOException if they did not come in time
+   */
+  private boolean await(Generation generation) {
+    while (true) {
+      long now = System.nanoTime();
+      long until = deadline;
+      @Nullable SliceRead waiting = null;
+      for (int i = 0; i < slices.size(); i++) {
+        SliceRead read = slices.get(i);
+        if (read.from() < read.to() && !read.isDone()) {
+          long next = read.poll(this, generation, now);
+          if (!read.isDone()) {
+            waiting = read;
+            until = next - until < 0 ? next : until;
+          }
+        }
+      }
+      if (waiting == null) {
+        return true;
+      }
+      if (now - deadline >= 0) {
+        throw late(waiting, generation);
+      }
+      if (waiting.isIdle() && !fleet.current().id().equals(generation.id())) {
+        return false;
+      }
+      LockSupport.parkNanos(this, until - now);
+      interrupted |= Thread.interrupted(); // rows are on their way; the caller hears of it then
+    }
+  }
+
+  private UncheckedIOException late(SliceRead waiting, Generation generation) {
+    List<String> known = new ArrayList<>();
+    for (Endpoint endpoint : fleet.endpoints()) {
+      EndpointStatistics one = endpoint.statistics();
+      known.add(
+          one.address()
+              + (one.generation().isEmpty()
+                  ? " (does not answer)"
+                  : " (generation " + one.generation().substring(0, 12) + ")"));
+    }
+    IOException e =
+        new IOException(
+            "layer "
+                + table.layer()
+                + ", slice "
+                + waiting.slice()
+                + " of generation "
+                + generation.id().substring(0, 12)
+                + ": no rows within "
+                + TimeUnit.NANOSECONDS.toMillis(options.deadline().toNanos())
+                + " ms from any of "
+                + String.join(", ", known),
+            waiting.failure());
+    return new UncheckedIOException(e.getMessage(), e);
+  }
+
+  private void scatter(MemorySegment to) {
+    int rowBytes = table.rowBytes();
+    int at = -1;
+    int slice = 0;
+    long before = -1;
+    for (int i = 0; i < count; i++) {
+      long row = wanted[i] >>> INDEX_BITS;
+      if (row != before) {
+        at++;
+        before = row;
+        while (at >= slices.get(slice).to()) {
+          slice++;
+        }
+      }
+      SliceRead read = slices.get(slice);
+      long target = (wanted[i] & (MOST_ROWS - 1)) * rowBytes;
+      long source = (long) (at - read.from()) * rowBytes;
+      MemorySegment.copy(read.won().rows(), source, to, target, rowBytes);
+    }
+  }
+
+  /** Returns how many rows the last run fetched. */
+  int distinct() {
+    return distinct;
+  }
+
+  /** Returns how many requests that took, had each slice one. */
+  int requests() {
+    int requests = 0;
+    for (int i = 0; i < slices.size(); i++) {
+      requests += slices.get(i).from() < slices.get(i).to() ? 1 : 0;
+    }
+    return requests;
+  }
+}

@@ -1,0 +1,150 @@
+package io.engram4j.remote;
+
+import java.io.IOException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * An address with what is known of it: its connection if there is one, what it serves, how fast it
+ * is, and whether it is left alone for a while. Thread-safe.
+ */
+final class Endpoint {
+  private static final Logger log = LoggerFactory.getLogger(Endpoint.class);
+
+  private final String address;
+  private final RowEngine engine;
+  private final RemoteOptions options;
+  private final AtomicInteger underWay = new AtomicInteger();
+  private final AtomicInteger failuresInARow = new AtomicInteger();
+  private final Latency latency = new Latency();
+  private final LongAdder requests = new LongAdder();
+  private final LongAdder failures = new LongAdder();
+  private volatile @Nullable Serving serving;
+  private boolean told; // that it is lost
+
+  /** A connection with what it served when it was asked last. */
+  record Serving(RowServer server, Manifest manifest, String generation) {}
+
+  Endpoint(String address, RowEngine engine, RemoteOptions options) {
+    this.address = address;
+    this.engine = engine;
+    this.options = options;
+  }
+
+  String address() {
+    return address;
+  }
+
+  /** Returns what is served, or null while there is no connection. */
+  @Nullable Serving serving() {
+    return serving;
+  }
+
+  /** Returns whether requests go there: it answers, and did not fail again and again. */
+  boolean isOpen() {
+    return serving != null && failuresInARow.get() < options.failures();
+  }
+
+  int underWay() {
+    return underWay.get();
+  }
+
+  /** Returns after how long another replica is asked too. */
+  long hedgeNanos() {
+    return Math.max(options.hedgeFloor().toNanos(), 2 * latency.quantile(0.99));
+  }
+
+  void start(Fetch fetch) {
+    underWay.incrementAndGet();
+    requests.increment();
+    Serving now = serving;
+    if (now == null) {
+      fetch.failed(new IOException(address + " is not connected"));
+      return;
+    }
+    try {
+      now.server().start(fetch);
+    } catch (RuntimeException e) {
+      fetch.failed(e);
+    }
+  }
+
+  /** A request has ended, whether anybody waits for it or not. */
+  void ended() {
+    underWay.decrementAndGet();
+  }
+
+  void succeeded(long nanos) {
+    failuresInARow.set(0);
+    latency.add(nanos);
+  }
+
+  /** A request failed, or another replica was faster by far. */
+  void failed(@Nullable Throwable why) {
+    failures.increment();
+    if (failuresInARow.incrementAndGet() == options.failures()) {
+      log.warn("{} is left alone after {} failures: {}", address, options.failures(), why);
+    }
+  }
+
+  /**
+   * Connects if need be, asks what is served, and takes requests again if that is answered. For one
+   * thread at a time.
+   *
+   * @throws IOException if it does not answer
+   */
+  void refresh() throws IOException {
+    Serving before = serving;
+    RowServer server = before == null ? engine.connect(address, options) : before.server();
+    try {
+      Manifest manifest = server.manifest();
+      serving = new Serving(server, manifest, manifest.generation());
+      failuresInARow.set(0);
+      if (told) {
+        told = false;
+        log.info("{} answers again", address);
+      }
+    } catch (IOException | RuntimeException e) {
+      serving = null;
+      server.close();
+      throw e;
+    }
+  }
+
+  /** Does the same, and says once that it failed. */
+  boolean tryRefresh() {
+    try {
+      refresh();
+      return true;
+    } catch (IOException | RuntimeException e) {
+      if (!told) {
+        told = true;
+        log.warn("{} does not answer: {}", address, e.toString());
+      }
+      return false;
+    }
+  }
+
+  EndpointStatistics statistics() {
+    Serving now = serving;
+    return new EndpointStatistics(
+        address,
+        now == null ? "" : now.generation(),
+        isOpen(),
+        requests.sum(),
+        failures.sum(),
+        latency.quantile(0.5),
+        latency.quantile(0.99));
+  }
+
+  void close() throws IOException {
+    Serving now = serving;
+    serving = null;
+    if (now != null) {
+      now.server().close();
+    }
+  }
+}

@@ -1,0 +1,167 @@
+package io.engram4j.remote;
+
+import io.engram4j.host.Buffer;
+import io.engram4j.remote.Manifest.SlicedTable;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One request for rows of one slice to one endpoint, from the asking side and from the engine's.
+ * Its memory is its own: a reply that comes after the deadline, or after another replica's, writes
+ * where nobody reads. Used again once its engine has ended it and nobody waits for it.
+ */
+public final class Fetch {
+  private static final int RUNNING = 0;
+  private static final int DONE = 1;
+  private static final int FAILED = 2;
+  private static final int ABANDONED = 3;
+
+  private final FetchPool pool;
+  private final AtomicInteger state = new AtomicInteger();
+  private final Buffer rows = new Buffer();
+  private long[] ids = new long[64];
+  private int count;
+  private @Nullable Manifest manifest;
+  private @Nullable SlicedTable table;
+  private int slice;
+  private long started;
+  private long deadline;
+  private @Nullable Endpoint endpoint;
+  private @Nullable Thread waiter;
+  private volatile @Nullable Throwable failure;
+  private volatile long ended;
+
+  Fetch(FetchPool pool) {
+    this.pool = pool;
+  }
+
+  /** Prepares a request for some of the ids that a batch wants. */
+  void prepare(
+      Manifest ofManifest,
+      SlicedTable ofTable,
+      int ofSlice,
+      long[] wanted,
+      int from,
+      int to,
+      long until) {
+    manifest = ofManifest;
+    table = ofTable;
+    slice = ofSlice;
+    count = to - from;
+    if (ids.length < count) {
+      ids = new long[Math.max(count, 2 * ids.length)];
+    }
+    System.arraycopy(wanted, from, ids, 0, count);
+    rows.reserve((long) count * ofTable.rowBytes());
+    deadline = until;
+    failure = null;
+  }
+
+  /** Hands the request to an endpoint. */
+  void start(Endpoint to, Thread waits) {
+    endpoint = to;
+    waiter = waits;
+    started = System.nanoTime();
+    state.set(RUNNING);
+    to.start(this);
+  }
+
+  /** Returns the manifest whose rows are wanted. */
+  public Manifest manifest() {
+    return required(manifest);
+  }
+
+  /** Returns the table. */
+  public SlicedTable table() {
+    return required(table);
+  }
+
+  private static <T> T required(@Nullable T value) {
+    if (value == null) {
+      throw new IllegalStateException("the request was not prepared");
+    }
+    return value;
+  }
+
+  /** Returns the place of the slice in the table. */
+  public int slice() {
+    return slice;
+  }
+
+  /** Returns how many rows are wanted. */
+  public int count() {
+    return count;
+  }
+
+  /** Returns a row's id in the whole table; ids ascend, none twice. */
+  public long id(int index) {
+    return ids[index];
+  }
+
+  /** Returns where the rows go, one after the other, each {@code table().rowBytes()} long. */
+  public MemorySegment rows() {
+    return rows.get();
+  }
+
+  /** Returns when nobody waits any more, as {@link System#nanoTime} has it. */
+  public long deadline() {
+    return deadline;
+  }
+
+  /** Tells that all rows are there. */
+  public void done() {
+    end(DONE);
+  }
+
+  /** Tells that they will not come. */
+  public void failed(Throwable why) {
+    failure = why;
+    end(FAILED);
+  }
+
+  private void end(int as) {
+    ended = System.nanoTime();
+    required(endpoint).ended();
+    if (state.compareAndSet(RUNNING, as)) {
+      LockSupport.unpark(waiter);
+    } else {
+      pool.add(this); // nobody waits
+    }
+  }
+
+  boolean isDone() {
+    return state.get() == DONE;
+  }
+
+  @Nullable Throwable failure() {
+    return state.get() == FAILED ? failure : null;
+  }
+
+  Endpoint endpoint() {
+    return required(endpoint);
+  }
+
+  /** Returns when the request was handed over. */
+  long started() {
+    return started;
+  }
+
+  /** Returns how long it took. */
+  long nanos() {
+    return ended - started;
+  }
+
+  /** Gives the request up, whatever has become of it. */
+  void release() {
+    if (!state.compareAndSet(RUNNING, ABANDONED)) {
+      pool.add(this);
+    }
+  }
+
+  /** Frees the rows' memory. */
+  void free() {
+    rows.close();
+  }
+}
