@@ -221,22 +221,23 @@ public final class TrainableTable implements AutoCloseable {
   /** Changes rows. */
   public final class Writer {
     private final float[] row = new float[shape.floats()];
-    private final LongSet changed = new LongSet();
+    private final ChangedRows changed = new ChangedRows();
 
     @SuppressWarnings("UnusedVariable") // written so that the reads are not taken away
     private int touched;
 
     private Writer() {}
 
-    /** Reads a byte of each cache line of some rows. */
-    void touch(long[] rows, int from, int to) {
+    /** Reads a byte of each cache line of a row. */
+    void touch(long row, float[] gradient, int from) {
+      long at = where(row);
       int bytes = shape.rowBytes();
-      int sum = 0;
-      for (int i = from; i < to; i++) {
-        long at = where(rows[i]);
-        for (int line = 0; line < bytes; line += LINE) {
-          sum += memory.get(JAVA_BYTE, at + line);
-        }
+      int sum = touched;
+      for (int i = from; i < from + shape.width(); i += 16) {
+        sum += (int) gradient[i];
+      }
+      for (int line = 0; line < bytes; line += LINE) {
+        sum += memory.get(JAVA_BYTE, at + line);
       }
       touched = sum;
     }
@@ -250,9 +251,13 @@ public final class TrainableTable implements AutoCloseable {
     void update(long id, float[] gradient, int from, float factor, float rate, long step) {
       long at = where(id);
       int width = shape.width();
-      elements(at, row, 0);
-      MemorySegment.copy(
-          memory, FLOAT, at + shape.elementBytes(), row, width, shape.floats() - width);
+      if (shape.format() == RowFormat.F32) { // its state lies right behind
+        MemorySegment.copy(memory, FLOAT, at, row, 0, shape.floats());
+      } else {
+        elements(at, row, 0);
+        MemorySegment.copy(
+            memory, FLOAT, at + shape.elementBytes(), row, width, shape.floats() - width);
+      }
       shape.optimizer().update(row, 0, width, gradient, from, factor, rate);
       write(id, at, step);
     }
@@ -261,16 +266,16 @@ public final class TrainableTable implements AutoCloseable {
     private void write(long id, long at, long step) {
       int width = shape.width();
       if (shape.format() == RowFormat.F32) {
-        MemorySegment.copy(row, 0, memory, FLOAT, at, width);
+        MemorySegment.copy(row, 0, memory, FLOAT, at, shape.floats());
       } else {
         for (int i = 0; i < width; i++) {
           short bits =
               step < 0 ? Bfloat16.fromFloat(row[i]) : stochastic(row[i], noise(id, step, i));
           memory.set(SHORT, at + 2L * i, bits);
         }
+        MemorySegment.copy(
+            row, width, memory, FLOAT, at + shape.elementBytes(), shape.floats() - width);
       }
-      MemorySegment.copy(
-          row, width, memory, FLOAT, at + shape.elementBytes(), shape.floats() - width);
       if (store != null) {
         changed.add(id);
       }
