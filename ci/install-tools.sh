@@ -18,6 +18,7 @@ need gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-gcc
 [ -e /usr/lib/wine/wine64 ] || need wine64 wine64
 need bsdutils script
 need chromium chromium
+need redis-server redis-server
 [ -e /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"

@@ -49,6 +49,7 @@ class ArchitectureTest {
           Map.entry("train", Set.of("core", "hf")),
           Map.entry("shipped", Set.of()),
           Map.entry("remote", Set.of("core", "hf")),
+          Map.entry("valkey", Set.of("remote")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core", "train")),
           Map.entry(

@@ -208,7 +208,8 @@ final class Batch {
                 + ": no rows within "
                 + TimeUnit.NANOSECONDS.toMillis(options.deadline().toNanos())
                 + " ms from any of "
-                + String.join(", ", known),
+                + String.join(", ", known)
+                + (waiting.failure() == null ? "" : "; the last failure: " + waiting.failure()),
             waiting.failure());
     return new UncheckedIOException(e.getMessage(), e);
   }

@@ -7,14 +7,21 @@ import io.engram4j.model.EngramConfig;
 import io.engram4j.model.EngramLayout;
 import io.engram4j.remote.Manifest.Slice;
 import io.engram4j.remote.Manifest.SlicedTable;
+import io.engram4j.table.Table;
 import io.engram4j.table.io.PackedFile;
 import io.engram4j.table.io.Packer;
 import io.engram4j.table.io.TableFile;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.function.LongConsumer;
 
 /**
@@ -87,6 +94,40 @@ public final class Sharder {
    */
   public Manifest manifest(int threads, LongConsumer progress) throws IOException {
     return describe((table, layer, slice) -> PackedFile.digest(table, threads, progress));
+  }
+
+  /**
+   * Puts all rows into an engine that holds rows itself, such as {@code redis://host:6379}, and has
+   * them served when they are there. Rows are read twice: their digests are in their keys, so that
+   * a load that was ended goes on, and never changes rows that are being served.
+   *
+   * @param progress hears of bytes of rows that are read and sent, twice {@link #bytes} in all
+   * @throws IllegalArgumentException if no engine takes the address
+   */
+  public Manifest load(String address, int threads, LongConsumer progress) throws IOException {
+    RowEngine engine = SlicedTables.engine(address);
+    Manifest manifest = manifest(threads, progress);
+    try (Arena arena = Arena.ofShared()) {
+      Map<Integer, Table> tables = new HashMap<>();
+      for (SlicedTable table : manifest.tables()) {
+        tables.put(table.layer(), source.tableFile(table.layer()).map(arena));
+      }
+      engine.load(
+          address,
+          manifest,
+          (table, first, count, to) -> {
+            try (Arena own = Arena.ofConfined()) {
+              MemorySegment ids = own.allocate(8L * count);
+              for (int i = 0; i < count; i++) {
+                ids.setAtIndex(ValueLayout.JAVA_LONG, i, first + i);
+              }
+              Objects.requireNonNull(tables.get(table.layer())).read(ids, count, to);
+            }
+          },
+          threads,
+          progress);
+    }
+    return manifest;
   }
 
   /** Makes a slice's digest. */

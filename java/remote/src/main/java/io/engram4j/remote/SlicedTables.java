@@ -50,11 +50,22 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
         named.addAll(pinned.endpoints());
       }
     }
-    List<RowEngine> engines =
-        ServiceLoader.load(RowEngine.class, SlicedTables.class.getClassLoader()).stream()
-            .map(ServiceLoader.Provider::get)
-            .toList();
-    return connect(pinned, named, engines, options);
+    return connect(pinned, named, engines(), options);
+  }
+
+  private static List<RowEngine> engines() {
+    return ServiceLoader.load(RowEngine.class, SlicedTables.class.getClassLoader()).stream()
+        .map(ServiceLoader.Provider::get)
+        .toList();
+  }
+
+  /**
+   * Finds the engine that takes an address.
+   *
+   * @throws IllegalArgumentException if none does; the message lists the schemes
+   */
+  static RowEngine engine(String address) {
+    return engine(address, engines());
   }
 
   static SlicedTables connect(
@@ -70,6 +81,11 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
         addresses.stream().map(a -> new Endpoint(a, engine(a, engines), options)).toList();
     try {
       List<Throwable> failures = refresh(endpoints);
+      for (Throwable failure : failures) {
+        if (failure instanceof IllegalArgumentException wrong) { // of the address itself
+          throw wrong;
+        }
+      }
       Manifest shape = pinned;
       for (Endpoint endpoint : endpoints) {
         Endpoint.Serving serving = endpoint.serving();
