@@ -8,6 +8,7 @@ module io.engram4j.cli {
   requires info.picocli;
   requires io.engram4j.core;
   requires io.engram4j.hf;
+  requires io.engram4j.remote;
   requires io.engram4j.tokenizer;
   requires io.engram4j.shipped;
   requires io.engram4j.tck;

@@ -41,7 +41,7 @@ class ArchitectureTest {
           Map.entry("bridge", Set.of("core", "bindings")),
           Map.entry("natives", Set.of("bridge")),
           Map.entry("vector", Set.of("core")),
-          Map.entry("cli", Set.of("core", "hf", "tokenizer", "tck", "train", "shipped")),
+          Map.entry("cli", Set.of("core", "hf", "remote", "tokenizer", "tck", "train", "shipped")),
           Map.entry("bench", Set.of("core", "hf", "tck")),
           Map.entry("rivals", Set.of("core", "bench", "train")),
           Map.entry("spark", Set.of("core", "hf")),

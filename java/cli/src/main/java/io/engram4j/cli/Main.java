@@ -34,6 +34,7 @@ import picocli.CommandLine.Spec;
       HashCommand.class,
       RunCommand.class,
       PackCommand.class,
+      ShardCommand.class,
       PlanCommand.class,
       ProfileCommand.class,
       TrainCommand.class,

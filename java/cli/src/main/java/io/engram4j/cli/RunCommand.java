@@ -7,6 +7,7 @@ import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.hf.ModelFiles;
 import io.engram4j.hf.TokenizerJson;
 import io.engram4j.model.NgramSeed;
+import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSeed;
 import io.engram4j.table.TableOptions;
@@ -31,6 +32,7 @@ import picocli.CommandLine.Option;
     header = "Run a text through every stage over seeded hidden streams; show speed and gates.")
 final class RunCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
+  @Mixin RemoteOption remote = new RemoteOption();
   @Mixin Output output = new Output();
 
   @ArgGroup(multiplicity = "1")
@@ -44,8 +46,8 @@ final class RunCommand implements Callable<Integer> {
       paramLabel = "P",
       defaultValue = "mapped",
       description =
-          "Where tables are held: mapped, resident, shared, pinned, streamed, or auto"
-              + " (default ${DEFAULT-VALUE}).")
+          "Where tables are held: mapped, resident, shared, pinned, streamed, auto, or remote"
+              + " (default ${DEFAULT-VALUE}, with --remote remote).")
   String placement = "mapped";
 
   @Option(
@@ -115,6 +117,13 @@ final class RunCommand implements Callable<Integer> {
     if (Arrays.stream(layers).distinct().count() < layers.length) {
       throw new IllegalArgumentException("--layers names a layer twice");
     }
+    boolean elsewhere = remote.address != null;
+    if (elsewhere != placement.equals("remote") && !(elsewhere && placement.equals("mapped"))) {
+      throw new IllegalArgumentException(
+          elsewhere
+              ? "--remote has no effect with --placement " + placement
+              : "--placement remote needs --remote ADDRESS");
+    }
     if (seedNgrams != null && memoMegabytes == 0) {
       throw new IllegalArgumentException("--seed-ngrams needs a memo; give it --memo-mb");
     }
@@ -124,7 +133,8 @@ final class RunCommand implements Callable<Integer> {
     if (ids.length == 0) {
       throw new IllegalArgumentException(input.name() + " has no tokens");
     }
-    try (EngramModel opened = open(directory)) {
+    try (SlicedTables tables = remote.connect();
+        EngramModel opened = open(directory, tables)) {
       EngramModel served = memoMegabytes == 0 ? opened : withMemo(opened);
       List<EngramLayer> chosen =
           layers.length == 0
@@ -135,7 +145,7 @@ final class RunCommand implements Callable<Integer> {
         String[] pieces = Text.pieces(TokenizerJson.read(directory.tokenizerJson()), ids);
         GatesPage.write(gates, input.name(), chosen, pieces, results.getFirst().gates());
       }
-      show(served, chosen, ids.length, results);
+      show(served, chosen, ids.length, results, tables);
     }
     return 0;
   }
@@ -150,10 +160,13 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
-  private EngramModel open(ModelFiles directory) throws IOException {
-    TableOptions options =
-        TableOptions.defaults()
-            .placement(Placement.named(placement))
+  private EngramModel open(ModelFiles directory, @Nullable SlicedTables tables) throws IOException {
+    TableOptions options = TableOptions.defaults();
+    if (tables == null) {
+      options = options.placement(Placement.named(placement));
+    }
+    options =
+        RemoteOption.with(options, tables)
             .cacheBytes(ModelOptions.megabytes("--cache-mb", cacheMegabytes));
     if (seedRows != null) {
       options = options.seed(RowSeed.load(seedRows));
@@ -216,7 +229,11 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private void show(
-      EngramModel opened, List<EngramLayer> chosen, int tokens, List<Pipeline.Result> results) {
+      EngramModel opened,
+      List<EngramLayer> chosen,
+      int tokens,
+      List<Pipeline.Result> results,
+      @Nullable SlicedTables tables) {
     String digest = results.getFirst().digest();
     for (Pipeline.Result result : results) {
       if (!result.digest().equals(digest)) {
@@ -241,6 +258,10 @@ final class RunCommand implements Callable<Integer> {
     output.line("");
     if (memoMegabytes != 0) {
       json.put("memo", showMemo(chosen, opened));
+    }
+    if (tables != null) {
+      json.put("endpoints", RemoteOption.show(output, tables));
+      output.line("");
     }
     if (repeat == 1) {
       output.line("one run from cold; --repeat 5 shows the median of warm ones too");

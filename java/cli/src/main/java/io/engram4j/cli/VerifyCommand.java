@@ -7,6 +7,9 @@ import io.engram4j.hf.ModelFiles;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.BackendProvider;
 import io.engram4j.kernel.java.JavaBackend;
+import io.engram4j.remote.SlicedTables;
+import io.engram4j.table.Placement;
+import io.engram4j.table.TableOptions;
 import io.engram4j.tck.TensorResult;
 import io.engram4j.tck.TruthFiles;
 import io.engram4j.tck.Verifier;
@@ -33,6 +36,7 @@ import picocli.CommandLine.Option;
     })
 final class VerifyCommand implements Callable<Integer> {
   @Mixin ModelOptions model = new ModelOptions();
+  @Mixin RemoteOption remote = new RemoteOption();
   @Mixin Output output = new Output();
 
   @Option(
@@ -49,7 +53,8 @@ final class VerifyCommand implements Callable<Integer> {
     for (TruthFiles truth : TruthFiles.of(model.directory)) {
       ModelFiles files = EngramModels.read(truth.model(), model.map);
       output.line("%s: %s, %s", truth.model(), files.config().family(), files.form());
-      try (EngramModel opened = files.open(new JavaBackend())) {
+      try (SlicedTables tables = remote.connect();
+          EngramModel opened = open(files, tables)) {
         for (Backend each : backends()) {
           try (EngramModel view = opened.withBackend(each)) {
             for (Path file : truth.files()) {
@@ -74,6 +79,12 @@ final class VerifyCommand implements Callable<Integer> {
     json.put("results", objects);
     output.json(json);
     return failed == 0 ? 0 : Main.FAILED;
+  }
+
+  private static EngramModel open(ModelFiles files, @Nullable SlicedTables tables)
+      throws IOException {
+    TableOptions options = TableOptions.defaults().placement(Placement.MAPPED);
+    return files.open(new JavaBackend(), RemoteOption.with(options, tables));
   }
 
   private List<Backend> backends() {

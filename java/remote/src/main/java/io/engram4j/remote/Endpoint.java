@@ -14,7 +14,8 @@ import org.slf4j.LoggerFactory;
 final class Endpoint {
   private static final Logger log = LoggerFactory.getLogger(Endpoint.class);
 
-  private final String address;
+  private final String address; // with a password, perhaps
+  private final String shown;
   private final RowEngine engine;
   private final RemoteOptions options;
   private final AtomicInteger underWay = new AtomicInteger();
@@ -30,12 +31,14 @@ final class Endpoint {
 
   Endpoint(String address, RowEngine engine, RemoteOptions options) {
     this.address = address;
+    this.shown = Addresses.shown(address);
     this.engine = engine;
     this.options = options;
   }
 
+  /** Returns the address as messages have it. */
   String address() {
-    return address;
+    return shown;
   }
 
   /** Returns what is served, or null while there is no connection. */
@@ -62,7 +65,7 @@ final class Endpoint {
     requests.increment();
     Serving now = serving;
     if (now == null) {
-      fetch.failed(new IOException(address + " is not connected"));
+      fetch.failed(new IOException(shown + " is not connected"));
       return;
     }
     try {
@@ -86,7 +89,7 @@ final class Endpoint {
   void failed(@Nullable Throwable why) {
     failures.increment();
     if (failuresInARow.incrementAndGet() == options.failures()) {
-      log.warn("{} is left alone after {} failures: {}", address, options.failures(), why);
+      log.warn("{} is left alone after {} failures: {}", shown, options.failures(), why);
     }
   }
 
@@ -105,7 +108,7 @@ final class Endpoint {
       failuresInARow.set(0);
       if (told) {
         told = false;
-        log.info("{} answers again", address);
+        log.info("{} answers again", shown);
       }
     } catch (IOException | RuntimeException e) {
       serving = null;
@@ -122,7 +125,7 @@ final class Endpoint {
     } catch (IOException | RuntimeException e) {
       if (!told) {
         told = true;
-        log.warn("{} does not answer: {}", address, e.toString());
+        log.warn("{} does not answer: {}", shown, e.toString());
       }
       return false;
     }
@@ -131,7 +134,7 @@ final class Endpoint {
   EndpointStatistics statistics() {
     Serving now = serving;
     return new EndpointStatistics(
-        address,
+        shown,
         now == null ? "" : now.generation(),
         isOpen(),
         requests.sum(),

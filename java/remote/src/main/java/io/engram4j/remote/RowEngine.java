@@ -37,7 +37,8 @@ public interface RowEngine {
       String address, Manifest manifest, RowReader rows, int threads, LongConsumer progress)
       throws IOException {
     throw new UnsupportedOperationException(
-        address + " holds no rows of its own; let its servers serve the slices of a directory");
+        Addresses.shown(address)
+            + " holds no rows of its own; let its servers serve the slices of a directory");
   }
 
   /** Gives rows that lie one after the other. Thread-safe. */

@@ -158,7 +158,10 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
       known.addAll(engine.schemes());
     }
     throw new IllegalArgumentException(
-        "nothing here takes the address " + address + "; its scheme must be one of " + known);
+        "nothing here takes the address "
+            + Addresses.shown(address)
+            + "; its scheme must be one of "
+            + known);
   }
 
   /** Returns what is served just now. */

@@ -1,5 +1,6 @@
 package io.engram4j.valkey;
 
+import io.engram4j.remote.Addresses;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.time.Duration;
@@ -30,14 +31,16 @@ record ValkeyAddress(HostAndPort host, JedisClientConfig config, String model) {
     try {
       uri = new URI(address);
     } catch (URISyntaxException e) {
-      throw new IllegalArgumentException(address + " is not an address: " + e.getReason(), e);
+      throw new IllegalArgumentException( // the cause has the password
+          Addresses.shown(address) + " is not an address: " + e.getReason());
     }
     String host = uri.getHost();
     String path = uri.getPath() == null ? "" : uri.getPath().replaceFirst("^/", "");
     String query = uri.getQuery() == null ? "" : uri.getQuery();
     if (host == null || !path.matches("\\d{0,4}") || !query.matches("(model=[^:&]+)?")) {
       throw new IllegalArgumentException(
-          address + " is not like redis://[user:password@]host[:port][/database][?model=NAME]");
+          Addresses.shown(address)
+              + " is not like redis://[user:password@]host[:port][/database][?model=NAME]");
     }
     int millis = Math.toIntExact(Math.min(timeout.toMillis() + 1, Integer.MAX_VALUE));
     DefaultJedisClientConfig.Builder config =

@@ -1,5 +1,6 @@
 package io.engram4j.valkey;
 
+import io.engram4j.remote.Addresses;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.RowEngine;
@@ -38,8 +39,9 @@ public final class ValkeyEngine implements RowEngine {
   @Override
   public RowServer connect(String address, RemoteOptions options) throws IOException {
     ValkeyAddress parsed = ValkeyAddress.of(address, options.deadline());
-    UnifiedJedis client = client(address, parsed, options.connections());
-    return new ValkeyServer(address, parsed.model(), client, options.connections());
+    String shown = Addresses.shown(address);
+    UnifiedJedis client = client(shown, parsed, options.connections());
+    return new ValkeyServer(shown, parsed.model(), client, options.connections());
   }
 
   @Override
@@ -47,13 +49,14 @@ public final class ValkeyEngine implements RowEngine {
       String address, Manifest manifest, RowReader rows, int threads, LongConsumer progress)
       throws IOException {
     ValkeyAddress parsed = ValkeyAddress.of(address, LOADING);
-    try (UnifiedJedis client = client(address, parsed, threads)) {
-      new ValkeyLoader(address, parsed.model(), client, manifest, rows).load(threads, progress);
+    String shown = Addresses.shown(address);
+    try (UnifiedJedis client = client(shown, parsed, threads)) {
+      new ValkeyLoader(shown, parsed.model(), client, manifest, rows).load(threads, progress);
     }
   }
 
   /** Connects, and asks whether this is one of a cluster. */
-  static UnifiedJedis client(String address, ValkeyAddress parsed, int connections)
+  static UnifiedJedis client(String shown, ValkeyAddress parsed, int connections)
       throws IOException {
     GenericObjectPoolConfig<Connection> pool = new GenericObjectPoolConfig<>();
     pool.setMaxTotal(connections + 1); // one asks what is served
@@ -76,7 +79,7 @@ public final class ValkeyEngine implements RowEngine {
               .poolConfig(pool)
               .build();
     } catch (JedisException e) {
-      throw new IOException(address + ": " + e.getMessage(), e);
+      throw new IOException(shown + ": " + e.getMessage(), e);
     }
   }
 }
