@@ -1,12 +1,16 @@
 package io.engram4j.table;
 
 import java.io.IOException;
+import java.util.List;
 
 /**
  * The tables of one model, whose rows other machines hold. Thread-safe; whoever made them closes
  * them, after the models that use them.
  */
 public interface RemoteTables {
+  /** Returns the layers that have a table, in ascending order. */
+  List<Integer> layers();
+
   /**
    * Opens the table of a layer.
    *

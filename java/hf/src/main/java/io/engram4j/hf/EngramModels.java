@@ -5,6 +5,7 @@ import io.engram4j.EngramModel;
 import io.engram4j.EngramRows;
 import io.engram4j.kernel.Backend;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RemoteTables;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
 import io.engram4j.table.io.TableFile;
@@ -104,6 +105,34 @@ public final class EngramModels {
       return rows;
     } catch (IllegalArgumentException | ArithmeticException | UncheckedIOException e) {
       throw new IOException(path + ": " + e.getMessage(), e);
+    } finally {
+      if (!done) {
+        opened.close();
+      }
+    }
+  }
+
+  /**
+   * Opens tables of other machines and nothing else.
+   *
+   * @param options with {@link TableOptions#remote}
+   * @throws IOException if nobody serves them
+   */
+  public static EngramRows openRows(Backend backend, TableOptions options) throws IOException {
+    RemoteTables remote = options.remote();
+    if (remote == null) {
+      throw new IllegalArgumentException("the options name no tables of other machines");
+    }
+    OpenTables opened = new OpenTables(options);
+    boolean done = false;
+    try {
+      Map<Integer, Table> tables = new LinkedHashMap<>();
+      for (int layer : remote.layers()) {
+        tables.put(layer, opened.open(remote.open(layer)));
+      }
+      EngramRows rows = new EngramRows(tables, backend, opened);
+      done = true;
+      return rows;
     } finally {
       if (!done) {
         opened.close();

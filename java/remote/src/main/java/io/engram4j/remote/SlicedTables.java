@@ -185,6 +185,11 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
   }
 
   @Override
+  public List<Integer> layers() {
+    return manifest().tables().stream().map(SlicedTable::layer).toList();
+  }
+
+  @Override
   public RemoteTable open(int layer) throws IOException {
     SlicedTable table;
     try {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.Backends;
 import io.engram4j.EngramModel;
+import io.engram4j.EngramRows;
 import io.engram4j.hf.EngramDirectory;
 import io.engram4j.hf.EngramModels;
 import io.engram4j.model.Dtype;
@@ -17,6 +18,7 @@ import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.TableOpener;
 import io.engram4j.tck.ByteTokenizer;
 import io.engram4j.tck.RandomModel;
 import java.io.IOException;
@@ -139,6 +141,16 @@ class RemoteRowsTest {
         assertArrayEquals(all(local, layer), all(remote, layer));
       }
       assertTrue(tables.endpoints().stream().allMatch(endpoint -> endpoint.requests() > 0));
+      TableOptions options = TableOptions.defaults().remote(tables);
+      try (EngramRows rows = EngramModels.openRows(Backends.select(), options)) {
+        assertEquals(List.of(1, 3), List.copyOf(rows.layers()));
+        assertEquals(truth.rows(), rows.rows(1));
+      }
+      IllegalArgumentException ofFiles =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> new TableOpener(options).open(EngramModels.read(model).tableFile(1), 1, arena));
+      assertTrue(ofFiles.toString().contains("other machines"), ofFiles.toString());
     }
     IOException e =
         assertThrows(

@@ -93,6 +93,9 @@ public final class TableOpener {
           case RESIDENT, PINNED -> resident(file, placement, arena);
           case SHARED -> shared(file, maps, arena);
           case STREAMED -> streamed(file, why);
+          case REMOTE ->
+              throw new IllegalArgumentException(
+                  file.name() + " lies in a file, but the options name tables of other machines");
           default -> maps ? mapped(file, why, arena) : read(file, Placement.MAPPED, why);
         };
     event.table = file.name();

@@ -47,7 +47,8 @@ class TableFaultTest {
     Path folder = Files.createDirectory(directory.resolve("folder"));
     for (Path no : List.of(folder, Path.of("/dev/zero"))) {
       TableFile file = new TableFile("rows", RowType.F32, 1, 8, new Region(no, 0, 32, 32), null);
-      for (Placement placement : EnumSet.complementOf(EnumSet.of(Placement.PINNED))) {
+      for (Placement placement :
+          EnumSet.complementOf(EnumSet.of(Placement.PINNED, Placement.REMOTE))) {
         TableOptions options =
             TableOptions.defaults().placement(placement).sharedDirectory(directory);
         try (Arena arena = Arena.ofShared()) {
