@@ -3,6 +3,7 @@ package io.engram4j.cli;
 import com.sun.management.OperatingSystemMXBean;
 import io.engram4j.Backends;
 import io.engram4j.kernel.BackendProvider;
+import io.engram4j.remote.SlicedTables;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -21,8 +22,11 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "doctor",
     header = "Show machine, JDK, memory limits, and which backends can run, or why not.",
-    description = "With a model directory also its tables, and how much of them is in memory.")
+    description =
+        "With a model directory also its tables, and how much of them is in memory; with --remote"
+            + " those of other machines, and how long rows of them take.")
 final class DoctorCommand implements Callable<Integer> {
+  @Mixin RemoteOption remote = new RemoteOption();
   @Mixin Output output = new Output();
 
   @Parameters(
@@ -57,6 +61,12 @@ final class DoctorCommand implements Callable<Integer> {
     if (directory != null) {
       output.line("");
       new TableReport(directory, output).write(json);
+    }
+    try (SlicedTables tables = remote.connect()) {
+      if (tables != null) {
+        output.line("");
+        RemoteReport.write(tables, output, json);
+      }
     }
     output.json(json);
     return 0;

@@ -1,6 +1,7 @@
 package io.engram4j.cli;
 
 import io.engram4j.hf.ModelFiles;
+import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.Placement;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
@@ -35,6 +36,7 @@ final class PlanCommand implements Callable<Integer> {
   private static final int SAMPLES = 41;
 
   @Mixin ModelOptions model = new ModelOptions();
+  @Mixin RemoteOption remote = new RemoteOption();
   @Mixin Output output = new Output();
 
   @Option(
@@ -47,6 +49,11 @@ final class PlanCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     long available = memory == null ? TableOpener.availableMemory() : bytes(memory);
     ModelFiles directory = model.read();
+    try (SlicedTables tables = remote.connect()) {
+      if (tables != null) {
+        return planRemote(directory, tables);
+      }
+    }
     List<TableFile> files = new ArrayList<>();
     for (int layer : directory.config().layerIds()) {
       files.add(directory.tableFile(layer));
@@ -96,6 +103,25 @@ final class PlanCommand implements Callable<Integer> {
     json.put("reads_per_token", reads);
     json.put("placements", objects);
     json.put("auto", auto.toString());
+    output.json(json);
+    return 0;
+  }
+
+  /** With tables elsewhere there is one placement, and no memory to plan with. */
+  private int planRemote(ModelFiles directory, SlicedTables tables) throws IOException {
+    int columns = directory.config().columns();
+    double millis = 0;
+    for (int layer : directory.config().layerIds()) {
+      millis += RemoteReport.measure(tables, layer, columns);
+    }
+    Map<String, @Nullable Object> json = new LinkedHashMap<>();
+    json.put("bytes", tables.manifest().bytes());
+    json.put("fetch_ms_per_token", millis);
+    output.line(
+        "%s of tables on other machines; the rows of a token, layer by layer: %.3f ms",
+        Text.bytes(tables.manifest().bytes()), millis);
+    output.line("");
+    RemoteReport.write(tables, output, json);
     output.json(json);
     return 0;
   }

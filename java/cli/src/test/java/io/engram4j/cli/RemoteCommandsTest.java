@@ -9,10 +9,12 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.engram4j.remote.Manifest;
 import io.engram4j.tck.Golden;
 import java.io.IOException;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Cutting tables for other machines, and what is refused; java/valkey reads from real ones. */
@@ -54,6 +56,76 @@ class RemoteCommandsTest {
     }
     Cli.Result again = Cli.run("shard", model.toString(), out.toString(), "--slices", "2");
     assertEquals(0, again.exit(), again.err());
+  }
+
+  static boolean hasServer() throws InterruptedException {
+    try {
+      return new ProcessBuilder("redis-server", "--version").start().waitFor() == 0;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  /** Starts it, and loads the model's rows. */
+  private Process served(int port) throws Exception {
+    Process redis =
+        new ProcessBuilder(
+                "redis-server",
+                "--port",
+                "" + port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+                directory.toString())
+            .redirectErrorStream(true)
+            .redirectOutput(directory.resolve("redis.txt").toFile())
+            .start();
+    for (int i = 0; i < 50 && redis.isAlive(); i++) {
+      Cli.Result loaded = Cli.run("shard", model.toString(), "--into", "redis://127.0.0.1:" + port);
+      if (loaded.exit() == 0) {
+        return redis;
+      }
+      Thread.sleep(100);
+    }
+    redis.destroyForcibly().waitFor();
+    throw new AssertionError(Files.readString(directory.resolve("redis.txt")));
+  }
+
+  @Test
+  @EnabledIf("hasServer")
+  void everyCommandThatOpensAModelTakesRowsOfARealServer() throws Exception {
+    int port;
+    try (ServerSocket free = new ServerSocket(0)) {
+      port = free.getLocalPort();
+    }
+    String text = Files.writeString(directory.resolve("text.txt"), "the whale").toString();
+    Process redis = served(port);
+    try {
+      String address = "redis://127.0.0.1:" + port;
+      JsonNode doctor = json("doctor", "--remote", address, "--json").get("remote");
+      assertEquals("mini-v41", doctor.get("model").asText());
+      assertEquals(1, doctor.get("endpoints").size());
+      JsonNode plan = json("plan", model.toString(), "--remote", address, "--json");
+      assertTrue(plan.get("fetch_ms_per_token").asDouble() > 0);
+      JsonNode run = json("run", model.toString(), "--file", text, "--remote", address, "--json");
+      JsonNode local = json("run", model.toString(), "--file", text, "--json");
+      assertEquals(local.get("digest"), run.get("digest"));
+      assertTrue(run.get("endpoints").get(0).get("requests").asInt() > 0);
+      assertTrue(
+          json("verify", model.toString(), "--remote", address, "--json")
+              .get("passed")
+              .asBoolean());
+    } finally {
+      redis.destroyForcibly().waitFor();
+    }
+  }
+
+  private static JsonNode json(String... arguments) throws IOException {
+    Cli.Result result = Cli.run(arguments);
+    assertEquals(0, result.exit(), result.err());
+    return new ObjectMapper().readTree(result.out());
   }
 
   @Test
