@@ -155,24 +155,28 @@ public final class TableOpener {
   /** Rows of mapped placements for a backend that takes no mapping. */
   private HeldTable read(TableFile file, Placement placement, String why) throws IOException {
     String description = "read through the page cache" + why;
+    TableShape shape = TableShape.of(file); // first, for what is open must not be lost
     FileRows rows = new FileRows(file);
-    return held(TableShape.of(file), placement, rows, rows, description);
+    return held(shape, placement, rows, rows, description);
   }
 
   /** A table whose rows are read, from a cache if there is one. */
   private HeldTable held(
       TableShape table, Placement placement, RowSource rows, Closeable files, String description)
       throws IOException {
+    Closeable closeable = files;
     try {
-      if (options.cacheBytes() == 0) {
-        return HeldTable.of(table.readBy(rows), placement, description, files);
+      RowSource reader = rows;
+      String form = description;
+      if (options.cacheBytes() > 0) {
+        RowCache cache = cache(table, rows);
+        reader = cache;
+        closeable = watch(table.name(), cache, files);
+        form += ", " + cache.capacity() + " rows cached";
       }
-      RowCache cache = cache(table, rows);
-      Closeable closeable = watch(table.name(), cache, files);
-      String form = description + ", " + cache.capacity() + " rows cached";
-      return HeldTable.of(table.readBy(cache), placement, form, closeable);
+      return HeldTable.of(table.readBy(reader), placement, form, closeable);
     } catch (Throwable e) {
-      files.close();
+      closeable.close();
       throw e;
     }
   }
@@ -188,9 +192,10 @@ public final class TableOpener {
 
   private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
     String form = (file.isInterleaved() ? "packed file" : "original shards") + why;
+    TableShape shape = TableShape.of(file);
     FileRows rows = new FileRows(file);
     if (options.cacheBytes() > 0) {
-      return held(TableShape.of(file), Placement.MAPPED, rows, rows, form);
+      return held(shape, Placement.MAPPED, rows, rows, form);
     }
     try {
       Table table = file.map(arena).ofFile(host.files(), rows);
@@ -262,6 +267,7 @@ public final class TableOpener {
   }
 
   private HeldTable streamed(TableFile file, String why) throws IOException {
+    TableShape shape = TableShape.of(file);
     StreamedRows rows = new StreamedRows(file, host.files(), options.queueDepth());
     String description;
     try {
@@ -270,7 +276,7 @@ public final class TableOpener {
       rows.close();
       throw e;
     }
-    return held(TableShape.of(file), Placement.STREAMED, rows, rows, description);
+    return held(shape, Placement.STREAMED, rows, rows, description);
   }
 
   /** A seed's rows of a table, so many that the cache can hold them. */
