@@ -232,11 +232,16 @@ public final class EngramModel implements AutoCloseable {
    * @param bytes for all layers together; a V4.1 layer takes 102,400 per n-gram
    * @throws IllegalArgumentException if that is too little, there is not so much memory, or an
    *     order's rows are no whole blocks of the weights' type
-   * @throws IllegalStateException if this is a view {@link #withBf16Stages}
+   * @throws IllegalStateException if this is a view {@link #withBf16Stages}, or rows may become
+   *     others, as those of remote tables that are not pinned
    */
   public EngramModel withMemo(long bytes) {
     if (backend instanceof Bf16Backend) {
       throw new IllegalStateException("a memo adds parts, which rounded stages must not round");
+    }
+    if (layers.stream().anyMatch(l -> l.hasWeights() && l.weights().table().mayChange())) {
+      throw new IllegalStateException(
+          "a memo keeps what rows gave, but these may become others; pin the remote tables");
     }
     if (bytes < layers.size()) {
       throw new IllegalArgumentException(

@@ -22,9 +22,9 @@ final class RemoteOption {
               + " the path of a manifest that names them.")
   @Nullable String address;
 
-  /** Connects if an address was given; null else. */
+  /** Connects if an address was given, to rows that stay the same; null else. */
   @Nullable SlicedTables connect() throws IOException {
-    return address == null ? null : SlicedTables.connect(address, RemoteOptions.defaults());
+    return address == null ? null : SlicedTables.connect(address, RemoteOptions.defaults().pin());
   }
 
   /** Returns options with the tables that were connected, if any were. */

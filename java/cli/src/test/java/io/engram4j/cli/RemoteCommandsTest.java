@@ -137,7 +137,7 @@ class RemoteCommandsTest {
     refused("a file", "shard", at, text);
     refused("99", "shard", at, directory.resolve("out").toString(), "--slices", "99");
     refused("scheme", "shard", at, "--into", "gopher://there");
-    refused("redis://me:***@127.0.0.1:1", "shard", at, "--into", "redis://me:pw@127.0.0.1:1");
+    refused("redis://***@127.0.0.1:1", "shard", at, "--into", "redis://me:pw@127.0.0.1:1");
     refused("--remote", "run", at, "--file", text, "--placement", "remote");
     refused("streamed", "run", at, "--file", text, "--placement", "streamed", "--remote", "x://y");
     refused("127.0.0.1:1", "run", at, "--file", text, "--remote", "redis://127.0.0.1:1");

@@ -16,6 +16,14 @@ public interface RowSource {
    */
   void read(MemorySegment rowIds, long count, MemorySegment rows);
 
+  /**
+   * Returns a number that changes whenever rows may have become others, 0 where they never do. Rows
+   * that were read while it stayed the same belong together.
+   */
+  default long generation() {
+    return 0;
+  }
+
   /** Returns what was read so far. */
   default Statistics statistics() {
     return Statistics.NONE;

@@ -152,6 +152,11 @@ public final class Table {
     return new Table(name, type, rows, headDim, 1, new Shard[0], none, access, null);
   }
 
+  /** Returns whether rows may become others while the table is open, as remote ones may. */
+  public boolean mayChange() {
+    return access.reader != null && access.reader.generation() != 0;
+  }
+
   /** Returns whether the rows are in memory, and so {@link #weight} can be called. */
   public boolean isInMemory() {
     return access.reader == null;

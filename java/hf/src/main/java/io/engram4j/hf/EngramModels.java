@@ -133,6 +133,8 @@ public final class EngramModels {
       EngramRows rows = new EngramRows(tables, backend, opened);
       done = true;
       return rows;
+    } catch (UncheckedIOException e) { // of rows that the cache begins with
+      throw new IOException(e.getMessage(), e);
     } finally {
       if (!done) {
         opened.close();

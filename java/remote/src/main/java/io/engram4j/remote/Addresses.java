@@ -4,12 +4,12 @@ import java.util.regex.Pattern;
 
 /** Addresses as messages have them. */
 public final class Addresses {
-  private static final Pattern PASSWORD = Pattern.compile("(://[^:@/]*):[^@/]*@");
+  private static final Pattern PASSWORD = Pattern.compile("^((?:[^:/]*://)?).*@");
 
   private Addresses() {}
 
-  /** Returns an address without its password, if it has one. */
+  /** Returns an address without user and password, if it has them. */
   public static String shown(String address) {
-    return PASSWORD.matcher(address).replaceAll("$1:***@");
+    return PASSWORD.matcher(address).replaceFirst("$1***@");
   }
 }

@@ -67,34 +67,51 @@ final class Batch {
 
   Fetch fetch(Manifest manifest, int slice, int from, int to) {
     Fetch fetch = pool.take();
-    fetch.prepare(manifest, table, slice, ids, from, to, deadline);
+    try {
+      fetch.prepare(manifest, manifest.table(table.layer()), slice, ids, from, to, deadline);
+    } catch (Throwable e) { // no memory for so many rows
+      pool.add(fetch);
+      throw e;
+    }
     return fetch;
   }
 
-  /** Fetches rows; what stands for -1 is left as it is. */
-  void run(MemorySegment rowIds, int some, MemorySegment to) {
+  /**
+   * Fetches rows of a generation; what stands for -1 is left as it is.
+   *
+   * @param until when they must be there, as {@link System#nanoTime} has it
+   * @return false if another generation has taken its place
+   * @throws UncheckedIOException if rows did not come in time
+   */
+  boolean run(MemorySegment rowIds, int some, MemorySegment to, Generation generation, long until) {
+    slices.forEach(SliceRead::forget);
     sort(rowIds, some);
     if (distinct == 0) {
-      return;
+      return true;
     }
     RemoteBatchEvent event = new RemoteBatchEvent();
     event.begin();
     turn = (turn + 1) & 0xffff;
-    deadline = System.nanoTime() + options.deadline().toNanos();
+    deadline = until;
     interrupted = false;
+    boolean came;
     try {
-      Generation generation = fetchAll();
-      scatter(to);
-      event.generation = generation.id();
+      cut(generation.manifest().table(table.layer()));
+      came = await(generation);
+      if (came) {
+        scatter(to);
+      }
     } finally {
       slices.forEach(SliceRead::end);
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
     }
+    event.generation = generation.id();
     event.layer = table.layer();
     event.rows = distinct;
     event.commit();
+    return came;
   }
 
   private void sort(MemorySegment rowIds, int some) {
@@ -120,18 +137,6 @@ final class Batch {
       if (distinct == 0 || ids[distinct - 1] != row) {
         ids[distinct++] = row;
       }
-    }
-  }
-
-  /** Reads all of one generation; where that has gone, all of the next. */
-  private Generation fetchAll() {
-    while (true) {
-      Generation generation = fleet.current();
-      cut(generation.manifest().table(table.layer()));
-      if (await(generation)) {
-        return generation;
-      }
-      slices.forEach(SliceRead::end);
     }
   }
 
@@ -163,12 +168,14 @@ final class Batch {
       long now = System.nanoTime();
       long until = deadline;
       @Nullable SliceRead waiting = null;
+      boolean idle = false;
       for (int i = 0; i < slices.size(); i++) {
         SliceRead read = slices.get(i);
         if (read.from() < read.to() && !read.isDone()) {
           long next = read.poll(this, generation, now);
           if (!read.isDone()) {
             waiting = read;
+            idle |= read.isIdle();
             until = next - until < 0 ? next : until;
           }
         }
@@ -176,10 +183,14 @@ final class Batch {
       if (waiting == null) {
         return true;
       }
+      if (fleet.isClosed()) {
+        throw new IllegalStateException("the remote tables of " + table.name() + " are closed");
+      }
       if (now - deadline >= 0) {
+        slices.forEach(SliceRead::late);
         throw late(waiting, generation);
       }
-      if (waiting.isIdle() && !fleet.current().id().equals(generation.id())) {
+      if (idle && !fleet.current().id().equals(generation.id())) {
         return false;
       }
       LockSupport.parkNanos(this, until - now);

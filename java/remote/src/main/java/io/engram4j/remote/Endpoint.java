@@ -24,6 +24,9 @@ final class Endpoint {
   private final LongAdder requests = new LongAdder();
   private final LongAdder failures = new LongAdder();
   private volatile @Nullable Serving serving;
+  private volatile long leftAlone;
+  private @Nullable RowServer server; // perhaps one that does not answer just now
+  private boolean closed;
   private boolean told; // that it is lost
 
   /** A connection with what it served when it was asked last. */
@@ -70,7 +73,7 @@ final class Endpoint {
     }
     try {
       now.server().start(fetch);
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) { // no thread, or no memory for the request
       fetch.failed(e);
     }
   }
@@ -89,31 +92,66 @@ final class Endpoint {
   void failed(@Nullable Throwable why) {
     failures.increment();
     if (failuresInARow.incrementAndGet() == options.failures()) {
+      leftAlone = System.nanoTime();
       log.warn("{} is left alone after {} failures: {}", shown, options.failures(), why);
     }
   }
 
   /**
-   * Connects if need be, asks what is served, and takes requests again if that is answered. For one
-   * thread at a time.
+   * Asks what is served, over a new connection if the old one does not tell, and takes requests
+   * again. An old one is closed only when there is a new one: that of a cluster knows all nodes,
+   * and not only the one that the address names.
    *
    * @throws IOException if it does not answer
    */
-  void refresh() throws IOException {
-    Serving before = serving;
-    RowServer server = before == null ? engine.connect(address, options) : before.server();
-    try {
-      Manifest manifest = server.manifest();
-      serving = new Serving(server, manifest, manifest.generation());
-      failuresInARow.set(0);
-      if (told) {
-        told = false;
-        log.info("{} answers again", shown);
+  synchronized void refresh() throws IOException {
+    if (closed) {
+      throw new IOException(shown + " is closed");
+    }
+    RowServer before = server;
+    if (before != null) {
+      try {
+        serve(before, false);
+        return;
+      } catch (IOException | RuntimeException e) {
+        serving = null;
+        log.debug("{} does not answer", shown, e);
       }
-    } catch (IOException | RuntimeException e) {
+    }
+    RowServer fresh = engine.connect(address, options);
+    try {
+      serve(fresh, true);
+      server = fresh;
+    } catch (Throwable e) {
       serving = null;
-      server.close();
+      close(fresh, e);
       throw e;
+    }
+    if (before != null) {
+      close(before, new IOException(shown));
+    }
+  }
+
+  private void serve(RowServer from, boolean anew) throws IOException {
+    Manifest manifest = from.manifest();
+    Serving known = serving;
+    boolean same = known != null && known.server() == from && known.manifest().equals(manifest);
+    serving = same ? known : new Serving(from, manifest, manifest.generation());
+    boolean waited = System.nanoTime() - leftAlone >= options.refresh().toNanos();
+    if (anew || (failuresInARow.get() >= options.failures() && waited)) {
+      failuresInARow.set(0); // one that gives its manifest but no rows is left alone again
+    }
+    if (told) {
+      told = false;
+      log.info("{} answers again", shown);
+    }
+  }
+
+  private static void close(RowServer server, Throwable beside) {
+    try {
+      server.close();
+    } catch (IOException | RuntimeException e) {
+      beside.addSuppressed(e);
     }
   }
 
@@ -122,7 +160,7 @@ final class Endpoint {
     try {
       refresh();
       return true;
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) { // the thread that tries must go on
       if (!told) {
         told = true;
         log.warn("{} does not answer: {}", shown, e.toString());
@@ -143,11 +181,14 @@ final class Endpoint {
         latency.quantile(0.99));
   }
 
-  void close() throws IOException {
-    Serving now = serving;
+  /** Ends the connection for good. */
+  synchronized void close() throws IOException {
+    closed = true;
     serving = null;
-    if (now != null) {
-      now.server().close();
+    RowServer last = server;
+    server = null;
+    if (last != null) {
+      last.close();
     }
   }
 }

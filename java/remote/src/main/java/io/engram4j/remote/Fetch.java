@@ -110,6 +110,11 @@ public final class Fetch {
     return deadline;
   }
 
+  /** Returns whether nobody waits any more, so that the rest of the work is in vain. */
+  public boolean isAbandoned() {
+    return state.get() == ABANDONED;
+  }
+
   /** Tells that all rows are there. */
   public void done() {
     end(DONE);

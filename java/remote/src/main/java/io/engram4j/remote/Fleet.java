@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -21,8 +23,11 @@ import org.slf4j.LoggerFactory;
 final class Fleet implements Closeable {
   private static final Logger log = LoggerFactory.getLogger(Fleet.class);
   private static final int MOST_BACK_OFF = 16; // times the usual pause
+  private static final Duration LEAST_PAUSE = Duration.ofMillis(20); // however many cannot wait
 
   private final Manifest shape;
+  private final @Nullable String pinned;
+  private final Set<String> refused = ConcurrentHashMap.newKeySet(); // told once
   private final List<Endpoint> endpoints;
   private final RemoteOptions options;
   private final List<Thread> threads = new ArrayList<>();
@@ -33,29 +38,39 @@ final class Fleet implements Closeable {
    * Rows that belong together.
    *
    * @param id of the manifest
+   * @param number from 1, larger for each that is taken
    */
-  record Generation(Manifest manifest, String id) {}
+  record Generation(Manifest manifest, String id, int number) {}
 
   /**
    * Takes endpoints that were asked once.
    *
    * @param shape the tables whose shapes every generation has
+   * @param pinned the only generation that is taken, or null for any
    * @throws IOException if some slice is served by none
    */
-  Fleet(Manifest shape, List<Endpoint> endpoints, RemoteOptions options) throws IOException {
+  Fleet(Manifest shape, @Nullable String pinned, List<Endpoint> endpoints, RemoteOptions options)
+      throws IOException {
     this.shape = shape;
+    this.pinned = pinned;
     this.endpoints = List.copyOf(endpoints);
     this.options = options;
     choose();
     if (current == null) {
       throw new IOException(missing());
     }
-    for (Endpoint endpoint : endpoints) {
-      threads.add(
-          Thread.ofPlatform()
-              .daemon()
-              .name("engram-remote-" + endpoint.address())
-              .start(() -> watch(endpoint)));
+    try {
+      for (Endpoint endpoint : endpoints) {
+        threads.add(
+            Thread.ofPlatform()
+                .daemon()
+                .name("engram-remote-" + endpoint.address())
+                .start(() -> watch(endpoint)));
+      }
+    } catch (Throwable e) { // no thread: those that there are must not go on
+      closed = true;
+      hurry();
+      throw e;
     }
   }
 
@@ -78,8 +93,13 @@ final class Fleet implements Closeable {
 
   private void watch(Endpoint endpoint) {
     Duration pause = options.refresh();
+    long least = LEAST_PAUSE.toNanos();
     while (!closed) {
+      long began = System.nanoTime();
       LockSupport.parkNanos(this, pause.toNanos()); // or until somebody cannot wait
+      for (long left = least; left > 0 && !closed; left = began + least - System.nanoTime()) {
+        LockSupport.parkNanos(this, left);
+      }
       if (closed) {
         return;
       }
@@ -101,7 +121,9 @@ final class Fleet implements Closeable {
     Map<String, Integer> counts = new LinkedHashMap<>();
     for (Endpoint endpoint : endpoints) {
       Endpoint.Serving serving = endpoint.serving();
-      if (serving != null && sameShape(endpoint, serving.manifest())) {
+      if (serving != null
+          && (pinned == null || pinned.equals(serving.generation()))
+          && sameShape(endpoint, serving)) {
         manifests.put(serving.generation(), serving.manifest());
         counts.merge(serving.generation(), 1, Integer::sum);
       }
@@ -118,7 +140,7 @@ final class Fleet implements Closeable {
     }
     Manifest chosen = manifests.get(best);
     if (chosen != null && (now == null || !now.id().equals(best))) {
-      current = new Generation(chosen, best);
+      current = new Generation(chosen, best, now == null ? 1 : now.number() + 1);
       log.info("{}: rows of generation {}, revision {}", chosen.model(), best, chosen.revision());
     }
   }
@@ -148,9 +170,9 @@ final class Fleet implements Closeable {
         && serving.server().serves(layer, slice);
   }
 
-  private boolean sameShape(Endpoint endpoint, Manifest other) {
-    String difference = shape.difference(other);
-    if (difference != null) {
+  private boolean sameShape(Endpoint endpoint, Endpoint.Serving other) {
+    String difference = shape.difference(other.manifest());
+    if (difference != null && refused.add(endpoint.address() + other.generation())) {
       log.warn("{} serves another model: {}", endpoint.address(), difference);
     }
     return difference == null;
@@ -164,7 +186,9 @@ final class Fleet implements Closeable {
           endpoint.address()
               + (serving == null ? " does not answer" : " serves " + serving.generation()));
     }
-    return "no generation of " + shape.model() + " is served whole: " + String.join(", ", known);
+    String wanted = pinned == null ? "no generation" : "generation " + pinned;
+    String whole = pinned == null ? " is served whole: " : " is not served whole: ";
+    return wanted + " of " + shape.model() + whole + String.join(", ", known);
   }
 
   @Override
@@ -184,8 +208,16 @@ final class Fleet implements Closeable {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+    IOException failed = null;
     for (Endpoint endpoint : endpoints) {
-      endpoint.close();
+      try {
+        endpoint.close();
+      } catch (IOException | RuntimeException e) {
+        failed = failed == null ? new IOException(endpoint.address() + ": " + e, e) : failed;
+      }
+    }
+    if (failed != null) {
+      throw failed;
     }
   }
 }

@@ -84,7 +84,15 @@ public record Manifest(
     }
 
     String shape() {
-      return "layer " + layer + " has " + rows + " rows of " + headDim + " " + type;
+      return "layer "
+          + layer
+          + " has "
+          + rows
+          + " rows of "
+          + headDim
+          + " "
+          + type
+          + (factor == 1 ? "" : " times " + factor);
     }
 
     /** Returns the bytes of a row, scales included. */

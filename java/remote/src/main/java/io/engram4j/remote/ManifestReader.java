@@ -45,8 +45,16 @@ final class ManifestReader {
         RowType.valueOf(text(table, "type")),
         number(table, "rows"),
         Math.toIntExact(number(table, "head_dim")),
-        (float) field(table, "factor").asDouble(),
+        factor(table),
         slices);
+  }
+
+  private static float factor(JsonNode table) {
+    JsonNode value = field(table, "factor");
+    if (!value.isNumber() || !Float.isFinite(value.floatValue())) {
+      throw new IllegalArgumentException("the field factor is " + value + ", no number");
+    }
+    return value.floatValue();
   }
 
   private static JsonNode field(JsonNode of, String name) {

@@ -1,5 +1,6 @@
 package io.engram4j.remote;
 
+import io.engram4j.remote.Fleet.Generation;
 import io.engram4j.remote.Manifest.SlicedTable;
 import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
@@ -31,24 +32,47 @@ final class RemoteRows implements RowSource {
   }
 
   @Override
+  public long generation() {
+    return options.pinned() ? 0 : fleet.current().number();
+  }
+
+  /** All rows of a call are of one generation, and have one deadline. */
+  @Override
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
     if (fleet.isClosed()) {
       throw new IllegalStateException("the remote tables of " + table.name() + " are closed");
     }
+    long until = System.nanoTime() + options.deadline().toNanos();
     Batch batch = take();
     try {
-      for (long first = 0; first < count; first += Batch.MOST_ROWS) {
-        int some = (int) Math.min(Batch.MOST_ROWS, count - first);
-        MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
-        batch.run(ids, some, first == 0 ? rows : rows.asSlice(first * table.rowBytes()));
-        rowsRead.add(batch.distinct());
-        reads.add(batch.requests());
+      while (!readAll(batch, rowIds, count, rows, fleet.current(), until)) {
+        Thread.onSpinWait(); // of the next generation, then
       }
     } finally {
       synchronized (idle) {
         idle.push(batch);
       }
     }
+  }
+
+  private boolean readAll(
+      Batch batch,
+      MemorySegment rowIds,
+      long count,
+      MemorySegment rows,
+      Generation generation,
+      long until) {
+    for (long first = 0; first < count; first += Batch.MOST_ROWS) {
+      int some = (int) Math.min(Batch.MOST_ROWS, count - first);
+      MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
+      MemorySegment to = first == 0 ? rows : rows.asSlice(first * table.rowBytes());
+      if (!batch.run(ids, some, to, generation, until)) {
+        return false;
+      }
+      rowsRead.add(batch.distinct());
+      reads.add(batch.requests());
+    }
+    return true;
   }
 
   private Batch take() {

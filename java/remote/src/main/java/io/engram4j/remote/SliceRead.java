@@ -2,6 +2,7 @@ package io.engram4j.remote;
 
 import io.engram4j.remote.Fleet.Generation;
 import io.engram4j.remote.Manifest.SlicedTable;
+import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -21,9 +22,7 @@ final class SliceRead {
   private @Nullable Fetch second;
   private @Nullable Fetch won;
   private long tried; // a bit for each endpoint
-  private boolean hedged;
-  private long hedgeAt;
-  private long againAt;
+  private long askAt; // when another is asked
   private @Nullable Throwable failure;
 
   SliceRead(Fleet fleet, RemoteStatistics statistics, int slice) {
@@ -37,8 +36,14 @@ final class SliceRead {
     from = fromId;
     to = toId;
     tried = 0;
-    againAt = now;
+    askAt = now;
     failure = null;
+  }
+
+  /** Forgets the batch before. */
+  void forget() {
+    from = 0;
+    to = 0;
   }
 
   int from() {
@@ -77,7 +82,8 @@ final class SliceRead {
   }
 
   /**
-   * Looks what has come, and asks on.
+   * Looks what has come, and asks on: one replica, a second where the first is slow, another where
+   * one fails, and those that failed again after a while.
    *
    * @return until when there is nothing to do, if no reply comes
    */
@@ -85,35 +91,41 @@ final class SliceRead {
     first = ended(first);
     second = ended(second);
     if (won != null) {
-      overtaken(first);
-      overtaken(second);
+      if (first != null) {
+        first.endpoint().failed(null); // overtaken by one that was asked later
+      }
+      release(first);
+      release(second);
       first = null;
       second = null;
       return now;
     }
-    if (first == null && second == null) {
-      if (now - againAt < 0) {
-        return againAt;
-      }
-      first = start(batch, generation);
-      if (first == null) {
-        tried = 0;
-        againAt = now + AGAIN;
-        fleet.hurry();
-        return againAt;
-      }
-      hedged = false;
-      hedgeAt = now + first.endpoint().hedgeNanos();
-      return hedgeAt;
+    if (first == null) { // it failed; what was asked beside it takes its place
+      first = second;
+      second = null;
+      askAt = first == null ? now : askAt;
     }
-    if (first != null && !hedged && now - hedgeAt >= 0) {
-      hedged = true;
-      second = start(batch, generation);
-      if (second != null) {
-        statistics.hedged(batch.table().layer(), slice, first.endpoint(), second.endpoint());
-      }
+    if (second != null) {
+      return batch.deadline();
     }
-    return hedged ? batch.deadline() : hedgeAt;
+    if (now - askAt < 0) {
+      return askAt;
+    }
+    Fetch asked = start(batch, generation);
+    if (asked == null) { // all were tried: again, but for the one that is at it
+      tried = first == null ? 0 : 1L << fleet.endpoints().indexOf(first.endpoint());
+      askAt = now + AGAIN;
+      fleet.hurry();
+      return askAt;
+    }
+    if (first == null) {
+      first = asked;
+      askAt = now + asked.endpoint().hedgeNanos();
+      return askAt;
+    }
+    second = asked;
+    statistics.hedged(batch.table().layer(), slice, first.endpoint(), second.endpoint());
+    return batch.deadline();
   }
 
   /** Takes a reply if there is one; returns the request while it is under way. */
@@ -140,13 +152,6 @@ final class SliceRead {
       return null;
     }
     return fetch;
-  }
-
-  private static void overtaken(@Nullable Fetch fetch) {
-    if (fetch != null) {
-      fetch.endpoint().failed(null);
-      fetch.release();
-    }
   }
 
   /** Asks the replica with the fewest requests under way, of those that were not tried yet. */
@@ -181,6 +186,18 @@ final class SliceRead {
       return one.isOpen();
     }
     return one.underWay() < other.underWay();
+  }
+
+  /** Counts what is under way as failed: nobody can wait any more. */
+  void late() {
+    for (@Nullable Fetch fetch : new @Nullable Fetch[] {first, second}) {
+      if (fetch != null) {
+        IOException why = new IOException(fetch.endpoint().address() + ": no reply in time");
+        failure = failure == null ? why : failure;
+        fetch.endpoint().failed(why);
+        statistics.failed(slice, fetch.endpoint(), why);
+      }
+    }
   }
 
   /** Gives all requests up. */

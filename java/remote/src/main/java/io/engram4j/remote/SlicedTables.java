@@ -31,8 +31,8 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
    * Connects to those who serve a model's rows.
    *
    * @param addresses one or more, parted by commas: of endpoints, such as {@code
-   *     redis://host:6379}, or the path of a manifest that names endpoints, whose generation must
-   *     be the one that is served
+   *     redis://host:6379}, or the path of a manifest that names endpoints: then rows of its
+   *     generation are taken, and of no other
    * @throws IOException if no generation is served whole; the message says what each endpoint told
    * @throws IllegalArgumentException if no engine takes an address; the message lists the schemes
    */
@@ -42,6 +42,9 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
     for (String address : addresses.split(",", -1)) {
       if (address.contains("://")) {
         named.add(address.strip());
+      } else if (address.contains("@")) { // perhaps with a password, so it is not shown
+        throw new IllegalArgumentException(
+            Addresses.shown(address) + " has no scheme, or stands behind a comma in a password");
       } else {
         pinned = Manifest.read(Path.of(address));
         if (pinned.endpoints().isEmpty()) {
@@ -94,17 +97,19 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
       if (shape == null) {
         throw unanswered(endpoints, failures);
       }
-      Fleet fleet = new Fleet(shape, endpoints, options);
-      if (pinned != null && !fleet.current().id().equals(pinned.generation())) {
-        String served = fleet.current().id();
-        fleet.close();
-        throw new IOException(
-            "the manifest is of generation " + pinned.generation() + ", but served is " + served);
+      if (pinned != null) {
+        Fleet fleet = new Fleet(shape, pinned.generation(), endpoints, options);
+        return new SlicedTables(fleet, options.pin());
       }
-      return new SlicedTables(fleet, options);
+      String first = options.pinned() ? shape.generation() : null;
+      return new SlicedTables(new Fleet(shape, first, endpoints, options), options);
     } catch (Throwable e) {
       for (Endpoint endpoint : endpoints) {
-        endpoint.close();
+        try {
+          endpoint.close();
+        } catch (IOException | RuntimeException other) {
+          e.addSuppressed(other);
+        }
       }
       throw e;
     }
@@ -128,13 +133,18 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
       int at = i;
       threads.add(Thread.ofVirtual().start(() -> failures[at] = refresh(endpoints.get(at))));
     }
+    boolean interrupted = false;
     for (Thread thread : threads) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        break;
+      while (thread.isAlive()) { // each ends with its engine's timeout
+        try {
+          thread.join();
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
       }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
     }
     return Arrays.stream(failures).map(e -> e == null ? new IOException("no answer") : e).toList();
   }
@@ -143,7 +153,7 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
     try {
       endpoint.refresh();
       return null;
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
       return e;
     }
   }
@@ -216,7 +226,10 @@ public final class SlicedTables implements RemoteTables, AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    fleet.close();
-    pool.close();
+    try {
+      fleet.close();
+    } finally {
+      pool.close();
+    }
   }
 }

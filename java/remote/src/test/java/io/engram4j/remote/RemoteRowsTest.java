@@ -18,6 +18,7 @@ import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
+import io.engram4j.table.io.HeldTable;
 import io.engram4j.table.io.TableOpener;
 import io.engram4j.tck.ByteTokenizer;
 import io.engram4j.tck.RandomModel;
@@ -223,6 +224,34 @@ class RemoteRowsTest {
   }
 
   @Test
+  void theThirdReplicaIsAskedWhereOneIsFrozenAndOneDies() throws Exception {
+    Path sharded = sharded(2);
+    Server a = servers.add("test://a", sharded);
+    Server b = servers.add("test://b", sharded);
+    Server c = servers.add("test://c", sharded);
+    Server[] all = {a, b, c};
+    try (SlicedTables tables = connect("test://a", "test://b", "test://c")) {
+      RowSource source = tables.open(1).source();
+      for (int i = 0; i < 30; i++) {
+        Server frozen = all[i % 3];
+        Server dead = all[(i + 1 + i / 3 % 2) % 3];
+        frozen.set(Mode.FROZEN);
+        dead.set(Mode.DEAD);
+        assertArrayEquals(expected(i, 2, truth.rows() - 1), rows(source, i, 2, truth.rows() - 1));
+        frozen.set(Mode.ANSWERS);
+        dead.set(Mode.ANSWERS);
+        for (int wait = 0; wait < 500 && serving(tables) < 3; wait++) {
+          Thread.sleep(5);
+        }
+      }
+    }
+  }
+
+  private static long serving(SlicedTables tables) {
+    return tables.endpoints().stream().filter(EndpointStatistics::open).count();
+  }
+
+  @Test
   void withoutAnyReplicaABatchFailsInTimeAndSaysWhy() throws Exception {
     Server server = servers.add("test://a", sharded(2));
     RemoteOptions options = OPTIONS.deadline(Duration.ofMillis(200));
@@ -269,12 +298,20 @@ class RemoteRowsTest {
     AtomicLong seenNew = new AtomicLong();
     try (SlicedTables tables = connect("test://a", "test://b")) {
       RowSource source = tables.open(1).source();
+      TableOptions cached = TableOptions.defaults().remote(tables).cacheBytes(1 << 20);
+      HeldTable held = new TableOpener(cached).open(tables.open(1));
+      SlicedTables pinned =
+          SlicedTables.connect(
+              null, List.of("test://a", "test://b"), List.of(servers), OPTIONS.pin());
+      assertTrue(held.table().mayChange());
+      assertEquals(0, pinned.open(1).source().generation());
       Thread user =
           Thread.ofPlatform()
               .start(() -> {
                 try {
                   while (!stop.get()) {
-                    byte[] got = rows(source, all);
+                    boolean byCache = (seenOld.get() + seenNew.get()) % 2 == 0;
+                    byte[] got = rows(byCache ? held.table()::read : source, all);
                     boolean isNew = java.util.Arrays.equals(after, got);
                     assertTrue(isNew || java.util.Arrays.equals(before, got), "of two generations");
                     assertTrue(isNew || seenNew.get() == 0, "back to the old one");
@@ -300,6 +337,10 @@ class RemoteRowsTest {
       }
       assertTrue(seenOld.get() > 0 && seenNew.get() > 0, seenOld + " and " + seenNew);
       assertEquals("2", tables.manifest().revision());
+      assertArrayEquals(after, rows(held.table()::read, all));
+      held.close();
+      assertEquals("1", pinned.manifest().revision());
+      pinned.close();
     }
   }
 

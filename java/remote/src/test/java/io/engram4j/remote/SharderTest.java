@@ -84,6 +84,7 @@ class SharderTest {
     refused(json, "\"head_dim\" : 32", "\"head_dim\" : \"32\"", "head_dim");
     refused(json, "\"digest\" : \"", "\"digest\" : \"xx", "digest");
     refused(json, "\"slices\" : [ {", "\"slices\" : [ {,", "JSON");
+    refused(json, "\"factor\" : 1.0", "\"factor\" : \"1\"", "factor");
     refused(json, "\"first\" : 0", "\"first\" : -1", "first");
     for (int length = 0; length < json.length() - 2; length += 7) {
       String cut = json.substring(0, length);
@@ -97,6 +98,40 @@ class SharderTest {
     String broken = json.substring(0, at) + to + json.substring(at + from.length());
     IOException e = assertThrows(IOException.class, () -> Manifest.parse("it", broken));
     assertTrue(e.toString().contains("it") && e.toString().contains(part), e.toString());
+  }
+
+  @Test
+  void messagesHaveNoPasswords() {
+    for (String address :
+        new String[] {
+          "redis://u:secret@host:1",
+          "redis://secret@host",
+          "redis://u:secret/x@host",
+          "redis://u:secret@secret@host",
+          "u:secret@host"
+        }) {
+      String shown = Addresses.shown(address);
+      assertTrue(!shown.contains("secret") && shown.contains("host"), shown);
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> SlicedTables.connect(address, RemoteOptions.defaults()).close());
+      assertTrue(!e.toString().contains("secret"), e.toString());
+    }
+    assertEquals("redis://host:1/2", Addresses.shown("redis://host:1/2"));
+  }
+
+  @Test
+  void anotherFactorIsAnotherShape() throws IOException {
+    Manifest manifest = shard("factor", 2);
+    List<SlicedTable> tables =
+        manifest.tables().stream()
+            .map(t ->
+                new SlicedTable(
+                    t.layer(), t.name(), t.type(), t.rows(), t.headDim(), 2, t.slices()))
+            .toList();
+    Manifest other = new Manifest(manifest.model(), "2", tables, List.of());
+    assertTrue(String.valueOf(manifest.difference(other)).contains("times 2"));
   }
 
   @Test

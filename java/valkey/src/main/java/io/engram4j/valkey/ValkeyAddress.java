@@ -54,6 +54,10 @@ record ValkeyAddress(HostAndPort host, JedisClientConfig config, String model) {
     String user = uri.getUserInfo();
     if (user != null) {
       int colon = user.indexOf(':');
+      if (colon < 0) {
+        throw new IllegalArgumentException(
+            Addresses.shown(address) + " has a user without a colon; is it :password@host?");
+      }
       if (colon > 0) {
         config.user(user.substring(0, colon));
       }

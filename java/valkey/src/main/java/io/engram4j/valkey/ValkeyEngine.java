@@ -40,7 +40,9 @@ public final class ValkeyEngine implements RowEngine {
   public RowServer connect(String address, RemoteOptions options) throws IOException {
     ValkeyAddress parsed = ValkeyAddress.of(address, options.deadline());
     String shown = Addresses.shown(address);
-    UnifiedJedis client = client(shown, parsed, options.connections());
+    // a node that freezes must not take the time that its replica needs to be elected
+    ValkeyAddress quick = ValkeyAddress.of(address, options.deadline().dividedBy(4));
+    UnifiedJedis client = client(shown, parsed, quick, options.connections());
     return new ValkeyServer(shown, parsed.model(), client, options.connections());
   }
 
@@ -50,13 +52,14 @@ public final class ValkeyEngine implements RowEngine {
       throws IOException {
     ValkeyAddress parsed = ValkeyAddress.of(address, LOADING);
     String shown = Addresses.shown(address);
-    try (UnifiedJedis client = client(shown, parsed, threads)) {
+    try (UnifiedJedis client = client(shown, parsed, parsed, threads)) {
       new ValkeyLoader(shown, parsed.model(), client, manifest, rows).load(threads, progress);
     }
   }
 
   /** Connects, and asks whether this is one of a cluster. */
-  static UnifiedJedis client(String shown, ValkeyAddress parsed, int connections)
+  private static UnifiedJedis client(
+      String shown, ValkeyAddress parsed, ValkeyAddress ofCluster, int connections)
       throws IOException {
     GenericObjectPoolConfig<Connection> pool = new GenericObjectPoolConfig<>();
     pool.setMaxTotal(connections + 1); // one asks what is served
@@ -65,13 +68,18 @@ public final class ValkeyEngine implements RowEngine {
       boolean cluster;
       try (Jedis probe = new Jedis(parsed.host(), parsed.config())) {
         cluster = probe.info("cluster").contains("cluster_enabled:1");
+        // a client that fails as it is made leaves a thread behind, so what it needs is asked first
+        if (cluster && !probe.clusterInfo().contains("cluster_slots_assigned:16384")) {
+          throw new IOException(shown + " is of a cluster that has not all slots assigned");
+        }
       }
       return cluster
           ? RedisClusterClient.builder()
               .nodes(Set.of(parsed.host()))
-              .clientConfig(parsed.config())
+              .clientConfig(ofCluster.config())
               .poolConfig(pool)
               .topologyRefreshPeriod(TOPOLOGY)
+              .maxTotalRetriesDuration(TOPOLOGY)
               .build()
           : RedisClient.builder()
               .hostAndPort(parsed.host())

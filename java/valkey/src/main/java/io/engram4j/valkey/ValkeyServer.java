@@ -88,7 +88,7 @@ final class ValkeyServer implements RowServer {
       CRC32C crc = new CRC32C();
       List<Response<byte[]>> replies = new ArrayList<>(PIPELINE);
       for (int from = 0; from < fetch.count(); from += PIPELINE) {
-        if (System.nanoTime() - fetch.deadline() >= 0) {
+        if (fetch.isAbandoned() || System.nanoTime() - fetch.deadline() >= 0) {
           throw new IOException(address + ": the deadline is over");
         }
         int to = Math.min(fetch.count(), from + PIPELINE);
@@ -155,7 +155,7 @@ final class ValkeyServer implements RowServer {
   @Override
   public void close() {
     threads.shutdown();
-    client.close();
     nodes.shutdown();
+    client.close();
   }
 }

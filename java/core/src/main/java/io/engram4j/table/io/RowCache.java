@@ -17,6 +17,9 @@ import java.util.concurrent.atomic.LongAdder;
  * while somebody reads.
  */
 final class RowCache implements RowSource, AutoCloseable {
+  /** Of a key; what is above them is the generation. */
+  private static final int ROW_BITS = 41;
+
   private final RowSource source;
   private final int rowBytes;
   private final SetCache cache;
@@ -30,6 +33,7 @@ final class RowCache implements RowSource, AutoCloseable {
   /** What one caller must read from below. */
   private static final class Misses implements AutoCloseable {
     private final long[] key = new long[1];
+    private long generation;
     private final Buffer ids = new Buffer();
     private final Buffer rows = new Buffer();
     private int[] places = {};
@@ -60,21 +64,36 @@ final class RowCache implements RowSource, AutoCloseable {
   }
 
   @Override
+  public long generation() {
+    return source.generation();
+  }
+
+  /**
+   * All rows are of one generation: a row's is in its key, and a call that another has overtaken
+   * begins again.
+   */
+  @Override
   public void read(MemorySegment rowIds, long count, MemorySegment to) {
-    if (count > ReadPlan.MOST_ROWS) {
+    long generation;
+    do {
+      generation = source.generation();
       for (long first = 0; first < count; first += ReadPlan.MOST_ROWS) {
         long some = Math.min(ReadPlan.MOST_ROWS, count - first);
-        read(rowIds.asSlice(8 * first), some, to.asSlice(rowBytes * first));
+        MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
+        read(ids, (int) some, first == 0 ? to : to.asSlice(rowBytes * first), generation);
       }
-      return;
-    }
+    } while (source.generation() != generation);
+  }
+
+  private void read(MemorySegment rowIds, int count, MemorySegment to, long generation) {
     Misses missing = idle.poll();
     if (missing == null) {
       missing = new Misses();
     }
     try {
-      reserve(missing, (int) count);
-      readSome(rowIds, (int) count, to, missing);
+      missing.generation = generation;
+      reserve(missing, count);
+      readSome(rowIds, count, to, missing);
       idle.add(missing);
     } catch (Throwable e) {
       buffers.add(-missing.bytes());
@@ -105,7 +124,7 @@ final class RowCache implements RowSource, AutoCloseable {
         continue;
       }
       wanted++;
-      if (!hit(row, to, (long) i * rowBytes, missing.key)) {
+      if (!hit(row, to, (long) i * rowBytes, missing)) {
         ids.setAtIndex(JAVA_LONG_UNALIGNED, left, row);
         missing.places[left++] = i;
       }
@@ -117,18 +136,19 @@ final class RowCache implements RowSource, AutoCloseable {
       for (int i = 0; i < left; i++) {
         long from = (long) i * rowBytes;
         MemorySegment.copy(read, from, to, (long) missing.places[i] * rowBytes, rowBytes);
-        put(ids.getAtIndex(JAVA_LONG_UNALIGNED, i), read, from, false, missing.key);
+        put(ids.getAtIndex(JAVA_LONG_UNALIGNED, i), read, from, false, missing);
       }
     }
   }
 
-  private int set(long row, long[] key) {
-    key[0] = row + 1; // a key is not 0
-    return cache.set(SetCache.hash(key, 1));
+  private int set(long row, Misses call) {
+    call.key[0] = (row + 1) | (call.generation << ROW_BITS); // a key is not 0
+    return cache.set(SetCache.hash(call.key, 1));
   }
 
-  private boolean hit(long row, MemorySegment to, long at, long[] key) {
-    int set = set(row, key);
+  private boolean hit(long row, MemorySegment to, long at, Misses call) {
+    int set = set(row, call);
+    long[] key = call.key;
     synchronized (cache.lock(set)) {
       int place = cache.find(set, key);
       if (place < 0) {
@@ -140,8 +160,9 @@ final class RowCache implements RowSource, AutoCloseable {
     }
   }
 
-  private void put(long row, MemorySegment from, long at, boolean hold, long[] key) {
-    int set = set(row, key);
+  private void put(long row, MemorySegment from, long at, boolean hold, Misses call) {
+    int set = set(row, call);
+    long[] key = call.key;
     synchronized (cache.lock(set)) {
       int place = cache.find(set, key);
       if (place < 0) {
@@ -159,15 +180,17 @@ final class RowCache implements RowSource, AutoCloseable {
   /** Reads rows before anyone asks for them, and holds them as far as their sets allow. */
   void seed(long[] ids) {
     int step = 4096;
-    long[] key = new long[1];
-    try (Arena scratch = Arena.ofShared()) {
+    try (Misses call = new Misses();
+        Arena scratch = Arena.ofShared()) {
       MemorySegment buffer = scratch.allocate((long) step * rowBytes, 64);
       for (int from = 0; from < ids.length; from += step) {
         int count = Math.min(step, ids.length - from);
         MemorySegment some = MemorySegment.ofArray(ids).asSlice(8L * from, 8L * count);
+        call.generation = source.generation();
         source.read(some, count, buffer);
-        for (int i = 0; i < count; i++) {
-          put(ids[from + i], buffer, (long) i * rowBytes, true, key);
+        boolean same = source.generation() == call.generation;
+        for (int i = 0; same && i < count; i++) {
+          put(ids[from + i], buffer, (long) i * rowBytes, true, call);
         }
       }
     }
