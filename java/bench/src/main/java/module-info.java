@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module io.engram4j.bench {
   requires io.engram4j.core;
+  requires io.engram4j.remote;
   requires com.fasterxml.jackson.databind;
   requires com.github.benmanes.caffeine;
   requires info.picocli;
@@ -20,4 +21,5 @@ module io.engram4j.bench {
       info.picocli;
 
   uses io.engram4j.bench.ratio.Rival;
+  uses io.engram4j.remote.RowEngine;
 }

@@ -42,7 +42,7 @@ class ArchitectureTest {
           Map.entry("natives", Set.of("bridge")),
           Map.entry("vector", Set.of("core")),
           Map.entry("cli", Set.of("core", "hf", "remote", "tokenizer", "tck", "train", "shipped")),
-          Map.entry("bench", Set.of("core", "hf", "tck")),
+          Map.entry("bench", Set.of("core", "hf", "remote", "tck")),
           Map.entry("rivals", Set.of("core", "bench", "train")),
           Map.entry("spark", Set.of("core", "hf")),
           Map.entry("micrometer", Set.of("core")),

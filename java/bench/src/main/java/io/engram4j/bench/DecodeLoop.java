@@ -15,6 +15,7 @@ import io.engram4j.model.LayerLayout;
 import io.engram4j.model.Stage;
 import io.engram4j.model.StageListener;
 import io.engram4j.model.TokenMap;
+import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowType;
 import io.engram4j.table.Table;
@@ -51,9 +52,10 @@ import org.jspecify.annotations.Nullable;
  * that a noisy machine is noisy for all.
  *
  * <p>Arguments: {@code decode}, or {@code prefill} for {@link PrefillReads}, or {@code rows} for
- * {@link SameRows}; a directory on the disk to be measured, gigabytes of tables (8), rounds (9),
- * tokens a round (20). Cold means that the page cache was dropped before each round, which needs
- * root.
+ * {@link SameRows}, or {@code remote} for {@link RemoteRace} and this loop with rows of an address
+ * that is the last argument; a directory on the disk to be measured, gigabytes of tables (8),
+ * rounds (9), tokens a round (20). Cold means that the page cache was dropped before each round,
+ * which needs root.
  */
 public final class DecodeLoop {
   private static final int HIDDEN = 5120;
@@ -107,12 +109,42 @@ public final class DecodeLoop {
       }
       case "prefill" -> PrefillReads.run(directory, loop.layouts.getFirst(), rounds);
       case "rows" -> SameRows.run(directory, loop.layouts.getFirst());
-      default -> throw new IllegalArgumentException(args[0] + " is not decode, prefill or rows");
+      case "remote" -> {
+        List<TableFile> files = new ArrayList<>();
+        for (LayerLayout layout : loop.layouts) {
+          files.add(DecodeWeights.table(directory, layout));
+        }
+        try (SlicedTables tables = RemoteRace.load(args[5], files, loop.config.layerIds())) {
+          RemoteRace.run(tables, files.getFirst(), loop.config.layerIds().getFirst(), rounds);
+          loop.measureRemote(files, tables, rounds, tokens);
+        }
+      }
+      default ->
+          throw new IllegalArgumentException(args[0] + " is not decode, prefill, rows or remote");
     }
   }
 
   private EngramModel model(List<TableFile> files, @Nullable Placement placement)
       throws IOException {
+    if (placement == null) {
+      return model((layer, arena) ->
+          Table.streamed(
+              "fixed", RowType.F8_E4M3, layouts.get(layer).rows(), 256, (ids, n, to) -> {}));
+    }
+    TableOptions options = TableOptions.defaults().placement(placement);
+    return model((layer, arena) -> {
+      HeldTable held = new TableOpener(options).open(files.get(layer), 1, arena);
+      System.out.printf(Locale.ROOT, "%s: %s%n", placement, held.description());
+      return held.table();
+    });
+  }
+
+  /** Opens the table of a layer, by its place. */
+  private interface Opener {
+    Table open(int layer, Arena arena) throws IOException;
+  }
+
+  private EngramModel model(Opener opener) throws IOException {
     Arena arena = Arena.ofShared();
     List<LayerWeights> weights = new ArrayList<>();
     float[] ones = new float[HIDDEN * BRANCHES];
@@ -120,18 +152,7 @@ public final class DecodeLoop {
     for (int i = 0; i < layouts.size(); i++) {
       GateWeights gate =
           new GateWeights(BRANCHES, HIDDEN, ones, ones, 1e-20, GateWeights.ZeroRule.COPYSIGN);
-      Table table;
-      if (placement == null) {
-        table =
-            Table.streamed(
-                "fixed", RowType.F8_E4M3, layouts.get(i).rows(), 256, (ids, n, to) -> {});
-      } else {
-        TableOptions options = TableOptions.defaults().placement(placement);
-        HeldTable held = new TableOpener(options).open(files.get(i), 1, arena);
-        System.out.printf(Locale.ROOT, "%s: %s%n", placement, held.description());
-        table = held.table();
-      }
-      weights.add(new LayerWeights(table, wkv, gate, null));
+      weights.add(new LayerWeights(opener.open(i, arena), wkv, gate, null));
     }
     int[] identity = new int[VOCABULARY];
     Arrays.setAll(identity, id -> id);
@@ -153,6 +174,11 @@ public final class DecodeLoop {
         runs.add(new Run("streamed", streamed, ahead, true));
       }
     }
+    measure(runs, files, rounds, tokens);
+  }
+
+  private void measure(List<Run> runs, List<TableFile> files, int rounds, int tokens)
+      throws IOException {
     Map<Run, List<Round>> times = new LinkedHashMap<>();
     try (ExecutorService pool = Executors.newFixedThreadPool(2)) {
       for (int round = -1; round < rounds; round++) {
@@ -170,6 +196,22 @@ public final class DecodeLoop {
       }
     }
     show(times);
+  }
+
+  private void measureRemote(List<TableFile> files, SlicedTables tables, int rounds, int tokens)
+      throws IOException {
+    TableOptions options = TableOptions.defaults().remote(tables);
+    EngramModel remote =
+        model((layer, arena) ->
+            new TableOpener(options).open(tables.open(config.layerIds().get(layer))).table());
+    EngramModel mapped = model(files, Placement.MAPPED);
+    List<Run> runs = new ArrayList<>();
+    runs.add(new Run("fixed buffer", model(files, null), true, false));
+    for (boolean ahead : new boolean[] {true, false}) {
+      runs.add(new Run("mapped warm", mapped, ahead, false));
+      runs.add(new Run("remote", remote, ahead, false));
+    }
+    measure(runs, files, rounds, tokens);
   }
 
   private Round round(Run run, ExecutorService pool, int tokens) {
