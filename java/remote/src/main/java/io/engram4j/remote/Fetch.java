@@ -148,11 +148,6 @@ public final class Fetch {
     return required(endpoint);
   }
 
-  /** Returns when the request was handed over. */
-  long started() {
-    return started;
-  }
-
   /** Returns how long it took. */
   long nanos() {
     return ended - started;

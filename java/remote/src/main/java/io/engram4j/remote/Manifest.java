@@ -99,21 +99,6 @@ public record Manifest(
     public int rowBytes() {
       return Math.toIntExact(type.rowBytes(headDim));
     }
-
-    /** Returns the place of the slice that has a row. */
-    public int sliceOf(long row) {
-      int low = 0;
-      int high = slices.size() - 1;
-      while (low < high) {
-        int middle = (low + high + 1) >>> 1;
-        if (row >= slices.get(middle).first) {
-          low = middle;
-        } else {
-          high = middle - 1;
-        }
-      }
-      return low;
-    }
   }
 
   /**

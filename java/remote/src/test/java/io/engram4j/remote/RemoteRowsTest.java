@@ -252,6 +252,49 @@ class RemoteRowsTest {
   }
 
   @Test
+  void closedWhileThreadsReadTheyGetTheirRowsOrAreRefused() throws Exception {
+    Path sharded = sharded(2);
+    servers.add("test://a", sharded);
+    for (int round = 0; round < 20; round++) {
+      SlicedTables tables = connect("test://a");
+      RowSource source = tables.open(1).source();
+      AtomicReference<Throwable> failure = new AtomicReference<>();
+      AtomicLong batches = new AtomicLong();
+      List<Thread> users = new ArrayList<>();
+      for (int user = 0; user < 3; user++) {
+        SplittableRandom own = new SplittableRandom(user);
+        users.add(
+            Thread.ofPlatform()
+                .start(() -> {
+                  try {
+                    while (true) {
+                      long[] ids = ids(own, 100);
+                      assertArrayEquals(expected(ids), rows(source, ids));
+                      batches.incrementAndGet();
+                    }
+                  } catch (IllegalStateException e) {
+                    return; // closed
+                  } catch (Throwable e) {
+                    failure.set(e);
+                  }
+                }));
+      }
+      while (batches.get() < 10 && failure.get() == null) {
+        Thread.onSpinWait();
+      }
+      tables.close();
+      for (Thread user : users) {
+        user.join(10_000);
+        assertFalse(user.isAlive(), "a batch hangs");
+      }
+      if (failure.get() != null) {
+        throw new AssertionError(failure.get());
+      }
+      assertThrows(IllegalStateException.class, () -> rows(source, 1));
+    }
+  }
+
+  @Test
   void withoutAnyReplicaABatchFailsInTimeAndSaysWhy() throws Exception {
     Server server = servers.add("test://a", sharded(2));
     RemoteOptions options = OPTIONS.deadline(Duration.ofMillis(200));

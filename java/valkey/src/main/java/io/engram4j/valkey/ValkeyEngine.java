@@ -21,8 +21,7 @@ import redis.clients.jedis.exceptions.JedisException;
 /**
  * Valkey or Redis, alone or a cluster, which the server tells itself. Through Jedis: batches of 48
  * rows took it 99 us where a bare socket took 92 and Lettuce 287; 49,152 rows went at 0.74, 0.72
- * and 0.32 million a second (AMD EPYC, family 25, model 17, medians, interleaved, beside other
- * work).
+ * and 0.32 million a second (docs/remote.md).
  */
 public final class ValkeyEngine implements RowEngine {
   private static final Duration LOADING = Duration.ofSeconds(30);

@@ -5,8 +5,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Which rows changed: a bit for each, in chunks that are made when a row of theirs changes first. A
- * bit lies in a cache where a hash set's slot was a miss: with a million rows changed a row's step
- * took a third less. For one thread at a time.
+ * bit lies in a cache where a hash set's slot was a miss. For one thread at a time.
  */
 final class ChangedRows {
   private static final int CHUNK_BITS = 16;

@@ -162,8 +162,9 @@ public final class StepGradients {
 
     /**
      * Returns the places of rows, those of one region of the table after those of another. Without
-     * that each row's translation from address to page was a miss of its own: 50,000 of 10^7 rows
-     * took a third longer.
+     * that each row's translation from address to page is a miss of its own; with it, with bits for
+     * changed rows and with one copy of a row and its state, 50,000 of 10^7 rows took 13.8 ms in
+     * place of 18.3 (docs/training.md).
      */
     int[] byRegion() {
       long low = Long.MAX_VALUE;
