@@ -84,7 +84,7 @@ public final class RowSteps {
     gradients.put(0, IDS, ids, live, drows);
     long began = System.nanoTime();
     gradients.addUp(0);
-    gradients.apply(0, table, 1, 0.01f, round + 1);
+    gradients.sums(0).apply(table.writer(0), 1, 0.01f, round + 1);
     return (System.nanoTime() - began) / 1e6;
   }
 }

@@ -8,6 +8,7 @@ import io.engram4j.host.CheckedFile;
 import io.engram4j.model.Dtype;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.Parameters;
+import io.engram4j.train.ranks.Reduction;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -29,6 +30,9 @@ import java.util.List;
  * <p>Order: journals of the tables, dense file, {@code checkpoint.bin} by rename, by which the step
  * counts; then the journals move into the tables. Dying before the rename leaves the step before,
  * after it this one.
+ *
+ * <p>Ranks have a directory each. None renames before all have journals and dense files on disk, so
+ * that where one counts a step, all others can.
  */
 final class Checkpoint {
   static final String NAME = "checkpoint.bin";
@@ -39,12 +43,14 @@ final class Checkpoint {
   private final Decoder decoder;
   private final AdamW optimizer;
   private final String what;
+  private final Reduction reduction;
 
-  Checkpoint(Path directory, Decoder decoder, AdamW optimizer, String options) {
+  Checkpoint(Path directory, Decoder decoder, AdamW optimizer, String what, Reduction reduction) {
     this.directory = directory;
     this.decoder = decoder;
     this.optimizer = optimizer;
-    this.what = decoder.shape() + ", " + options;
+    this.what = what;
+    this.reduction = reduction;
   }
 
   /** Returns the step that counts in a directory, -1 where none does. */
@@ -58,24 +64,58 @@ final class Checkpoint {
   }
 
   void save(long step) throws IOException {
+    long last = reduction.max(step(directory));
+    together(() -> advance(last));
+    if (last == step) {
+      return; // nothing happened since
+    }
+    together(() -> {
+      for (TrainableTable table : decoder.tables()) {
+        table.prepare(step);
+      }
+      writeDense(dense(step));
+    });
+    together(() -> advance(step));
+  }
+
+  /** A part of a checkpoint. */
+  private interface Part {
+    void run() throws IOException;
+  }
+
+  /** Runs a part on all ranks, and fails on all if it fails on one. */
+  private void together(Part part) throws IOException {
+    Throwable failure = null;
+    try {
+      part.run();
+    } catch (Throwable e) {
+      failure = e;
+    }
+    try {
+      reduction.requireNone(failure);
+    } catch (IllegalStateException e) {
+      if (failure instanceof IOException own) {
+        throw own;
+      }
+      throw new IOException("the checkpoint in " + directory + " failed", e);
+    }
+  }
+
+  /** Lets a step count whose parts are on all ranks' disks, if it does not yet. */
+  private void advance(long step) throws IOException {
+    long before = step(directory);
+    if (before < step) {
+      byte[] text = what.getBytes(StandardCharsets.UTF_8);
+      ByteBuffer bytes = CheckedFile.begin(MAGIC, 12 + text.length);
+      CheckedFile.write(directory.resolve(NAME), bytes.putLong(step).putInt(text.length).put(text));
+      for (TrainableTable table : decoder.tables()) {
+        table.commit(step);
+      }
+    }
     for (TrainableTable table : decoder.tables()) {
       table.finish();
     }
-    long before = step(directory);
-    if (before == step) {
-      return; // nothing happened since
-    }
-    for (TrainableTable table : decoder.tables()) {
-      table.prepare(step);
-    }
-    writeDense(dense(step));
-    byte[] text = what.getBytes(StandardCharsets.UTF_8);
-    ByteBuffer bytes = CheckedFile.begin(MAGIC, 12 + text.length);
-    CheckedFile.write(directory.resolve(NAME), bytes.putLong(step).putInt(text.length).put(text));
-    for (TrainableTable table : decoder.tables()) {
-      table.commit(step);
-    }
-    if (before >= 0) {
+    if (before >= 0 && before < step) {
       Files.deleteIfExists(dense(before));
     }
   }
@@ -113,16 +153,35 @@ final class Checkpoint {
 
   /** Reads the dense parameters and moments; tables were opened with the step. */
   long load() throws IOException {
+    long last = reduction.max(step(directory));
+    if (last < 0) {
+      throw new IOException(directory + " has no checkpoint");
+    }
+    together(() -> {
+      requireSame();
+      read(dense(last));
+      advance(last);
+    });
+    return last;
+  }
+
+  private void requireSame() throws IOException {
     Path file = directory.resolve(NAME);
+    if (!Files.exists(file)) {
+      return; // of a rank that died as its first checkpoint began to count
+    }
     ByteBuffer bytes = CheckedFile.read(file, MAGIC, 12, "checkpoint");
-    long step = bytes.getLong();
+    bytes.getLong(); // the step
     byte[] text = new byte[Math.clamp(bytes.getInt(), 0, bytes.remaining())];
     bytes.get(text);
     String held = new String(text, StandardCharsets.UTF_8);
     if (!held.equals(what)) {
       throw new IOException(file + " is of " + held + ", not of " + what);
     }
-    SafetensorsFile tensors = SafetensorsFile.open(dense(step));
+  }
+
+  private void read(Path file) throws IOException {
+    SafetensorsFile tensors = SafetensorsFile.open(file);
     try (Arena arena = Arena.ofConfined()) {
       for (int i = 0; i < PARTS.size(); i++) {
         for (Parameters.Tensor tensor : decoder.parameters().tensors()) {
@@ -130,7 +189,7 @@ final class Checkpoint {
           if (info == null
               || !info.shape().equals(List.of((long) tensor.rows(), (long) tensor.columns()))) {
             throw new IOException(
-                dense(step)
+                file
                     + " has no "
                     + PARTS.get(i)
                     + tensor.name()
@@ -145,6 +204,5 @@ final class Checkpoint {
         }
       }
     }
-    return step;
   }
 }

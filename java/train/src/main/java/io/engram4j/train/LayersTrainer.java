@@ -102,7 +102,7 @@ public final class LayersTrainer {
     for (StepGradients each : rows) {
       for (int column = 0; column < each.columns(); column++) {
         each.addUp(column);
-        rowSquares += each.squares(column);
+        rowSquares += each.sums(column).squares();
       }
     }
     try {
@@ -122,7 +122,8 @@ public final class LayersTrainer {
       for (int layer = 0; layer < rows.size(); layer++) {
         for (int column = 0; column < rows.get(layer).columns(); column++) {
           float rowRate = rate * options.rowFactor();
-          rows.get(layer).apply(column, layers.tables().get(layer), factor, rowRate, step);
+          TrainableTable table = layers.tables().get(layer);
+          rows.get(layer).sums(column).apply(table.writer(column), factor, rowRate, step);
         }
       }
       step++;

@@ -168,10 +168,10 @@ public final class Teacher {
     for (int column = 0; column < rows.columns(); column++) {
       // other texts pull at the rows of facts, but change none of their own
       rows.addUp(column, context);
-      for (int i = 0; i < rows.touched(column); i++) {
-        before.computeIfAbsent(rows.row(column, i), id -> values(table, id));
+      for (int i = 0; i < rows.sums(column).size(); i++) {
+        before.computeIfAbsent(rows.sums(column).row(i), id -> values(table, id));
       }
-      rows.apply(column, table, 1, rate, step);
+      rows.sums(column).apply(table.writer(column), 1, rate, step);
     }
   }
 

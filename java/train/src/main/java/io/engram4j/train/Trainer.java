@@ -4,6 +4,10 @@ import io.engram4j.train.data.Sequences;
 import io.engram4j.train.model.Batch;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.model.Pass;
+import io.engram4j.train.ranks.Ranks;
+import io.engram4j.train.ranks.Reduction;
+import io.engram4j.train.ranks.RowOwners;
+import io.engram4j.train.ranks.Workers;
 import io.engram4j.train.table.StepGradients;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
@@ -11,10 +15,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -24,24 +24,31 @@ import java.util.concurrent.atomic.AtomicInteger;
  * <p>A step is cut into groups of sequences. Threads compute groups; their gradients are added up
  * in the order of the groups, and rows' gradients column by column. For one thread at a time; the
  * decoder stays the caller's, and is not to be used during a step.
+ *
+ * <p>Where the decoder's rows are with several ranks, each computes its share of the groups, and
+ * all of them take each step, checkpoint and end together; parameters are the same bits on all.
  */
 public final class Trainer implements AutoCloseable {
   private final Decoder decoder;
   private final Sequences data;
   private final TrainOptions options;
   private final AdamW optimizer;
-  private final ExecutorService executor;
-  private final List<Worker> workers = new ArrayList<>();
+  private final RowOwners owners;
+  private final Reduction reduction;
+  private final Workers workers;
+  private final int firstGroup;
+  private final int groups;
+  private final List<Memory> memories = new ArrayList<>();
   private final float[] gradients;
   private final List<StepGradients> rows = new ArrayList<>();
   private long step;
 
   /** One thread's memory. */
-  private static final class Worker {
+  private static final class Memory {
     final Pass pass;
     final float[] gradients;
 
-    Worker(Decoder decoder, int tokens) {
+    Memory(Decoder decoder, int tokens) {
       this.pass = decoder.newPass(tokens);
       this.gradients = new float[decoder.parameters().size()];
     }
@@ -58,27 +65,43 @@ public final class Trainer implements AutoCloseable {
    */
   public record Result(long step, double loss, double norm, double rowNorm, long rows) {}
 
-  /** Begins at step 0. */
+  /**
+   * Begins at step 0.
+   *
+   * @throws IllegalArgumentException if ranks have other models, data or options, or a step has
+   *     fewer groups than there are ranks
+   */
   public Trainer(Decoder decoder, Sequences data, TrainOptions options) {
     this.decoder = decoder;
     this.data = data;
     this.options = options;
     this.optimizer = new AdamW(decoder.parameters(), options);
     this.gradients = new float[decoder.parameters().size()];
-    int tokens = options.group() * decoder.shape().context();
-    for (int i = 0; i < options.threads(); i++) {
-      workers.add(new Worker(decoder, tokens));
+    this.owners = decoder.owners();
+    this.reduction = new Reduction(owners.ranks());
+    int all = options.batch() / options.group();
+    int ranks = owners.ranks().size();
+    if (ranks > all) {
+      throw new IllegalArgumentException(
+          "a step of " + all + " groups of sequences cannot be shared by " + ranks + " ranks");
+    }
+    this.firstGroup = all * owners.ranks().rank() / ranks;
+    this.groups = all * (owners.ranks().rank() + 1) / ranks - firstGroup;
+    reduction.requireSame(describe());
+    int context = decoder.shape().context();
+    for (int i = 0; i < Math.min(options.threads(), groups); i++) {
+      memories.add(new Memory(decoder, options.group() * context));
     }
     for (TrainableTable table : decoder.tables()) {
-      rows.add(
-          new StepGradients(
-              options.batch() * decoder.shape().context(),
-              decoder.memory().config().columns(),
-              table.shape().width()));
+      int columns = decoder.memory().config().columns();
+      int tokens = groups * options.group() * context;
+      rows.add(new StepGradients(tokens, columns, table.shape().width()));
     }
-    this.executor =
-        Executors.newFixedThreadPool(
-            options.threads(), Thread.ofPlatform().daemon().name("engram-train-", 0).factory());
+    this.workers = new Workers(options.threads());
+  }
+
+  private String describe() {
+    return decoder.shape() + ", " + options.describe() + ", " + data.describe();
   }
 
   /**
@@ -99,13 +122,24 @@ public final class Trainer implements AutoCloseable {
   }
 
   private Checkpoint checkpoints(Path directory) {
-    return new Checkpoint(
-        directory, decoder, optimizer, options.describe() + ", " + data.describe());
+    return new Checkpoint(directory, decoder, optimizer, describe(), reduction);
   }
 
   /** Returns the step of a directory's checkpoint, as of which its tables are opened; or -1. */
   public static long lastStep(Path directory) throws IOException {
     return Checkpoint.step(directory);
+  }
+
+  /**
+   * Returns the step of the last checkpoint of all ranks; or -1. One that a rank has, the others
+   * can go on from: each had all of it on disk before any counted it.
+   *
+   * @param directory of this rank
+   */
+  public static long lastStep(Path directory, Ranks ranks) throws IOException {
+    try (Reduction reduction = new Reduction(ranks)) {
+      return reduction.max(lastStep(directory));
+    }
   }
 
   /**
@@ -130,18 +164,29 @@ public final class Trainer implements AutoCloseable {
    * @throws ArithmeticException if the loss is not a number; nothing has changed then
    */
   public Result step() {
-    Batch batch = withoutMemory(data.batch(step, options.batch()));
+    Attempt<Batch> read =
+        Attempt.of(() -> {
+          Batch whole = withoutMemory(data.batch(step, options.batch()));
+          decoder.require(whole);
+          return whole;
+        });
+    reduction.requireNone(read.failure());
+    Batch batch = read.get();
+    Batch own = batch.part(firstGroup * options.group(), groups * options.group());
     int targets = Math.max(1, batch.targetCount());
     rows.forEach(StepGradients::clear);
     Pass.clear(gradients);
-    double loss = groups(batch, 1f / targets) / targets;
+    owners.pull(layer -> decoder.rowIds(layer, own), own.live(), own.tokens());
+    Attempt<Double> computed = Attempt.of(() -> compute(own, 1f / targets));
+    reduction.requireNone(computed.failure());
+    double loss = reduction.sum(computed.get())[0] / targets;
     if (!Double.isFinite(loss)) {
       throw new ArithmeticException(
           "the loss of step " + step + " is " + loss + "; parameters and rows are as before it");
     }
-    each(columns(), column -> column.rows().addUp(column.column()));
+    reduction.sum(gradients);
     double norm = Math.sqrt(squares());
-    double rowNorm = Math.sqrt(rowSquares());
+    double rowNorm = Math.sqrt(reduction.sum(owners.push(rows, workers))[0]);
     if (!Double.isFinite(norm) || !Double.isFinite(rowNorm)) {
       throw new ArithmeticException(
           "the gradient of step "
@@ -154,21 +199,9 @@ public final class Trainer implements AutoCloseable {
     }
     float rate = options.rateAt(step);
     optimizer.step(gradients, factor(norm, options.clip()), rate, step);
-    float rowFactor = factor(rowNorm, options.rowClip());
-    long number = step;
-    each(
-        columns(),
-        column ->
-            column
-                .rows()
-                .apply(
-                    column.column(),
-                    column.table(),
-                    rowFactor,
-                    rate * options.rowFactor(),
-                    number));
-    long touched = columns().stream().mapToLong(c -> c.rows().touched(c.column())).sum();
-    return new Result(step++, loss, norm, rowNorm, touched);
+    float rowRate = rate * options.rowFactor();
+    long changed = owners.apply(factor(rowNorm, options.rowClip()), rowRate, step, workers);
+    return new Result(step++, loss, norm, rowNorm, (long) reduction.sum((double) changed)[0]);
   }
 
   static float factor(double norm, float most) {
@@ -181,26 +214,6 @@ public final class Trainer implements AutoCloseable {
       sum += (double) gradient * gradient;
     }
     return sum;
-  }
-
-  private double rowSquares() {
-    double sum = 0;
-    for (Column column : columns()) {
-      sum += column.rows().squares(column.column());
-    }
-    return sum;
-  }
-
-  private record Column(StepGradients rows, TrainableTable table, int column) {}
-
-  private List<Column> columns() {
-    List<Column> columns = new ArrayList<>();
-    for (int layer = 0; layer < rows.size(); layer++) {
-      for (int column = 0; column < rows.get(layer).columns(); column++) {
-        columns.add(new Column(rows.get(layer), decoder.tables().get(layer), column));
-      }
-    }
-    return columns;
   }
 
   private Batch withoutMemory(Batch batch) {
@@ -221,32 +234,31 @@ public final class Trainer implements AutoCloseable {
     return new java.util.SplittableRandom(x).nextDouble();
   }
 
-  /** Computes all groups; adds their gradients up in their order. */
-  private double groups(Batch batch, float scale) {
-    int groups = options.batch() / options.group();
+  /** Computes all groups of this rank; adds their gradients up in their order. */
+  private double compute(Batch batch, float scale) {
     AtomicInteger next = new AtomicInteger();
     Turns turns = new Turns();
     double[] losses = new double[groups];
     List<Callable<Void>> tasks = new ArrayList<>();
-    for (Worker worker : workers) {
+    for (Memory memory : memories) {
       tasks.add(() -> {
         for (int group = next.getAndIncrement(); group < groups; group = next.getAndIncrement()) {
           try {
             Batch part = batch.part(group * options.group(), options.group());
-            Pass.clear(worker.gradients);
-            losses[group] = worker.pass.forward(part);
+            Pass.clear(memory.gradients);
+            losses[group] = memory.pass.forward(part);
             int first = group * options.group() * batch.length();
-            worker.pass.backward(part, scale, worker.gradients, rows, first);
+            memory.pass.backward(part, scale, memory.gradients, rows, first);
           } finally {
             turns.await(group);
-            add(worker.gradients);
+            add(memory.gradients);
             turns.done();
           }
         }
         return null;
       });
     }
-    run(tasks);
+    workers.run(tasks);
     double sum = 0;
     for (double loss : losses) {
       sum += loss;
@@ -276,41 +288,9 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private void each(List<Column> columns, java.util.function.Consumer<Column> work) {
-    AtomicInteger next = new AtomicInteger();
-    List<Callable<Void>> tasks = new ArrayList<>();
-    for (int i = 0; i < Math.min(options.threads(), columns.size()); i++) {
-      tasks.add(() -> {
-        for (int at = next.getAndIncrement(); at < columns.size(); at = next.getAndIncrement()) {
-          work.accept(columns.get(at));
-        }
-        return null;
-      });
-    }
-    run(tasks);
-  }
-
-  private void run(List<Callable<Void>> tasks) {
-    try {
-      for (Future<Void> done : executor.invokeAll(tasks)) {
-        done.get();
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted in step " + step, e);
-    } catch (ExecutionException e) {
-      if (e.getCause() instanceof RuntimeException cause) {
-        throw cause;
-      }
-      if (e.getCause() instanceof Error cause) {
-        throw cause;
-      }
-      throw new IllegalStateException("step " + step, e.getCause());
-    }
-  }
-
   @Override
   public void close() {
-    executor.shutdownNow();
+    workers.close();
+    reduction.close();
   }
 }

@@ -62,7 +62,7 @@ public final class SmallModels {
   public static Decoder inFiles(
       DecoderShape shape, EngramMemory memory, RowFormat format, Path directory, long step)
       throws IOException {
-    TableShape like = new TableShape(1, 1, format, RowOptimizer.RmsProp.DEFAULT, 5);
+    TableShape like = new TableShape(0, 1, 1, format, RowOptimizer.RmsProp.DEFAULT, 5);
     return Decoder.inFiles(shape, memory, like, directory, step, 1);
   }
 }

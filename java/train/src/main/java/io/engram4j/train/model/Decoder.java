@@ -5,6 +5,8 @@ import io.engram4j.model.EngramLayout;
 import io.engram4j.model.LayerLayout;
 import io.engram4j.model.TokenMap;
 import io.engram4j.train.kernel.HashStage;
+import io.engram4j.train.ranks.LocalRows;
+import io.engram4j.train.ranks.RowOwners;
 import io.engram4j.train.table.TableShape;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
@@ -23,7 +25,7 @@ public final class Decoder implements EngramWeights, AutoCloseable {
   private final EngramMemory memory;
   private final Parameters parameters;
   private final DecoderTensors tensors;
-  private final List<TrainableTable> tables;
+  private final RowOwners owners;
   private final List<HashStage> hashes;
 
   /**
@@ -34,29 +36,46 @@ public final class Decoder implements EngramWeights, AutoCloseable {
    * @throws IllegalArgumentException if shape, memory and tables do not fit each other
    */
   public Decoder(DecoderShape shape, EngramMemory memory, List<TrainableTable> tables, long seed) {
-    this.shape = shape;
-    this.memory = memory;
-    this.tables = List.copyOf(tables);
-    this.hashes = hashes(shape, memory);
-    if (tables.size() != hashes.size()) {
-      throw new IllegalArgumentException(
-          hashes.size() + " Engram layers have " + tables.size() + " tables");
-    }
+    this(shape, memory, LocalRows.of(tables), seed);
     for (int i = 0; i < tables.size(); i++) {
       LayerLayout layout = hashes.get(i).layout();
       long rows = tables.get(i).shape().rows();
-      int width = tables.get(i).shape().width();
-      if (rows < layout.rows() || width != memory.config().headDim()) {
+      if (rows < layout.rows() || tables.get(i).shape().first() != 0) {
         throw new IllegalArgumentException(
             "the table of layer "
                 + layout.layerId()
                 + " has "
                 + rows
-                + " rows of "
-                + width
-                + ", but the configuration takes "
+                + " rows from "
+                + tables.get(i).shape().first()
+                + " on, but the configuration takes "
                 + layout.rows()
-                + " of "
+                + " from 0 on");
+      }
+    }
+  }
+
+  /**
+   * Makes a decoder whose rows are with several processes, drawn by the same seed in each.
+   *
+   * @param owners owned from here on
+   * @throws IllegalArgumentException if shape, memory and tables do not fit each other
+   */
+  public Decoder(DecoderShape shape, EngramMemory memory, RowOwners owners, long seed) {
+    this.shape = shape;
+    this.memory = memory;
+    this.owners = owners;
+    this.hashes = hashes(shape, memory);
+    if (owners.tables().size() != hashes.size()) {
+      throw new IllegalArgumentException(
+          hashes.size() + " Engram layers have " + owners.tables().size() + " tables");
+    }
+    for (TrainableTable table : owners.tables()) {
+      if (table.shape().width() != memory.config().headDim()) {
+        throw new IllegalArgumentException(
+            "rows of "
+                + table.shape().width()
+                + " elements, but the configuration takes "
                 + memory.config().headDim());
       }
     }
@@ -158,10 +177,36 @@ public final class Decoder implements EngramWeights, AutoCloseable {
     return parameters;
   }
 
-  /** Returns the tables, in the order of the Engram layers. */
+  /** Returns the tables, in the order of the Engram layers; of one rank those that it has. */
   @Override
   public List<TrainableTable> tables() {
-    return tables;
+    return owners.tables();
+  }
+
+  /** Returns where the rows are. */
+  public RowOwners owners() {
+    return owners;
+  }
+
+  /**
+   * Checks the ids of a batch.
+   *
+   * @throws IndexOutOfBoundsException if an id is not in the vocabulary
+   */
+  public void require(Batch batch) {
+    for (int id : batch.ids()) {
+      java.util.Objects.checkIndex(id, shape.vocabulary());
+    }
+    for (int target : batch.targets()) {
+      java.util.Objects.checkIndex(Math.max(0, target), shape.vocabulary());
+    }
+  }
+
+  /** Returns the row ids of an Engram layer, by its place among them: [tokens, columns]. */
+  public long[] rowIds(int layer, Batch batch) {
+    long[] ids = new long[batch.tokens() * memory.config().columns()];
+    hashes.get(layer).forward(batch.ids(), batch.start(), batch.tokens(), ids);
+    return ids;
   }
 
   DecoderTensors tensors() {
@@ -188,6 +233,6 @@ public final class Decoder implements EngramWeights, AutoCloseable {
 
   @Override
   public void close() {
-    tables.forEach(TrainableTable::close);
+    owners.close();
   }
 }

@@ -6,8 +6,8 @@ import io.engram4j.train.kernel.GateStage;
 import io.engram4j.train.kernel.Gemm;
 import io.engram4j.train.kernel.HashStage;
 import io.engram4j.train.kernel.ProjectStage;
+import io.engram4j.train.table.RowReader;
 import io.engram4j.train.table.StepGradients;
-import io.engram4j.train.table.TrainableTable;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -19,7 +19,7 @@ final class EngramBlock {
   private final EngramConfig config;
   private final float[] parameters;
   private final At at;
-  private final TrainableTable table;
+  private final RowReader table;
   private final Gemm gemm;
   private final HashStage hash;
   private final ProjectStage project;
@@ -46,7 +46,7 @@ final class EngramBlock {
       float[] parameters,
       At at,
       HashStage hash,
-      TrainableTable table,
+      RowReader table,
       Gemm gemm,
       int tokens) {
     this.config = config;

@@ -82,6 +82,7 @@ public final class EngramMemory {
     for (LayerLayout layout : layouts()) {
       shapes.add(
           new TableShape(
+              0,
               layout.rows(),
               config().headDim(),
               like.format(),

@@ -43,7 +43,7 @@ public final class Pass {
               parameters,
               tensors.engram().get(i),
               decoder.hashes().get(i),
-              decoder.tables().get(i),
+              decoder.owners().rows().get(i),
               gemm,
               tokens));
     }
@@ -118,12 +118,7 @@ public final class Pass {
               + " and a context of "
               + decoder.shape().context());
     }
-    for (int id : batch.ids()) {
-      java.util.Objects.checkIndex(id, decoder.shape().vocabulary());
-    }
-    for (int target : batch.targets()) {
-      java.util.Objects.checkIndex(Math.max(0, target), decoder.shape().vocabulary());
-    }
+    decoder.require(batch);
   }
 
   private void embed(Batch batch) {

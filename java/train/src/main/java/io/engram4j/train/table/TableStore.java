@@ -33,17 +33,23 @@ final class TableStore implements AutoCloseable {
   private static final int CHECKSUM = HEADER - 16;
 
   private static final int STEP = HEADER - 8;
+
+  /** In place of a step: rows change in the file itself, and are of no one step. */
+  private static final long SHARED = -2;
+
   private static final int JOURNAL_HEADER = 8 + 8 + 8 + 4;
   private static final int BUFFER = 1 << 20;
 
   private final Path file;
   private final TableShape shape;
   private final FileChannel channel;
+  private final boolean shared;
 
-  private TableStore(Path file, TableShape shape, FileChannel channel) {
+  private TableStore(Path file, TableShape shape, FileChannel channel, boolean shared) {
     this.file = file;
     this.shape = shape;
     this.channel = channel;
+    this.shared = shared;
   }
 
   static TableStore open(Path file, TableShape shape, long step) throws IOException {
@@ -51,8 +57,8 @@ final class TableStore implements AutoCloseable {
         FileChannel.open(
             file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
     try {
-      lock(channel, file);
-      TableStore store = new TableStore(file, shape, channel);
+      lock(channel, file, false);
+      TableStore store = new TableStore(file, shape, channel, false);
       if (channel.size() == 0) {
         store.create();
       }
@@ -65,11 +71,52 @@ final class TableStore implements AutoCloseable {
     }
   }
 
-  /** One process trains a table; the lock goes with the channel. */
-  private static void lock(FileChannel channel, Path file) throws IOException {
+  /** Opens a table that several processes change in its file. */
+  static TableStore share(Path file, TableShape shape) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+    try {
+      TableStore store = new TableStore(file, shape, channel, true);
+      create(store, shape.bytes());
+      lock(channel, file, true);
+      store.requireSame();
+      if (Files.exists(store.journal())) {
+        throw new IOException(
+            file + " has a checkpoint's journal beside it: open it alone first, as of that step");
+      }
+      store.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(0, SHARED), STEP);
+      return store;
+    } catch (Throwable e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  /** The first of several processes makes the file, beside its place, and others see it whole. */
+  private static void create(TableStore store, long bytes) throws IOException {
+    Path gate = store.file.resolveSibling(store.file.getFileName() + ".lock");
+    try (FileChannel turn =
+            FileChannel.open(gate, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileLock lock = turn.lock()) {
+      if (lock.isValid() && store.channel.size() < HEADER + bytes) {
+        if (store.channel.size() > 0) {
+          store.requireSame(); // which tells what is wrong with it
+        }
+        store.create();
+      }
+    }
+  }
+
+  boolean isShared() {
+    return shared;
+  }
+
+  /** One process trains a table, or several that share it; the lock goes with the channel. */
+  private static void lock(FileChannel channel, Path file, boolean shared) throws IOException {
     FileLock lock;
     try {
-      lock = channel.tryLock();
+      lock = channel.tryLock(0, Long.MAX_VALUE, shared);
     } catch (OverlappingFileLockException e) {
       throw new IOException(file + " is already being trained by this process", e);
     }
@@ -114,9 +161,10 @@ final class TableStore implements AutoCloseable {
     }
   }
 
-  /** Maps the rows; what is written to them stays in this process's memory. */
+  /** Maps the rows; what is written to them stays in this process's memory, unless it is shared. */
   MemorySegment map(Arena arena) throws IOException {
-    MemorySegment mapping = channel.map(MapMode.PRIVATE, HEADER, shape.bytes(), arena);
+    MapMode mode = shared ? MapMode.READ_WRITE : MapMode.PRIVATE;
+    MemorySegment mapping = channel.map(mode, HEADER, shape.bytes(), arena);
     // with neighbours read ahead the first touch of a row in 13 GB took 600 us, without 10 (Zen 4)
     Hosts.find().files().random(mapping);
     return mapping;
@@ -176,6 +224,10 @@ final class TableStore implements AutoCloseable {
       }
     }
     Files.deleteIfExists(file.resolveSibling(file.getFileName() + ".journal.tmp"));
+    if (heldStep() == SHARED) {
+      throw new IOException(
+          file + " was trained by processes that share it: its rows are of no one step");
+    }
     if (!isOf(step)) {
       throw new IOException(
           file + " holds the rows of step " + heldStep() + ", but wanted is step " + step);
@@ -237,8 +289,8 @@ final class TableStore implements AutoCloseable {
         fill(in, some.clear().limit(rows * unit));
         for (int i = 0; i < rows; i++) {
           long row = some.getLong(i * unit);
-          if (row < 0 || row >= shape.rows()) {
-            throw new IOException(journal() + " names row " + row + " of " + shape.rows());
+          if (!shape.holds(row)) {
+            throw new IOException(journal() + " names row " + row + " of " + shape.range());
           }
           write(some.slice(i * unit + 8, shape.rowBytes()), HEADER + shape.at(row));
         }

@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Reading from several threads is safe while none writes. Each {@link Writer} is for one thread
  * at a time, and writers of different rows may run at once.
  */
-public final class TrainableTable implements AutoCloseable {
+public final class TrainableTable implements RowReader, AutoCloseable {
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfShort SHORT =
@@ -47,6 +47,9 @@ public final class TrainableTable implements AutoCloseable {
           store == null ? arena.allocate(shape.bytes(), TableShape.PAGE) : store.map(arena);
     } catch (Throwable e) {
       arena.close();
+      if (store != null) {
+        store.close();
+      }
       throw e;
     }
   }
@@ -70,18 +73,24 @@ public final class TrainableTable implements AutoCloseable {
     return new TrainableTable(shape, TableStore.open(file, shape, step));
   }
 
+  /**
+   * Opens a table's file, or makes it where there is none, to change its rows in the file itself,
+   * as other processes do at the same time. Nothing orders their changes. A checkpoint brings what
+   * is there to disk; what comes later is in the file too when a process dies.
+   *
+   * @throws IOException if the file cannot be read or made, holds a table of another shape, or is
+   *     trained by a process alone
+   */
+  public static TrainableTable share(Path file, TableShape shape) throws IOException {
+    return new TrainableTable(shape, TableStore.share(file, shape));
+  }
+
   /** Returns what the table is made of. */
   public TableShape shape() {
     return shape;
   }
 
-  /**
-   * Reads rows of tokens, one after the other; a token that is not live gets zeros.
-   *
-   * @param rows [tokens, columns]
-   * @param out [tokens, columns * width], written
-   * @throws IndexOutOfBoundsException if a row is not in the table
-   */
+  @Override
   public void gather(long[] rows, int columns, boolean[] live, int tokens, float[] out) {
     int width = shape.width();
     for (int token = 0; token < tokens; token++) {
@@ -102,8 +111,8 @@ public final class TrainableTable implements AutoCloseable {
   }
 
   private long where(long row) {
-    if (row < 0 || row >= shape.rows()) {
-      throw new IndexOutOfBoundsException("row " + row + " of a table of " + shape.rows());
+    if (!shape.holds(row)) {
+      throw new IndexOutOfBoundsException("row " + row + " of a table of " + shape.range());
     }
     return shape.at(row);
   }
@@ -161,7 +170,9 @@ public final class TrainableTable implements AutoCloseable {
    */
   public void prepare(long step) throws IOException {
     finish();
-    stored().writeJournal(step, changed(), memory);
+    if (!stored().isShared()) {
+      stored().writeJournal(step, changed(), memory);
+    }
   }
 
   /**
@@ -171,6 +182,10 @@ public final class TrainableTable implements AutoCloseable {
    *     opening the table does it
    */
   public synchronized void commit(long step) throws IOException {
+    if (stored().isShared()) {
+      memory.force();
+      return;
+    }
     committing = step;
     finish();
   }
@@ -276,7 +291,7 @@ public final class TrainableTable implements AutoCloseable {
         MemorySegment.copy(
             row, width, memory, FLOAT, at + shape.elementBytes(), shape.floats() - width);
       }
-      if (store != null) {
+      if (store != null && !store.isShared()) {
         changed.add(id);
       }
     }

@@ -157,7 +157,7 @@ class DecoderGradientTest {
       TrainableTable table = decoder.tables().get(layer);
       for (int column = 0; column < 6; column++) {
         rows.get(layer).addUp(column);
-        double squares = rows.get(layer).squares(column);
+        double squares = rows.get(layer).sums(column).squares();
         assertTrue(squares > 0);
         float[] before = new float[32 * (int) table.shape().rows()];
         for (int row = 0; row < table.shape().rows(); row++) {
@@ -166,10 +166,10 @@ class DecoderGradientTest {
         double h = 2e-3 / Math.sqrt(squares);
         double[] f = new double[2];
         for (int side = 0; side < 2; side++) {
-          for (int i = 0; i < rows.get(layer).touched(column); i++) {
-            long id = rows.get(layer).row(column, i);
+          for (int i = 0; i < rows.get(layer).sums(column).size(); i++) {
+            long id = rows.get(layer).sums(column).row(i);
             float[] row = Arrays.copyOfRange(before, 32 * (int) id, 32 * (int) id + 32);
-            float[] gradient = rows.get(layer).sum(column, i);
+            float[] gradient = rows.get(layer).sums(column).sum(i);
             for (int j = 0; j < 32; j++) {
               row[j] += (float) ((2 * side - 1) * h * gradient[j]);
             }

@@ -32,7 +32,7 @@ class TrainableTableTest {
   @TempDir private Path directory;
 
   private static TableShape shape(RowFormat format, RowOptimizer optimizer) {
-    return new TableShape(1000, WIDTH, format, optimizer, 7);
+    return new TableShape(0, 1000, WIDTH, format, optimizer, 7);
   }
 
   /** Trains some steps on gradients drawn by a seed; columns have 500 rows each. */
@@ -55,7 +55,7 @@ class TrainableTableTest {
       step.put(0, 64, rows, live, gradients);
       for (int column = 0; column < 2; column++) {
         step.addUp(column);
-        step.apply(column, table, 0.5f, 0.01f, from + s);
+        step.sums(column).apply(table.writer(column), 0.5f, 0.01f, from + s);
       }
     }
   }
@@ -79,8 +79,8 @@ class TrainableTableTest {
         new boolean[] {true, true, true, false},
         new float[] {1, 2, 10, 20, 3, 4, 100, 200});
     step.addUp(0);
-    assertEquals(2, step.touched(0));
-    assertEquals(4 * 4 + 6 * 6 + 10 * 10 + 20 * 20, step.squares(0));
+    assertEquals(2, step.sums(0).size());
+    assertEquals(4 * 4 + 6 * 6 + 10 * 10 + 20 * 20, step.sums(0).squares());
   }
 
   /** Each optimizer against its formula in double, over rows that are touched now and then. */
@@ -343,7 +343,7 @@ class TrainableTableTest {
       StepGradients step = new StepGradients(2000, 1, 32);
       step.put(0, 2000, rows, live, gradients);
       step.addUp(0);
-      step.apply(0, table, 1, 0.5f, 0);
+      step.sums(0).apply(table.writer(0), 1, 0.5f, 0);
       Map<Long, Float> expected = new HashMap<>();
       float[] out = new float[32];
       for (long row : rows) {
