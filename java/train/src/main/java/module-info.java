@@ -19,5 +19,6 @@ module io.engram4j.train {
   exports io.engram4j.train.data;
   exports io.engram4j.train.files;
   exports io.engram4j.train.model;
+  exports io.engram4j.train.ranks;
   exports io.engram4j.train.table;
 }

@@ -50,6 +50,7 @@ class ArchitectureTest {
           Map.entry("shipped", Set.of()),
           Map.entry("remote", Set.of("core", "hf")),
           Map.entry("valkey", Set.of("remote")),
+          Map.entry("mpi", Set.of("core", "train")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core", "train")),
           Map.entry(

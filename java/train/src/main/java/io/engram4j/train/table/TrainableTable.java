@@ -139,6 +139,29 @@ public final class TrainableTable implements RowReader, AutoCloseable {
     writer.write(row, where(row), -1);
   }
 
+  /**
+   * Reads a row and its optimizer's state.
+   *
+   * @param to [floats of the shape], written
+   */
+  public void readWhole(long row, float[] to) {
+    long at = where(row);
+    int width = shape.width();
+    elements(at, to, 0);
+    MemorySegment.copy(memory, FLOAT, at + shape.elementBytes(), to, width, shape.floats() - width);
+  }
+
+  /**
+   * Sets a row and its state, as {@link #readWhole} gave them. For one thread.
+   *
+   * @param values [floats of the shape]
+   */
+  public void setWhole(long row, float[] values) {
+    Writer writer = writer(0);
+    System.arraycopy(values, 0, writer.row, 0, shape.floats());
+    writer.write(row, where(row), -1);
+  }
+
   /** Returns the writer of a column of tokens' rows; each is for one thread at a time. */
   public synchronized Writer writer(int column) {
     while (writers.size() <= column) {

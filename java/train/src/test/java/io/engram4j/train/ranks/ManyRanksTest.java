@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.train.RankedTraining;
 import io.engram4j.train.Trainer;
+import io.engram4j.train.files.RowRanges;
 import io.engram4j.train.model.Decoder;
 import io.engram4j.train.table.TrainableTable;
 import java.io.IOException;
@@ -176,6 +177,48 @@ class ManyRanksTest {
     Files.delete(kept);
     Files.write(kept, older);
     assertSame(whole, MappedRanksTest.together(at, 2, ranks -> inFiles(ranks, "cut", 12)));
+  }
+
+  @Test
+  void otherNumbersOfRanksGoOnFromRangesOfRows() {
+    Path at = directory.resolve("at");
+    List<Double> next =
+        MappedRanksTest.together(
+            at,
+            2,
+            ranks -> {
+              inFiles(ranks, "two", 12);
+              try (Decoder decoder = RankedTraining.inFiles(ranks, of(ranks, "two"));
+                  Trainer trainer = RankedTraining.resumed(decoder, of(ranks, "two"))) {
+                TrainableTable table = decoder.tables().getFirst();
+                RowRanges.write(
+                    table, table.shape().first(), table.shape().rows(), range(ranks.rank()));
+                return trainer.step().loss();
+              }
+            });
+    for (int size : new int[] {1, 4}) {
+      List<Double> losses =
+          MappedRanksTest.together(
+              at,
+              size,
+              ranks -> {
+                try (Decoder decoder = RankedTraining.decoder(ranks)) {
+                  for (int file = 0; file < 2; file++) {
+                    RowRanges.read(range(file), decoder.tables().getFirst());
+                  }
+                  Path dense = directory.resolve("two").resolve("rank-0");
+                  try (Trainer trainer = RankedTraining.resumed(decoder, dense)) {
+                    assertEquals(12, trainer.stepsDone());
+                    return trainer.step().loss();
+                  }
+                }
+              });
+      losses.forEach(loss -> assertEquals(next.getFirst(), loss, 1e-6));
+    }
+  }
+
+  private Path range(int rank) {
+    return directory.resolve("rows-0-of-rank-" + rank + ".safetensors");
   }
 
   @Test
