@@ -43,7 +43,7 @@ class ArchitectureTest {
           Map.entry("vector", Set.of("core")),
           Map.entry("cli", Set.of("core", "hf", "remote", "tokenizer", "tck", "train", "shipped")),
           Map.entry("bench", Set.of("core", "hf", "remote", "tck")),
-          Map.entry("rivals", Set.of("core", "bench", "train")),
+          Map.entry("rivals", Set.of("core", "bench", "train", "mpi")),
           Map.entry("spark", Set.of("core", "hf")),
           Map.entry("micrometer", Set.of("core")),
           Map.entry("train", Set.of("core", "hf")),

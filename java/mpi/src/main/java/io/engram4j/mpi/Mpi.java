@@ -21,6 +21,17 @@ final class Mpi {
   private static final int REQUEST = 8; // bytes, at least
   private static final int STATUS = 64;
 
+  /**
+   * What a library must find in its environment as it is loaded: neither Open MPI nor UCX, on which
+   * either may be built, may take the signals by which the JVM notices null pointers, nor put its
+   * own functions in the place of those that map memory.
+   */
+  private static final Map<String, String> SETTINGS =
+      Map.of(
+          "OMPI_MCA_opal_signal", "",
+          "UCX_ERROR_SIGNALS", "",
+          "UCX_MEM_MMAP_HOOK_MODE", "none");
+
   private static final Linker LINKER = Linker.nativeLinker();
 
   private final Arena arena = Arena.ofShared(); // for as long as the process: MPI is begun once
@@ -42,7 +53,7 @@ final class Mpi {
    */
   Mpi(String file, MpiAbi abi) {
     this.abi = abi;
-    set(abi.settings());
+    set(SETTINGS);
     try {
       this.library = SymbolLookup.libraryLookup(file, arena);
     } catch (IllegalArgumentException e) {

@@ -6,15 +6,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.Map;
 
 /** How a library hands out what MPI calls opaque: the standard leaves it to each before MPI 5. */
-@SuppressWarnings(
-    "ImmutableEnumChecker") // the map and the layouts are, which their types do not say
+@SuppressWarnings("ImmutableEnumChecker") // layouts are, which their type does not say
 enum MpiAbi {
   /** Open MPI: addresses of objects of the library. */
-  OPEN_MPI(
-      "libmpi.so.40",
-      "OMPI_COMM_WORLD_SIZE",
-      Map.of("OMPI_MCA_opal_signal", ""),
-      ValueLayout.ADDRESS) {
+  OPEN_MPI("libmpi.so.40", "OMPI_COMM_WORLD_SIZE", ValueLayout.ADDRESS) {
     @Override
     Object handle(SymbolLookup library, String open, int mpich) {
       return library
@@ -24,7 +19,7 @@ enum MpiAbi {
   },
 
   /** MPICH and those that keep to its interface, such as Intel's and Cray's: numbers. */
-  MPICH("libmpich.so.12", "PMI_SIZE", Map.of(), ValueLayout.JAVA_INT) {
+  MPICH("libmpich.so.12", "PMI_SIZE", ValueLayout.JAVA_INT) {
     @Override
     Object handle(SymbolLookup library, String open, int mpich) {
       return mpich;
@@ -33,13 +28,11 @@ enum MpiAbi {
 
   private final String file;
   private final String launched;
-  private final Map<String, String> settings;
   private final MemoryLayout layout;
 
-  MpiAbi(String file, String launched, Map<String, String> settings, MemoryLayout layout) {
+  MpiAbi(String file, String launched, MemoryLayout layout) {
     this.file = file;
     this.launched = launched;
-    this.settings = settings;
     this.layout = layout;
   }
 
@@ -51,14 +44,6 @@ enum MpiAbi {
   /** Returns whether its launcher started this process. */
   boolean isLaunched(Map<String, String> environment) {
     return environment.containsKey(launched);
-  }
-
-  /**
-   * Returns what the library must find in its environment: Open MPI must not take the signals by
-   * which the JVM notices null pointers.
-   */
-  Map<String, String> settings() {
-    return settings;
   }
 
   /** Returns how a handle is passed. */

@@ -169,7 +169,7 @@ class MpiRanksTest {
   @ParameterizedTest
   @EnumSource(Launcher.class)
   void nullPointersStayExceptions(Launcher launcher) throws IOException, InterruptedException {
-    assertEquals("2000", run(launcher, 2, directory, "null", 2000).getLast());
+    assertEquals("20000", run(launcher, 2, directory, "null", 20_000).getLast());
   }
 
   @Test
