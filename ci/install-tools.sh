@@ -19,6 +19,8 @@ need gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-gcc
 need bsdutils script
 need chromium chromium
 need redis-server redis-server
+need openmpi-bin mpirun.openmpi
+need mpich mpirun.mpich
 [ -e /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"

@@ -54,7 +54,8 @@ class ArchitectureTest {
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core", "train")),
           Map.entry(
-              "examples", Set.of("core", "hf", "tokenizer", "tck", "micrometer", "jlama", "djl")));
+              "examples",
+              Set.of("core", "hf", "tokenizer", "tck", "micrometer", "jlama", "djl", "mpi")));
 
   /** Which packages of the core a package may use; each is named in its package-info. */
   private static final Map<String, Set<String>> CORE =
@@ -218,6 +219,7 @@ class ArchitectureTest {
             "io.engram4j.bindings..",
             "io.engram4j.cpu..",
             "io.engram4j.os..",
+            "io.engram4j.mpi..", // a library that the launcher chose
             "io.engram4j.bench.ratio..") // its loops in C, which measure the machine's limits
         .should()
         .dependOnClassesThat()
