@@ -12,6 +12,10 @@ module io.engram4j.remote {
   requires static transitive org.jspecify;
 
   exports io.engram4j.remote;
+  exports io.engram4j.remote.wire;
 
   uses io.engram4j.remote.RowEngine;
+
+  provides io.engram4j.remote.RowEngine with
+      io.engram4j.remote.wire.SocketEngine;
 }

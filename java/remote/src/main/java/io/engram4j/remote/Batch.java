@@ -65,10 +65,12 @@ final class Batch {
     return turn;
   }
 
-  Fetch fetch(Manifest manifest, int slice, int from, int to) {
+  Fetch fetch(Generation generation, int slice, int from, int to) {
+    Manifest manifest = generation.manifest();
     Fetch fetch = pool.take();
     try {
-      fetch.prepare(manifest, manifest.table(table.layer()), slice, ids, from, to, deadline);
+      fetch.prepare(
+          manifest, generation.id(), manifest.table(table.layer()), slice, ids, from, to, deadline);
     } catch (Throwable e) { // no memory for so many rows
       pool.add(fetch);
       throw e;

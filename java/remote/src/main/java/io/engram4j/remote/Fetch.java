@@ -24,6 +24,7 @@ public final class Fetch {
   private long[] ids = new long[64];
   private int count;
   private @Nullable Manifest manifest;
+  private @Nullable String generation;
   private @Nullable SlicedTable table;
   private int slice;
   private long started;
@@ -40,6 +41,7 @@ public final class Fetch {
   /** Prepares a request for some of the ids that a batch wants. */
   void prepare(
       Manifest ofManifest,
+      String ofGeneration,
       SlicedTable ofTable,
       int ofSlice,
       long[] wanted,
@@ -47,6 +49,7 @@ public final class Fetch {
       int to,
       long until) {
     manifest = ofManifest;
+    generation = ofGeneration;
     table = ofTable;
     slice = ofSlice;
     count = to - from;
@@ -71,6 +74,11 @@ public final class Fetch {
   /** Returns the manifest whose rows are wanted. */
   public Manifest manifest() {
     return required(manifest);
+  }
+
+  /** Returns the generation, which is the manifest's. */
+  public String generation() {
+    return required(generation);
   }
 
   /** Returns the table. */

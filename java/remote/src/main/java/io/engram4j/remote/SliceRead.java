@@ -175,7 +175,7 @@ final class SliceRead {
       return null;
     }
     tried |= 1L << bestAt;
-    Fetch fetch = batch.fetch(generation.manifest(), slice, from, to);
+    Fetch fetch = batch.fetch(generation, slice, from, to);
     fetch.start(best, Thread.currentThread());
     return fetch;
   }

@@ -84,7 +84,7 @@ final class ValkeyServer implements RowServer {
 
   private void run(Fetch fetch) {
     try {
-      RowValues values = values(fetch.manifest().generation(), fetch.table());
+      RowValues values = values(fetch.generation(), fetch.table());
       CRC32C crc = new CRC32C();
       List<Response<byte[]>> replies = new ArrayList<>(PIPELINE);
       for (int from = 0; from < fetch.count(); from += PIPELINE) {
