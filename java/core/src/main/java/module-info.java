@@ -38,6 +38,7 @@ module io.engram4j.core {
       io.engram4j.hf,
       io.engram4j.remote,
       io.engram4j.valkey,
+      io.engram4j.ucx,
       io.engram4j.mpi,
       io.engram4j.tokenizer,
       io.engram4j.train;

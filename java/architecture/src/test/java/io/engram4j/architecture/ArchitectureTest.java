@@ -50,6 +50,7 @@ class ArchitectureTest {
           Map.entry("shipped", Set.of()),
           Map.entry("remote", Set.of("core", "hf")),
           Map.entry("valkey", Set.of("remote")),
+          Map.entry("ucx", Set.of("core", "remote")),
           Map.entry("mpi", Set.of("core", "train")),
           Map.entry("jlama", Set.of("core", "hf")),
           Map.entry("djl", Set.of("core", "train")),
@@ -220,6 +221,7 @@ class ArchitectureTest {
             "io.engram4j.cpu..",
             "io.engram4j.os..",
             "io.engram4j.mpi..", // a library that the launcher chose
+            "io.engram4j.ucx..", // or that the machine has
             "io.engram4j.bench.ratio..") // its loops in C, which measure the machine's limits
         .should()
         .dependOnClassesThat()

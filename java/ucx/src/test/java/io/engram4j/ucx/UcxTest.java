@@ -1,0 +1,190 @@
+package io.engram4j.ucx;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.engram4j.hf.EngramModels;
+import io.engram4j.hf.ModelFiles;
+import io.engram4j.remote.RemoteOptions;
+import io.engram4j.remote.Sharder;
+import io.engram4j.remote.SlicedTables;
+import io.engram4j.remote.wire.SliceServer;
+import io.engram4j.table.Placement;
+import io.engram4j.table.RowSource;
+import io.engram4j.table.Table;
+import io.engram4j.table.TableOptions;
+import io.engram4j.tck.RandomModel;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Rows that servers of slices send are those of the file, over UCX. */
+class UcxTest {
+  private static final RemoteOptions OPTIONS =
+      RemoteOptions.defaults().refresh(Duration.ofMillis(100)).deadline(Duration.ofSeconds(10));
+
+  @TempDir private Path directory;
+  private final List<SliceServer> servers = new ArrayList<>();
+  private ModelFiles model;
+  private Arena arena;
+  private Table truth;
+
+  @BeforeEach
+  void write() throws IOException {
+    Path path = Files.createDirectory(directory.resolve("model"));
+    RandomModel.small(32, 2, List.of(1, 3)).write(path, bytes -> {});
+    model = EngramModels.read(path);
+    arena = Arena.ofShared();
+    truth = model.tableFile(1).map(arena);
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    for (SliceServer server : servers) {
+      server.close();
+    }
+    arena.close();
+  }
+
+  private Path shard(int slices) throws IOException {
+    Path out = directory.resolve("slices-" + slices);
+    new Sharder(model, "random", "1", slices).shard(out, 2, bytes -> {});
+    return out;
+  }
+
+  private String serve(Path slices, Placement placement, String query, int... which)
+      throws IOException {
+    SliceServer server =
+        new SliceServer(
+            slices,
+            slice -> which.length == 0 || java.util.Arrays.stream(which).anyMatch(s -> s == slice),
+            TableOptions.defaults().placement(placement),
+            2);
+    servers.add(server);
+    return "ucx://127.0.0.1:" + server.listen("ucx://127.0.0.1:0" + query, false) + query;
+  }
+
+  private byte[] rows(RowSource source, long... ids) {
+    try (Arena own = Arena.ofConfined()) {
+      MemorySegment to = own.allocate(Math.max(1, ids.length * truth.rowBytes()));
+      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
+      return to.toArray(ValueLayout.JAVA_BYTE);
+    }
+  }
+
+  private long[] ids(SplittableRandom random, int count) {
+    return random.longs(count, -1, truth.rows()).toArray();
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Placement.class,
+      names = {"MAPPED", "RESIDENT", "STREAMED"})
+  void rowsAreThoseOfTheFileForAnyBatch(Placement placement) throws IOException {
+    SplittableRandom random = new SplittableRandom(1);
+    for (int slices = 1; slices <= 4; slices++) {
+      Path sliced = shard(slices);
+      List<String> addresses = new ArrayList<>();
+      for (int slice = 0; slice < slices; slice++) {
+        addresses.add(serve(sliced, placement, "", slice));
+      }
+      try (SlicedTables tables = SlicedTables.connect(String.join(",", addresses), OPTIONS)) {
+        RowSource source = tables.open(1).source();
+        for (int count : new int[] {0, 1, 2, 24, 48, 1024, 1025, 2049, 49_152, 70_000}) {
+          long[] ids = ids(random, count);
+          assertArrayEquals(rows(truth::read, ids), rows(source, ids), slices + ", " + count);
+        }
+        assertThrows(IndexOutOfBoundsException.class, () -> rows(source, truth.rows()));
+      }
+    }
+  }
+
+  @Test
+  void whoHasAnotherKeyGetsNothing() throws IOException {
+    Path key = Files.write(directory.resolve("key"), new byte[32]);
+    Path other =
+        Files.write(
+            directory.resolve("other"),
+            new byte[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+    Path sliced = shard(1);
+    String address = serve(sliced, Placement.MAPPED, "?key=" + key);
+    try (SlicedTables tables = SlicedTables.connect(address, OPTIONS)) {
+      assertArrayEquals(rows(truth::read, 3), rows(tables.open(1).source(), 3));
+    }
+    for (String wrong :
+        List.of(address.replace("" + key, "" + other), address.split("\\?", 2)[0])) {
+      IOException e =
+          assertThrows(IOException.class, () -> SlicedTables.connect(wrong, OPTIONS).close());
+      assertTrue(e.toString().contains("another key"), e.toString());
+    }
+    Path small = Files.write(directory.resolve("small"), new byte[3]);
+    assertThrows(IOException.class, () -> serve(sliced, Placement.MAPPED, "?key=" + small));
+    assertThrows(
+        IllegalArgumentException.class, () -> serve(sliced, Placement.MAPPED, "?other=rc"));
+  }
+
+  @Test
+  void allInterfacesMustBeMeant() throws IOException {
+    Path sliced = shard(1);
+    try (SliceServer server =
+        new SliceServer(
+            sliced, slice -> true, TableOptions.defaults().placement(Placement.MAPPED), 1)) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> server.listen("ucx://0.0.0.0:0", false));
+      assertTrue(e.toString().contains("every interface"), e.toString());
+      assertTrue(server.listen("ucx://lo:0", false) > 0);
+      assertThrows(
+          IllegalArgumentException.class, () -> server.listen("redis://127.0.0.1:0", false));
+    }
+    assertThrows(
+        IllegalArgumentException.class,
+        () ->
+            new SliceServer(
+                sliced, slice -> false, TableOptions.defaults().placement(Placement.MAPPED), 1));
+  }
+
+  @Test
+  void aSliceThatIsNotTheManifestsIsNotServed() throws IOException {
+    Path sliced = shard(2);
+    Path file = Sharder.file(sliced, 1, 0);
+    Files.copy(Sharder.file(sliced, 1, 1), file, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+    IOException e = assertThrows(IOException.class, () -> serve(sliced, Placement.MAPPED, ""));
+    assertTrue(e.toString().contains("digest"), e.toString());
+  }
+
+  @Test
+  void aServerThatIsClosedIsNoReplica() throws IOException {
+    Path sliced = shard(1);
+    String first = serve(sliced, Placement.MAPPED, "");
+    String second = serve(sliced, Placement.MAPPED, "");
+    try (SlicedTables tables =
+        SlicedTables.connect(first + "," + second, OPTIONS.deadline(Duration.ofSeconds(1)))) {
+      RowSource source = tables.open(1).source();
+      servers.removeFirst().close();
+      for (int i = 0; i < 100; i++) {
+        assertArrayEquals(rows(truth::read, i), rows(source, i));
+      }
+      servers.removeFirst().close();
+      UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> rows(source, 1));
+      assertTrue(e.toString().contains("slice 0"), e.toString());
+      assertEquals(2, tables.endpoints().size());
+    }
+  }
+}
