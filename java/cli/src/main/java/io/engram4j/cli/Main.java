@@ -35,6 +35,7 @@ import picocli.CommandLine.Spec;
       RunCommand.class,
       PackCommand.class,
       ShardCommand.class,
+      ServeCommand.class,
       PlanCommand.class,
       ProfileCommand.class,
       TrainCommand.class,

@@ -18,8 +18,8 @@ final class RemoteOption {
       names = "--remote",
       paramLabel = "ADDRESS",
       description =
-          "Take rows from other machines: redis://host:6379, several with commas between them, or"
-              + " the path of a manifest that names them.")
+          "Take rows from other machines: redis://host:6379, ucx://host:7000, several with commas"
+              + " between them, or the path of a manifest that names them.")
   @Nullable String address;
 
   /** Connects if an address was given, to rows that stay the same; null else. */

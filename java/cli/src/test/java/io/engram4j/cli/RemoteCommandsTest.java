@@ -122,6 +122,90 @@ class RemoteCommandsTest {
     }
   }
 
+  static boolean hasUcx() throws IOException {
+    try (java.util.stream.Stream<Path> files = Files.walk(Path.of("/usr/lib"), 2)) {
+      return files.anyMatch(file -> file.endsWith("libucp.so.0"));
+    }
+  }
+
+  /** Serves slices, and returns the process. */
+  private Process serving(String listen, Path out, Path slices) throws Exception {
+    Process server =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName(),
+                "serve",
+                slices.toString(),
+                "--listen",
+                listen,
+                "--json")
+            .redirectError(directory.resolve("serve.err").toFile())
+            .redirectOutput(out.toFile())
+            .start();
+    for (int i = 0; i < 200 && server.isAlive() && !Files.readString(out).contains("}"); i++) {
+      Thread.sleep(50);
+    }
+    return server;
+  }
+
+  private void everyCommandTakesRowsOf(String scheme) throws Exception {
+    Path slices = directory.resolve("slices");
+    Cli.Result sharded = Cli.run("shard", model.toString(), slices.toString(), "--slices", "2");
+    assertEquals(0, sharded.exit(), sharded.err());
+    String text = Files.writeString(directory.resolve("text.txt"), "the whale").toString();
+    Path out = directory.resolve("serve.out");
+    Process server = serving(scheme + "://lo:0", out, slices);
+    try {
+      assertTrue(server.isAlive(), Files.readString(directory.resolve("serve.err")));
+      int port = new ObjectMapper().readTree(out.toFile()).get("port").asInt();
+      String address = scheme + "://127.0.0.1:" + port;
+      JsonNode doctor = json("doctor", "--remote", address, "--json").get("remote");
+      assertEquals("mini-v41", doctor.get("model").asText());
+      JsonNode run = json("run", slices.toString(), "--file", text, "--remote", address, "--json");
+      JsonNode local = json("run", model.toString(), "--file", text, "--json");
+      assertEquals(local.get("digest"), run.get("digest"));
+      assertTrue(run.get("endpoints").get(0).get("requests").asInt() > 0);
+      assertTrue(
+          json("verify", model.toString(), "--remote", address, "--json")
+              .get("passed")
+              .asBoolean());
+      server.destroy(); // SIGTERM, as a service is ended
+      assertTrue(server.waitFor(10, java.util.concurrent.TimeUnit.SECONDS));
+      String told = Files.readString(directory.resolve("serve.err"));
+      assertTrue(told.contains("served "), told);
+    } finally {
+      server.destroyForcibly().waitFor();
+    }
+  }
+
+  @Test
+  void everyCommandTakesRowsOfServedSlices() throws Exception {
+    everyCommandTakesRowsOf("engram");
+  }
+
+  @Test
+  @EnabledIf("hasUcx")
+  void everyCommandTakesRowsOfServedSlicesOverUcx() throws Exception {
+    everyCommandTakesRowsOf("ucx");
+  }
+
+  @Test
+  void whatCannotBeServedIsRefused() throws IOException {
+    Path slices = directory.resolve("slices");
+    Cli.Result sharded = Cli.run("shard", model.toString(), slices.toString());
+    assertEquals(0, sharded.exit(), sharded.err());
+    String at = slices.toString();
+    refused("every interface", "serve", at, "--listen", "engram://0.0.0.0:0");
+    refused("scheme", "serve", at, "--listen", "redis://127.0.0.1:0");
+    refused(
+        "no slice", "serve", slices.resolve("config.json").toString(), "--listen", "engram://lo:0");
+    refused("is no address", "serve", at, "--listen", "engram://lo");
+    refused("manifest", "serve", model.toString(), "--listen", "engram://lo:0");
+  }
+
   private static JsonNode json(String... arguments) throws IOException {
     Cli.Result result = Cli.run(arguments);
     assertEquals(0, result.exit(), result.err());

@@ -73,7 +73,8 @@ class UcxTest {
     SliceServer server =
         new SliceServer(
             slices,
-            slice -> which.length == 0 || java.util.Arrays.stream(which).anyMatch(s -> s == slice),
+            (layer, slice) ->
+                which.length == 0 || java.util.Arrays.stream(which).anyMatch(s -> s == slice),
             TableOptions.defaults().placement(placement),
             2);
     servers.add(server);
@@ -144,7 +145,10 @@ class UcxTest {
     Path sliced = shard(1);
     try (SliceServer server =
         new SliceServer(
-            sliced, slice -> true, TableOptions.defaults().placement(Placement.MAPPED), 1)) {
+            sliced,
+            (layer, slice) -> true,
+            TableOptions.defaults().placement(Placement.MAPPED),
+            1)) {
       IllegalArgumentException e =
           assertThrows(
               IllegalArgumentException.class, () -> server.listen("ucx://0.0.0.0:0", false));
@@ -157,7 +161,10 @@ class UcxTest {
         IllegalArgumentException.class,
         () ->
             new SliceServer(
-                sliced, slice -> false, TableOptions.defaults().placement(Placement.MAPPED), 1));
+                sliced,
+                (layer, slice) -> false,
+                TableOptions.defaults().placement(Placement.MAPPED),
+                1));
   }
 
   @Test

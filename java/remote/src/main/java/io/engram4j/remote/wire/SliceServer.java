@@ -11,17 +11,21 @@ import io.engram4j.table.io.TableOpener;
 import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
-import java.util.function.IntPredicate;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +33,8 @@ import org.jspecify.annotations.Nullable;
  * networks whose machines trust each other: nothing is enciphered. Thread-safe.
  */
 public final class SliceServer implements AutoCloseable {
+  private static final Pattern NAME =
+      Pattern.compile("engram-layer-(\\d{1,9})\\.slice-(\\d{1,9})\\.rows");
   private static final int QUEUE = 1024; // requests that wait for a thread
 
   private final Manifest manifest;
@@ -46,12 +52,12 @@ public final class SliceServer implements AutoCloseable {
    * Opens slices.
    *
    * @param directory with the manifest
-   * @param which slices of each table, by their place
+   * @param which slices
    * @param options how rows are kept here
    * @param workers threads that gather what is large, or not in memory
    * @throws IOException if a slice is missing, damaged or of other rows than the manifest says
    */
-  public SliceServer(Path directory, IntPredicate which, TableOptions options, int workers)
+  public SliceServer(Path directory, Which which, TableOptions options, int workers)
       throws IOException {
     this.manifest = Manifest.read(directory);
     this.generation = Frame.generation(manifest.generation());
@@ -71,12 +77,12 @@ public final class SliceServer implements AutoCloseable {
     }
   }
 
-  private void open(Path directory, IntPredicate which, TableOpener opener) throws IOException {
+  private void open(Path directory, Which which, TableOpener opener) throws IOException {
     List<ServedFile> files = new ArrayList<>();
     long bytes = 0;
     for (SlicedTable table : manifest.tables()) {
       for (int slice = 0; slice < table.slices().size(); slice++) {
-        if (which.test(slice)) {
+        if (which.serves(table.layer(), slice)) {
           TableFile file = Sharder.open(directory, manifest, table.layer(), slice).table();
           files.add(new ServedFile(table.layer(), slice, file));
           bytes += file.bytes();
@@ -93,6 +99,47 @@ public final class SliceServer implements AutoCloseable {
           key(file.layer(), file.slice()),
           new ServedSlice(file.layer(), file.slice(), table.table()));
     }
+  }
+
+  /** Chooses slices. */
+  public interface Which {
+    /** Returns whether a slice is served, by its layer and its place in that table. */
+    boolean serves(int layer, int slice);
+  }
+
+  /**
+   * Opens slices by their files, or all of a directory.
+   *
+   * @throws IllegalArgumentException if a file is not named as slices are, or lies elsewhere
+   */
+  public static SliceServer open(List<Path> files, TableOptions options, int workers)
+      throws IOException {
+    Path directory = null;
+    Set<Long> which = new HashSet<>();
+    boolean all = false;
+    for (Path file : files) {
+      Path folder = Files.isDirectory(file) ? file : file.toAbsolutePath().getParent();
+      if (directory != null
+          && !Files.isSameFile(directory, java.util.Objects.requireNonNull(folder))) {
+        throw new IllegalArgumentException(
+            file + " and " + files.getFirst() + " are of two directories; a server has one");
+      }
+      directory = folder;
+      Matcher name = NAME.matcher(String.valueOf(file.getFileName()));
+      if (Files.isDirectory(file)) {
+        all = true;
+      } else if (name.matches()) {
+        which.add(key(Integer.parseInt(name.group(1)), Integer.parseInt(name.group(2))));
+      } else {
+        throw new IllegalArgumentException(file + " is no slice that engram shard made");
+      }
+    }
+    if (directory == null) {
+      throw new IllegalArgumentException("no slice is named");
+    }
+    boolean every = all;
+    return new SliceServer(
+        directory, (layer, slice) -> every || which.contains(key(layer, slice)), options, workers);
   }
 
   private record ServedFile(int layer, int slice, TableFile file) {}

@@ -72,7 +72,8 @@ class WireTest {
     SliceServer server =
         new SliceServer(
             slices,
-            slice -> which.length == 0 || java.util.Arrays.stream(which).anyMatch(s -> s == slice),
+            (layer, slice) ->
+                which.length == 0 || java.util.Arrays.stream(which).anyMatch(s -> s == slice),
             TableOptions.defaults().placement(placement),
             2);
     servers.add(server);
@@ -142,7 +143,10 @@ class WireTest {
     Path sliced = shard(1);
     try (SliceServer server =
         new SliceServer(
-            sliced, slice -> true, TableOptions.defaults().placement(Placement.MAPPED), 1)) {
+            sliced,
+            (layer, slice) -> true,
+            TableOptions.defaults().placement(Placement.MAPPED),
+            1)) {
       IllegalArgumentException e =
           assertThrows(
               IllegalArgumentException.class, () -> server.listen("engram://0.0.0.0:0", false));
@@ -155,7 +159,10 @@ class WireTest {
         IllegalArgumentException.class,
         () ->
             new SliceServer(
-                sliced, slice -> false, TableOptions.defaults().placement(Placement.MAPPED), 1));
+                sliced,
+                (layer, slice) -> false,
+                TableOptions.defaults().placement(Placement.MAPPED),
+                1));
   }
 
   @Test
