@@ -15,6 +15,8 @@ import io.engram4j.model.LayerLayout;
 import io.engram4j.model.Stage;
 import io.engram4j.model.StageListener;
 import io.engram4j.model.TokenMap;
+import io.engram4j.remote.Manifest;
+import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowType;
@@ -32,6 +34,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -114,9 +117,20 @@ public final class DecodeLoop {
         for (LayerLayout layout : loop.layouts) {
           files.add(DecodeWeights.table(directory, layout));
         }
-        try (SlicedTables tables = RemoteRace.load(args[5], files, loop.config.layerIds())) {
-          RemoteRace.run(tables, files.getFirst(), loop.config.layerIds().getFirst(), rounds);
-          loop.measureRemote(files, tables, rounds, tokens);
+        Manifest manifest = RemoteRace.manifest(files, loop.config.layerIds());
+        int layer = loop.config.layerIds().getFirst();
+        if (args[5].contains("://")) {
+          try (SlicedTables tables = RemoteRace.load(args[5], manifest, files)) {
+            RemoteRace.run(tables, files.getFirst(), layer, rounds, () -> Duration.ZERO);
+            loop.measureRemote(files, tables, rounds, tokens);
+          }
+        } else {
+          try (SliceProcess server = SliceProcess.start(args[5], directory, manifest, files);
+              SlicedTables tables =
+                  SlicedTables.connect(server.address(), RemoteOptions.defaults())) {
+            RemoteRace.run(tables, files.getFirst(), layer, rounds, server::cpu);
+            loop.measureRemote(files, tables, rounds, tokens);
+          }
         }
       }
       default ->

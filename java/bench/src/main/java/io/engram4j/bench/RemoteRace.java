@@ -20,6 +20,7 @@ import java.lang.foreign.ValueLayout;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,6 +29,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.SplittableRandom;
+import java.util.function.Supplier;
 
 /**
  * Batches of random rows from another process, beside the local table and beside an echo over
@@ -39,11 +41,9 @@ final class RemoteRace {
 
   private RemoteRace() {}
 
-  /** Loads tables into an engine, and connects to them. */
-  static SlicedTables load(String address, List<TableFile> files, List<Integer> layers)
-      throws IOException {
+  /** Describes tables, a slice each. */
+  static Manifest manifest(List<TableFile> files, List<Integer> layers) throws IOException {
     List<SlicedTable> tables = new ArrayList<>();
-    Map<Integer, Table> mapped = new LinkedHashMap<>();
     for (int i = 0; i < files.size(); i++) {
       TableFile file = files.get(i);
       Slice all = new Slice(0, file.rows(), PackedFile.digest(file, 2, bytes -> {}));
@@ -56,7 +56,16 @@ final class RemoteRace {
               file.headDim(),
               file.factor(),
               List.of(all)));
-      mapped.put(layers.get(i), file.map(Arena.global()));
+    }
+    return new Manifest("bench", "1", tables, List.of());
+  }
+
+  /** Loads tables into an engine, and connects to them. */
+  static SlicedTables load(String address, Manifest manifest, List<TableFile> files)
+      throws IOException {
+    Map<Integer, Table> mapped = new LinkedHashMap<>();
+    for (int i = 0; i < files.size(); i++) {
+      mapped.put(manifest.tables().get(i).layer(), files.get(i).map(Arena.global()));
     }
     RowEngine engine =
         ServiceLoader.load(RowEngine.class).stream()
@@ -64,7 +73,6 @@ final class RemoteRace {
             .filter(e -> e.schemes().contains(address.substring(0, address.indexOf(':'))))
             .findFirst()
             .orElseThrow();
-    Manifest manifest = new Manifest("bench", "1", tables, List.of());
     long began = System.nanoTime();
     engine.load(
         address,
@@ -86,7 +94,9 @@ final class RemoteRace {
   }
 
   /** Runs it, and prints a table. */
-  static void run(SlicedTables tables, TableFile file, int layer, int rounds) throws IOException {
+  static void run(
+      SlicedTables tables, TableFile file, int layer, int rounds, Supplier<Duration> serverCpu)
+      throws IOException {
     RowSource remote = tables.open(layer).source();
     Table local = file.map(Arena.global());
     int rowBytes = file.rowBytes();
@@ -107,7 +117,10 @@ final class RemoteRace {
         MemorySegment same = arena.allocate((long) size * rowBytes, 64);
         Map<String, List<Double>> times = new LinkedHashMap<>();
         SplittableRandom random = new SplittableRandom(size);
-        for (int i = -repeats / 4; i < repeats; i++) {
+        Duration cpu = serverCpu.get();
+        int warmup = Math.max(repeats / 4, 1_000_000 / size);
+        for (int i = -warmup; i < repeats; i++) {
+          cpu = i == 0 ? serverCpu.get() : cpu; // what is compiled at first is not counted
           for (int j = 0; j < size; j++) {
             ids.setAtIndex(ValueLayout.JAVA_LONG, j, random.nextLong(file.rows()));
           }
@@ -117,6 +130,14 @@ final class RemoteRace {
           if (to.mismatch(same) >= 0) {
             throw new IllegalStateException("other rows than the file has");
           }
+        }
+        double ofServer = serverCpu.get().minus(cpu).toNanos();
+        if (ofServer > 0) {
+          System.out.printf(
+              Locale.ROOT,
+              "%-8d server: %.0f ns of CPU a row%n",
+              size,
+              ofServer / ((double) repeats * size));
         }
         double ofEcho = median(times, "echo");
         times.forEach((name, all) -> {

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * order. All are of one generation. Used again, so that it allocates nothing once it has grown. For
  * one thread at a time.
  */
-final class Batch {
+final class Batch implements Driver.Waiting {
   /** Rows at a time: an index of them fits beside a row id into a long. */
   static final int MOST_ROWS = 1 << 16;
 
@@ -195,9 +195,40 @@ final class Batch {
       if (idle && !fleet.current().id().equals(generation.id())) {
         return false;
       }
-      LockSupport.parkNanos(this, until - now);
+      Driver driver = driver();
+      if (driver == null) {
+        LockSupport.parkNanos(this, until - now);
+      } else {
+        driver.await(this, until - now);
+      }
       interrupted |= Thread.interrupted(); // rows are on their way; the caller hears of it then
     }
+  }
+
+  /** Returns what drives all requests under way, or null if there is no such thing. */
+  private @Nullable Driver driver() {
+    Driver all = null;
+    for (int i = 0; i < slices.size(); i++) {
+      SliceRead read = slices.get(i);
+      if (read.from() < read.to() && !read.isDone() && !read.isIdle()) {
+        all = read.driver(all);
+        if (all == null) {
+          return null;
+        }
+      }
+    }
+    return all;
+  }
+
+  @Override
+  public boolean hasCome() {
+    for (int i = 0; i < slices.size(); i++) {
+      SliceRead read = slices.get(i);
+      if (read.from() < read.to() && !read.isDone() && read.hasCome()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private UncheckedIOException late(SliceRead waiting, Generation generation) {

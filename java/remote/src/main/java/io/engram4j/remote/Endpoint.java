@@ -78,6 +78,12 @@ final class Endpoint {
     }
   }
 
+  /** Returns what those who wait may drive, or null. */
+  @Nullable Driver driver() {
+    Serving now = serving;
+    return now == null ? null : now.server().driver();
+  }
+
   /** A request has ended, whether anybody waits for it or not. */
   void ended() {
     underWay.decrementAndGet();

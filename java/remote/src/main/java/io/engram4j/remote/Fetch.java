@@ -144,6 +144,11 @@ public final class Fetch {
     }
   }
 
+  boolean hasEnded() {
+    int now = state.get();
+    return now == DONE || now == FAILED;
+  }
+
   boolean isDone() {
     return state.get() == DONE;
   }

@@ -2,6 +2,7 @@ package io.engram4j.remote;
 
 import java.io.Closeable;
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A connection to one endpoint, which serves rows of one generation. Thread-safe.
@@ -26,6 +27,11 @@ public interface RowServer extends Closeable {
    * Fetch#failed} must be called for it, by any thread, and not long after its deadline.
    */
   void start(Fetch fetch);
+
+  /** Returns what those who wait for rows may drive, or null where they wait for a thread. */
+  default @Nullable Driver driver() {
+    return null;
+  }
 
   /** Ends the connection; requests under way fail. */
   @Override

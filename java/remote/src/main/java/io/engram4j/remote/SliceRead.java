@@ -62,6 +62,26 @@ final class SliceRead {
     return won != null;
   }
 
+  /** Returns whether a request has ended that was not looked at yet. */
+  boolean hasCome() {
+    return (first != null && first.hasEnded()) || (second != null && second.hasEnded());
+  }
+
+  /** Returns what drives all that is under way, {@code known} if that is all; null if two do. */
+  @Nullable Driver driver(@Nullable Driver known) {
+    Driver all = known;
+    for (Fetch fetch : new @Nullable Fetch[] {first, second}) {
+      if (fetch != null) {
+        Driver own = fetch.endpoint().driver();
+        if (own == null || (all != null && all != own)) {
+          return null;
+        }
+        all = own;
+      }
+    }
+    return all;
+  }
+
   /** Returns whether nobody is asked just now. */
   boolean isIdle() {
     return first == null && second == null;

@@ -1,5 +1,6 @@
 package io.engram4j.ucx;
 
+import io.engram4j.remote.Driver;
 import io.engram4j.remote.wire.Link;
 import io.engram4j.remote.wire.Message;
 import java.io.IOException;
@@ -97,6 +98,11 @@ final class UcxLink implements Link {
   @Override
   public void send(Message message) throws IOException {
     worker.send(this, message);
+  }
+
+  @Override
+  public Driver driver() {
+    return worker;
   }
 
   @Override

@@ -4,12 +4,13 @@ import io.engram4j.remote.wire.Link;
 import io.engram4j.remote.wire.Transport;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 
-/** Links of UCX, each with a worker of its own; a server's clients share one. */
+/** Links of UCX: those to servers share a worker, and those of a server's clients another. */
 final class UcxTransport implements Transport {
   private static final String NETWORKS = "tls";
 
@@ -22,10 +23,12 @@ final class UcxTransport implements Transport {
     return settings.getOrDefault(NETWORKS, "");
   }
 
-  private static UcxWorker worker(String networks, String name) throws IOException {
+  private final Map<String, Shared> shared = new HashMap<>();
+
+  private static UcxWorker worker(String networks, String name, Runnable onEnd) throws IOException {
     UcxContext context = new UcxContext(Ucp.load(), networks);
     try {
-      return new UcxWorker(context, name);
+      return new UcxWorker(context, name, onEnd);
     } catch (Throwable e) {
       context.close();
       throw e;
@@ -36,31 +39,44 @@ final class UcxTransport implements Transport {
   public Link connect(InetSocketAddress to, Map<String, String> settings, Link.Inbox inbox)
       throws IOException {
     String networks = networks(settings);
-    UcxWorker worker = worker(networks, to.toString());
+    UcxWorker worker = join(networks);
     try {
-      UcxLink link = worker.connect(to, inbox, networks);
-      return new Owned(worker, link);
+      return worker.connect(to, inbox, networks);
     } catch (Throwable e) {
-      worker.close();
+      leave(networks);
       throw e;
     }
   }
 
-  /** A link with the worker that is its own. */
-  private record Owned(UcxWorker worker, UcxLink link) implements Link {
-    @Override
-    public void send(io.engram4j.remote.wire.Message message) throws IOException {
-      link.send(message);
-    }
+  /** A worker with how many use it; there are some as long as it is there. */
+  private static final class Shared {
+    private final UcxWorker worker;
+    private int users;
 
-    @Override
-    public String peer() {
-      return link.peer();
+    Shared(UcxWorker worker) {
+      this.worker = worker;
     }
+  }
 
-    @Override
-    public void close() {
-      worker.close();
+  private UcxWorker join(String networks) throws IOException {
+    synchronized (shared) {
+      Shared known = shared.get(networks);
+      if (known == null) {
+        known = new Shared(worker(networks, "clients", () -> leave(networks)));
+        shared.put(networks, known);
+      }
+      known.users++;
+      return known.worker;
+    }
+  }
+
+  private void leave(String networks) {
+    synchronized (shared) {
+      Shared known = shared.get(networks);
+      if (known != null && --known.users == 0) {
+        shared.remove(networks);
+        known.worker.closeSoon();
+      }
     }
   }
 
@@ -68,7 +84,7 @@ final class UcxTransport implements Transport {
   public Listener listen(
       InetSocketAddress at, Map<String, String> settings, Function<Link, Link.Inbox> accept)
       throws IOException {
-    UcxWorker worker = worker(networks(settings), "listens-" + at);
+    UcxWorker worker = worker(networks(settings), "listens-" + at, () -> {});
     try {
       int port = worker.listen(at, accept);
       return new Listener() {

@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import io.engram4j.host.Buffer;
+import io.engram4j.remote.Driver;
 import io.engram4j.remote.wire.Link;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -21,6 +22,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -31,11 +35,12 @@ import org.slf4j.LoggerFactory;
  * A worker of UCX with a thread that lets it progress, sleeps while nothing comes, and hands
  * messages to inboxes. Others send by a lock. Thread-safe.
  */
-final class UcxWorker implements AutoCloseable {
+final class UcxWorker implements Driver, AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(UcxWorker.class);
   private static final int MESSAGE = 7; // id of all messages
-  private static final int SPINS = 20; // 200 took the core of whom we wait for: 142 us, not 30
+  private static final int SPINS = 2; // each is a system call over TCP
   private static final int SLEEP_MILLIS = 100;
+  private static final long WHILE_DRIVEN = 2_000_000;
   private static final long CLOSE_NANOS = 1_000_000_000;
 
   private static final long FLAG_RENDEZVOUS = 1L << 17;
@@ -61,12 +66,25 @@ final class UcxWorker implements AutoCloseable {
   private @Nullable MemorySegment listener;
   private volatile boolean closed;
 
+  private final Runnable onEnd;
+  private final AtomicReference<@Nullable Thread> driving = new AtomicReference<>();
+  private final ConcurrentLinkedQueue<Thread> waiting = new ConcurrentLinkedQueue<>();
+  private final MemorySegment driverPollfd;
+
   /** A message whose payload is fetched from the other side's memory. */
   private record Receiving(UcxLink link, long request, Buffer memory, long bytes) {}
 
-  UcxWorker(UcxContext context, String name) throws IOException {
+  /**
+   * Begins.
+   *
+   * @param context owned from here on
+   * @param onEnd told of each link that has ended
+   */
+  UcxWorker(UcxContext context, String name, Runnable onEnd) throws IOException {
     this.context = context;
+    this.onEnd = onEnd;
     this.ucp = context.ucp();
+    this.driverPollfd = arena.allocate(8, 8);
     this.sendParams = params(UcxLayouts.OPERATION_FLAGS, UcxLayouts.SEND_REPLY);
     this.plainParams = params(0, 0);
     this.errorUpcall = upcall("failed", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_INT));
@@ -207,26 +225,69 @@ final class UcxWorker implements AutoCloseable {
     MemorySegment pollfd = arena.allocate(8, 8);
     try {
       while (!closed) {
-        int status;
-        lock.lock();
-        try {
-          for (int idle = 0; idle < SPINS; ) {
-            idle = progress() ? 0 : idle + 1;
-          }
-          settle();
-          status = (int) ucp.workerArm.invokeExact(context.worker());
-        } finally {
-          lock.unlock();
-        }
-        if (status == Ucp.OK) {
+        if (driving.get() != null) { // somebody who waits does this
+          LockSupport.parkNanos(WHILE_DRIVEN);
+        } else if (turn()) {
           context.sleep(pollfd, SLEEP_MILLIS);
-        } else if (status != Ucp.BUSY) {
-          log.warn("UCX cannot wait: {}", ucp.text(status));
-          context.sleep(pollfd, 1);
         }
       }
+      cleanUp();
     } catch (Throwable e) {
       log.error("the thread of UCX ends", e);
+    }
+  }
+
+  /** Lets UCX progress; returns whether it may be slept until an event comes. */
+  private boolean turn() throws Throwable {
+    lock.lock();
+    try {
+      if (closed) {
+        return false;
+      }
+      for (int idle = 0; idle < SPINS; ) {
+        idle = progress() ? 0 : idle + 1;
+      }
+      settle();
+      int status = (int) ucp.workerArm.invokeExact(context.worker());
+      if (status != Ucp.OK && status != Ucp.BUSY) {
+        log.warn("UCX cannot wait: {}", ucp.text(status));
+        LockSupport.parkNanos(WHILE_DRIVEN);
+      }
+      return status == Ucp.OK;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** One of those who wait drives; the others sleep, and the next of them drives on. */
+  @Override
+  public void await(Waiting what, long nanos) {
+    Thread own = Thread.currentThread();
+    if (!driving.compareAndSet(null, own)) {
+      waiting.add(own);
+      if (driving.get() != null && !what.hasCome()) {
+        LockSupport.parkNanos(this, nanos);
+      }
+      waiting.remove(own);
+      return;
+    }
+    try {
+      long end = System.nanoTime() + nanos;
+      while (!what.hasCome() && !closed && end - System.nanoTime() > 0) {
+        if (turn() && !what.hasCome()) {
+          context.sleep(driverPollfd, 1); // what ends otherwise is seen then
+        }
+      }
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    } finally {
+      driving.set(null);
+      Thread next = waiting.poll();
+      if (next != null) {
+        LockSupport.unpark(next);
+      }
     }
   }
 
@@ -460,6 +521,7 @@ final class UcxWorker implements AutoCloseable {
     } catch (RuntimeException | Error e) {
       log.warn("a closed connection cannot be told", e);
     }
+    onEnd.run();
   }
 
   /** Returns the networks that an endpoint uses, such as {@code tcp/eth0}. */
@@ -483,49 +545,59 @@ final class UcxWorker implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
+  /** Ends it; returns before that is done. */
+  void closeSoon() {
+    lock.lock();
     try {
-      lock.lock();
-      try {
-        int status = (int) ucp.workerSignal.invokeExact(context.worker());
-        log.debug("waking UCX to close: {}", ucp.text(status));
-      } finally {
-        lock.unlock();
+      if (closed) {
+        return;
       }
-      thread.join();
-      lock.lock();
-      try {
-        if (listener != null) {
-          ucp.listenerDestroy.invokeExact(listener);
-        }
-        for (UcxLink link : List.copyOf(links.values())) {
-          close(link, new IOException("it was closed"));
-        }
-        long end = System.nanoTime() + CLOSE_NANOS;
-        do {
-          boolean unused = progress();
-          settle();
-        } while (!(sending.isEmpty() && receiving.isEmpty() && closing.isEmpty())
-            && System.nanoTime() - end < 0);
-        context.close();
-        for (UcxLink.Sending left : sending) {
-          left.message().release();
-        }
-      } finally {
-        lock.unlock();
-      }
-      arena.close();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    } catch (RuntimeException | Error e) {
-      throw e;
+      closed = true; // under the lock: the thread destroys what is signalled here
+      int status = (int) ucp.workerSignal.invokeExact(context.worker());
+      log.debug("waking UCX to close: {}", ucp.text(status));
     } catch (Throwable e) {
       throw new IllegalStateException(e);
+    } finally {
+      lock.unlock();
     }
+  }
+
+  @Override
+  public void close() {
+    closeSoon();
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** By the thread, as its last. */
+  private void cleanUp() throws Throwable {
+    while (driving.get() != null) { // which sees that it is closed
+      LockSupport.parkNanos(100_000);
+    }
+    lock.lock();
+    try {
+      if (listener != null) {
+        ucp.listenerDestroy.invokeExact(listener);
+      }
+      for (UcxLink link : List.copyOf(links.values())) {
+        close(link, new IOException("it was closed"));
+      }
+      long end = System.nanoTime() + CLOSE_NANOS;
+      do {
+        boolean unused = progress();
+        settle();
+      } while (!(sending.isEmpty() && receiving.isEmpty() && closing.isEmpty())
+          && System.nanoTime() - end < 0);
+      context.close();
+      for (UcxLink.Sending left : sending) {
+        left.message().release();
+      }
+    } finally {
+      lock.unlock();
+    }
+    arena.close();
   }
 }

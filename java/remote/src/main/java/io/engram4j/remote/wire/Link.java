@@ -1,8 +1,10 @@
 package io.engram4j.remote.wire;
 
+import io.engram4j.remote.Driver;
 import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** A connection that moves messages in order. Thread-safe. */
 public interface Link extends Closeable {
@@ -28,6 +30,11 @@ public interface Link extends Closeable {
    * @throws IOException if the link is closed
    */
   void send(Message message) throws IOException;
+
+  /** Returns what those who wait may drive, or null where a thread of the link does. */
+  default @Nullable Driver driver() {
+    return null;
+  }
 
   /** Returns who is at the other end, and over what. */
   String peer();

@@ -1,5 +1,6 @@
 package io.engram4j.remote.wire;
 
+import io.engram4j.remote.Driver;
 import io.engram4j.remote.Fetch;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.RemoteOptions;
@@ -42,6 +43,7 @@ final class WireServer implements RowServer, Link.Inbox {
   private volatile Set<Served> served = Set.of();
   private long answers; // to what is asked of the manifest
   private @Nullable IOException closed;
+  private volatile @Nullable Driver driver;
 
   private WireServer(String address, byte[] key, RemoteOptions options) {
     this.address = address;
@@ -61,6 +63,7 @@ final class WireServer implements RowServer, Link.Inbox {
       Link link = transport.connect(to.remote(), to.settings(), server);
       synchronized (server) {
         server.link = link;
+        server.driver = link.driver();
       }
       Message hello = server.pool.take();
       hello.begin(Frame.Type.HELLO, 0, Handshake.NONCE);
@@ -138,6 +141,11 @@ final class WireServer implements RowServer, Link.Inbox {
   @Override
   public boolean serves(int layer, int slice) {
     return served.contains(new Served(layer, slice));
+  }
+
+  @Override
+  public @Nullable Driver driver() {
+    return driver;
   }
 
   @Override
