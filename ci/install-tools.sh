@@ -21,6 +21,8 @@ need chromium chromium
 need redis-server redis-server
 need openmpi-bin mpirun.openmpi
 need mpich mpirun.mpich
+need iproute2 ip
+ls /usr/lib/*/libucp.so.0 >/dev/null 2>&1 || missing="$missing libucx0"
 [ -e /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"

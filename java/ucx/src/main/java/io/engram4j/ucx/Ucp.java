@@ -37,12 +37,10 @@ final class Ucp {
    */
   private static final Map<String, String> SETTINGS =
       Map.of(
-          "UCX_ERROR_SIGNALS",
-          "",
-          "UCX_MEM_MMAP_HOOK_MODE",
-          "none",
-          "UCX_WARN_UNUSED_ENV_VARS",
-          "n");
+          "UCX_ERROR_SIGNALS", "",
+          "UCX_MEM_MMAP_HOOK_MODE", "none",
+          "UCX_WARN_UNUSED_ENV_VARS", "n",
+          "UCX_CM_REUSEADDR", "y"); // a server that starts again takes its port again
 
   private static volatile @Nullable Ucp loaded;
 

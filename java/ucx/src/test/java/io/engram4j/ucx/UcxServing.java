@@ -1,0 +1,127 @@
+package io.engram4j.ucx;
+
+import io.engram4j.remote.wire.SliceServer;
+import io.engram4j.table.Placement;
+import io.engram4j.table.TableOptions;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/** A real process that serves slices, which a test kills, freezes and starts again. */
+final class UcxServing {
+  private final Path slices;
+  private final List<String> prefix;
+  private final Map<String, String> environment;
+  private final Path output;
+  private final String host;
+  private int port;
+  private Process process;
+
+  /** Serves until its input ends: {@code DIRECTORY ADDRESS PORT-FILE}. */
+  public static void main(String[] args) throws IOException {
+    TableOptions options = TableOptions.defaults().placement(Placement.MAPPED);
+    try (SliceServer server = SliceServer.open(List.of(Path.of(args[0])), options, 2)) {
+      int port = server.listen(args[1], false);
+      Path part = Path.of(args[2] + ".part");
+      Files.writeString(part, "" + port);
+      Files.move(part, Path.of(args[2]));
+      while (System.in.read() >= 0) {}
+    }
+  }
+
+  private UcxServing(
+      Path slices, String host, Path output, List<String> prefix, Map<String, String> environment)
+      throws IOException {
+    this.slices = slices;
+    this.host = host;
+    this.output = output;
+    this.prefix = prefix;
+    this.environment = environment;
+    this.process = launch();
+  }
+
+  static UcxServing start(Path slices, Path output) throws Exception {
+    return start(slices, "127.0.0.1", output, List.of(), Map.of());
+  }
+
+  /**
+   * Starts one.
+   *
+   * @param prefix of its command, such as another namespace
+   */
+  static UcxServing start(
+      Path slices, String host, Path output, List<String> prefix, Map<String, String> environment)
+      throws Exception {
+    UcxServing serving = new UcxServing(slices, host, output, prefix, environment);
+    serving.await();
+    return serving;
+  }
+
+  private Process launch() throws IOException {
+    Files.deleteIfExists(portFile());
+    List<String> command = new ArrayList<>(prefix);
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "--enable-native-access=ALL-UNNAMED",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+            UcxServing.class.getName(),
+            slices.toString(),
+            "ucx://" + host + ":" + port,
+            portFile().toString()));
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().putAll(environment);
+    return builder
+        .redirectErrorStream(true)
+        .redirectOutput(ProcessBuilder.Redirect.appendTo(output.toFile()))
+        .start();
+  }
+
+  private Path portFile() {
+    return output.resolveSibling(output.getFileName() + ".port");
+  }
+
+  private void await() throws Exception {
+    for (int i = 0; i < 3000 && process.isAlive(); i++) {
+      if (Files.exists(portFile())) {
+        port = Integer.parseInt(Files.readString(portFile()));
+        return;
+      }
+      Thread.sleep(10);
+    }
+    throw new IllegalStateException("it does not serve: " + Files.readString(output));
+  }
+
+  String address() {
+    return "ucx://" + host + ":" + port;
+  }
+
+  void kill() throws InterruptedException {
+    process.destroyForcibly().waitFor();
+  }
+
+  /** Starts it again, at the port that it had. */
+  void restart() throws Exception {
+    process = launch();
+    await();
+  }
+
+  void signal(String name) throws Exception {
+    int exit = new ProcessBuilder("kill", "-" + name, "" + process.pid()).start().waitFor();
+    if (exit != 0) {
+      throw new IllegalStateException("kill -" + name);
+    }
+  }
+
+  void close() throws InterruptedException {
+    process.destroyForcibly();
+    process.waitFor(10, TimeUnit.SECONDS);
+  }
+}
