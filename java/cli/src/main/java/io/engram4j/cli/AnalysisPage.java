@@ -75,8 +75,18 @@ final class AnalysisPage {
    */
   AnalysisPage strips(List<Gates> layers, Bpe bpe, Batch batch, double[][] gates) {
     body.append(
-        "<section id=\"gates\"><h2>Where the memory is let in</h2>\n<p>Mean gate of the branches; the"
-            + " darker, the more.</p>\n");
+        "<section id=\"gates\"><h2>Gates, token by token</h2>\n<p>The gate of each token, from 0 to 1, mean"
+            + " of the branches: how much of what the n-grams that end there have in the memory enters"
+            + " the stream. Held-out text, the first of it. ");
+    for (int i = 0; i <= 10; i += 2) {
+      body.append(
+          String.format(
+              Locale.ROOT,
+              "<span style=\"background:rgba(11,110,153,%.2f);padding:0 .4em\">%.1f</span>",
+              shade(i / 10.0),
+              i / 10.0));
+    }
+    body.append("</p>\n");
     for (int layer = 0; layer < gates.length; layer++) {
       body.append("<h3>layer ").append(layers.get(layer).layer()).append("</h3>\n");
       for (int sequence = 0; sequence < batch.sequences(); sequence++) {
@@ -90,16 +100,34 @@ final class AnalysisPage {
           body.append(
               String.format(
                   Locale.ROOT,
-                  "<span style=\"background:rgba(11,110,153,%.2f)%s\" title=\"%.2f\">%s</span>",
+                  "<span style=\"background:rgba(11,110,153,%.2f)\" title=\"%.2f\">%s</span>",
+                  shade(gate),
                   gate,
-                  gate > 0.6 ? ";color:#fff" : "",
-                  gate,
-                  Chart.escaped(bpe.decode(batch.ids()[token]))));
+                  Chart.escaped(bpe.decode(batch.ids()[token])).replace("\n", "⏎\n")));
         }
         body.append("</p>\n");
       }
     }
     body.append("</section>\n");
+    return this;
+  }
+
+  /** How dark a gate is shown: dark letters stay readable on all of them. */
+  private static double shade(double gate) {
+    return 0.8 * gate * gate;
+  }
+
+  /** Adds what the paper claims, and where that is on this page. */
+  AnalysisPage claims(List<String[]> claims) {
+    body.append("<section id=\"claims\"><h2>What the paper claims, and what is here</h2>\n<table>");
+    for (String[] claim : claims) {
+      body.append("<tr><td>")
+          .append(Chart.escaped(claim[0]))
+          .append("</td><td class=\"text\">")
+          .append(Chart.escaped(claim[1]))
+          .append("</td></tr>\n");
+    }
+    body.append("</table></section>\n");
     return this;
   }
 

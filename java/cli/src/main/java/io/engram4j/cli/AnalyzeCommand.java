@@ -1,6 +1,7 @@
 package io.engram4j.cli;
 
 import io.engram4j.cli.AnalysisPage.Headline;
+import io.engram4j.model.EngramConfig;
 import io.engram4j.train.analysis.Ablation;
 import io.engram4j.train.analysis.Gates;
 import io.engram4j.train.analysis.LayerLikeness;
@@ -82,13 +83,16 @@ final class AnalyzeCommand implements Callable<Integer> {
       if (!decoder.memory().isThere()) {
         throw new IOException(model + " is a dense model: there is no memory to look at");
       }
+      about = about(decoder, probes);
       all(model, decoder, bpe, probes, suite, progress);
     }
     if (html != null) {
       page.write(
           html,
-          "What the memory knows",
-          model + ": held-out text, questions and taught names, computed by engram analyze.");
+          "What the Engram memory of "
+              + model.toRealPath().getFileName().toString().replaceFirst("-[0-9a-f]{12}$", "")
+              + " does",
+          about);
       output.line("page written to %s", html);
       json.put("html", html.toString());
     }
@@ -98,6 +102,63 @@ final class AnalyzeCommand implements Callable<Integer> {
     }
     output.json(json);
     return 0;
+  }
+
+  private String about = "";
+
+  private static String about(Decoder decoder, Probes probes) {
+    EngramConfig config = decoder.memory().config();
+    long rows = decoder.tables().stream().mapToLong(table -> table.shape().rows()).sum();
+    return String.format(
+        Locale.ROOT,
+        "A decoder of %d layers, %d wide, %d streams, %,d weights beside its tables. Engram at the start"
+            + " of layers %s (from 0): n-grams of 2 to %d tokens, %d columns, %,d rows of %d. Measured on"
+            + " %,d tokens of held-out text, %d questions on facts and %d on passages, by engram analyze.",
+        decoder.shape().layers(),
+        decoder.shape().width(),
+        decoder.shape().streams(),
+        decoder.parameters().size(),
+        config.layerIds(),
+        config.maxNgram(),
+        config.columns(),
+        rows,
+        config.headDim(),
+        probes.ids().length,
+        probes.trained().size() + probes.asked().size(),
+        probes.reading().size());
+  }
+
+  /** Where a claim of the paper is on the page, or that it is not. */
+  private static List<String[]> claims(boolean suite, boolean likeness) {
+    String runs = "engram train RUNS --suite paper makes the runs for it";
+    return List.of(
+        new String[] {
+          "Memory lowers the loss at equal cost", suite ? "headline numbers" : "not here; " + runs
+        },
+        new String[] {
+          "The loss falls with the size of the tables",
+          suite ? "Loss against the size of the tables" : "not here; " + runs
+        },
+        new String[] {
+          "A budget is best split between experts and memory (U)",
+          suite ? "One budget of parameters" : "not here; " + runs
+        },
+        new String[] {"Without memory facts go, reading stays", "The memory switched off"},
+        new String[] {
+          "Gates open on names and formulas", "Gates by what a token is; token by token"
+        },
+        new String[] {
+          "Features are ready earlier (LogitLens)",
+          suite ? "LogitLens, beside a dense model" : "LogitLens, but on and off of one model"
+        },
+        new String[] {
+          "Layers are like later ones of a dense model (CKA)",
+          likeness ? "Which layer of a dense model" : "not here; it takes --dense"
+        },
+        new String[] {
+          "Rows can be read ahead", "not here; engram bench and docs/performance.md have it"
+        },
+        new String[] {"Rows alone can be taught", "not the paper's; last headline number"});
   }
 
   /** Ids of another tokenizer would be other words. */
@@ -119,10 +180,12 @@ final class AnalyzeCommand implements Callable<Integer> {
     List<Gates> gates = Gates.of(decoder, bpe, probes);
     progress.step(1);
     headlines(ablation, taught, suite);
+    page.claims(claims(suite != null, dense != null && LayerLikeness.isPossible(probes)));
     page.chart(Analysis.ablation(ablation));
     Batch shown = probes.batch(true);
     Batch some = shown.part(0, Math.min(STRIPS, shown.sequences()));
     page.strips(gates, bpe, some, Gates.gates(decoder, some));
+    page.chart(Analysis.gateClasses(gates));
     page.chart(Analysis.gates(gates));
     Decoder other = dense == null ? null : DecoderDirectory.read(requireAlike(model, dense));
     try {
@@ -164,30 +227,19 @@ final class AnalyzeCommand implements Callable<Integer> {
     json.put("loss_on", ablation.lossOn());
     json.put("loss_off", ablation.lossOff());
     List<Headline> headlines = new ArrayList<>();
-    keep(
-        headlines,
-        ablation,
-        Ablation.NAMES,
-        "names_retained",
-        "of names stay right without memory");
+    keep(headlines, ablation, Ablation.NAMES, "names_retained", "names as next token");
     keep(
         headlines,
         ablation,
         Ablation.UNSEEN,
         "unseen_4gram_retained",
-        "of targets after n-grams never seen stay right");
-    keep(
-        headlines,
-        ablation,
-        Ablation.TRAINED,
-        "facts_trained_retained",
-        "of facts in trained phrasings stay");
-    keep(headlines, ablation, Ablation.READING, "reading_retained", "of reading stays");
+        "tokens that end a new 4-gram");
+    keep(headlines, ablation, Ablation.TRAINED, "facts_trained_retained", "facts, trained wording");
+    keep(headlines, ablation, Ablation.READING, "reading_retained", "questions on a passage");
     Ablation.Kind asked = ablation.kind(Ablation.ASKED);
     if (asked.count() > 0) {
       json.put("facts_new_on", asked.on());
-      headlines.add(
-          new Headline(percent(asked.on()), "of facts are known in a phrasing never trained"));
+      headlines.add(onAndOff(asked, "facts, a wording never trained"));
     }
     json.put("teach_recall", taught.recall());
     json.put("teach_cost", taught.cost());
@@ -196,9 +248,11 @@ final class AnalyzeCommand implements Callable<Integer> {
             percent(taught.recall()),
             String.format(
                 Locale.ROOT,
-                "of %d invented names known after %.0f s of teaching rows alone",
+                "of %d invented names known after %.0f s in which only their rows changed; other text"
+                    + " lost %.4f nats",
                 taught.names(),
-                taught.seconds())));
+                taught.seconds(),
+                taught.cost())));
     if (suite != null) {
       loss(headlines, suite, Suite.DENSE, "loss_dense", "nats: held-out loss of a dense model");
       loss(headlines, suite, Suite.ENGRAM, "loss_engram", "nats: with memory, at the same cost");
@@ -211,8 +265,19 @@ final class AnalyzeCommand implements Callable<Integer> {
     Ablation.Kind found = ablation.kind(kind);
     if (found.count() > 0 && found.on() > 0) {
       json.put(key, found.retained());
-      headlines.add(new Headline(percent(found.retained()), meaning));
+      headlines.add(onAndOff(found, meaning));
     }
+  }
+
+  private static Headline onAndOff(Ablation.Kind kind, String what) {
+    return new Headline(
+        percent(kind.on()) + " \u2192 " + percent(kind.off()),
+        what
+            + String.format(
+                Locale.ROOT,
+                ": right with memory, and without it (guess %s, n = %,d)",
+                percent(kind.guess()),
+                kind.count()));
   }
 
   private void loss(List<Headline> headlines, Suite suite, String run, String key, String meaning) {

@@ -33,7 +33,7 @@ record Chart(
   private static final int RIGHT = 16;
   private static final int TOP = 34;
   private static final int BOTTOM = 250;
-  private static final String[] COLOURS = {"#0b6e99", "#d9730d", "#448361", "#9065b0"};
+  private static final String[] COLOURS = {"#0b6e99", "#d9730d", "#b8b8b8", "#448361", "#9065b0"};
 
   /** How numbers are drawn. */
   enum Kind {
@@ -52,7 +52,7 @@ record Chart(
 
   /** Returns the numbers, a label a line. */
   String csv() {
-    StringBuilder csv = new StringBuilder(quoted(x));
+    StringBuilder csv = new StringBuilder(x.isEmpty() ? "kind" : quoted(x));
     series.forEach(each -> csv.append(',').append(quoted(each.name())));
     csv.append('\n');
     for (int i = 0; i < labels.size(); i++) {
@@ -93,12 +93,18 @@ record Chart(
             "<rect x=\"%d\" y=\"10\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\""
                 + " y=\"20\">%s</text>%n",
             LEFT + i * 150,
-            COLOURS[i % COLOURS.length],
+            colour(i),
             LEFT + i * 150 + 17,
             escaped(series.get(i).name()));
       }
     }
     return svg.append("</svg>\n").toString();
+  }
+
+  /** Layers have others than on and off. */
+  private String colour(int index) {
+    int first = series.get(index).name().startsWith("layer ") ? 3 : 0;
+    return COLOURS[(first + index) % COLOURS.length];
   }
 
   private double[] range() {
@@ -176,7 +182,7 @@ record Chart(
 
   private void draw(StringBuilder svg, int index) {
     double[] range = range();
-    String colour = COLOURS[index % COLOURS.length];
+    String colour = colour(index);
     List<Double> values = series.get(index).values();
     List<String> points = new ArrayList<>();
     for (int i = 0; i < values.size(); i++) {

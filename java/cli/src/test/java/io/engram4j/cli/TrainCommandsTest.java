@@ -101,14 +101,14 @@ class TrainCommandsTest {
       assertFalse(text.contains(fetching), "the page fetches something: " + fetching);
     }
     String csv = Files.readString(files.resolve("ablation.csv"));
-    assertTrue(csv.startsWith("kind,memory on,memory off\nnames,"), csv);
+    assertTrue(csv.startsWith("kind,memory on,memory off,guess\n\"names ("), csv);
     assertTrue(Files.readString(files.resolve("ablation.svg")).startsWith("<svg"));
     String dom = Browser.dom(page);
     assertTrue(
-        dom.contains("What the memory knows"), dom.substring(0, Math.min(500, dom.length())));
+        dom.contains("What the Engram memory of"), dom.substring(0, Math.min(500, dom.length())));
     // what a browser made of it: pictures are elements of their own, nothing was torn apart
-    assertEquals(5, dom.split("<section ", -1).length - 1);
-    assertEquals(4, dom.split("<svg ", -1).length - 1);
+    assertEquals(7, dom.split("<section ", -1).length - 1);
+    assertEquals(5, dom.split("<svg ", -1).length - 1);
     assertTrue(Browser.colours(page) > 20, "the page looks empty");
   }
 

@@ -2,6 +2,7 @@ package io.engram4j.train.analysis;
 
 import io.engram4j.train.Evaluation;
 import io.engram4j.train.Recall;
+import io.engram4j.train.corpus.Passages;
 import io.engram4j.train.corpus.Probes;
 import io.engram4j.train.corpus.Question;
 import io.engram4j.train.data.Bpe;
@@ -31,8 +32,10 @@ public record Ablation(double lossOn, double lossOff, List<Kind> kinds) {
    * @param count of targets or questions
    * @param on share that is right with memory
    * @param off share that is right without
+   * @param guess share that is right of one who always gives the most common answer, or of a
+   *     question on a passage any of those that the passage has
    */
-  public record Kind(String name, int count, double on, double off) {
+  public record Kind(String name, int count, double on, double off, double guess) {
     /** Returns the share of what is right with memory that is right without, 0 where nothing is. */
     public double retained() {
       return on == 0 ? 0 : off / on;
@@ -75,7 +78,19 @@ public record Ablation(double lossOn, double lossOff, List<Kind> kinds) {
   private static void add(
       List<Kind> kinds, String name, Evaluation on, Evaluation off, IntPredicate places) {
     if (on.count(places) > 0) {
-      kinds.add(new Kind(name, on.count(places), on.accuracy(places), off.accuracy(places)));
+      List<Integer> targets = new ArrayList<>();
+      for (int i = 0; i < on.targets().length; i++) {
+        if (on.targets()[i] >= 0 && places.test(i)) {
+          targets.add(on.targets()[i]);
+        }
+      }
+      kinds.add(
+          new Kind(
+              name,
+              targets.size(),
+              on.accuracy(places),
+              off.accuracy(places),
+              mostCommon(targets)));
     }
   }
 
@@ -88,7 +103,8 @@ public record Ablation(double lossOn, double lossOff, List<Kind> kinds) {
     List<String> answers = questions.stream().map(Question::answer).toList();
     boolean[] on = recall.ask(prompts, answers, true);
     boolean[] off = recall.ask(prompts, answers, false);
-    kinds.add(new Kind(name, on.length, Recall.share(on), Recall.share(off)));
+    double guess = name.equals(READING) ? Passages.guess(questions) : mostCommon(answers);
+    kinds.add(new Kind(name, on.length, Recall.share(on), Recall.share(off), guess));
     Map<String, int[]> about = new LinkedHashMap<>(); // count, right with memory, without
     for (int i = 0; i < on.length; i++) {
       int[] counts = about.computeIfAbsent(questions.get(i).about(), any -> new int[3]);
@@ -103,8 +119,20 @@ public record Ablation(double lossOn, double lossOff, List<Kind> kinds) {
                   name + ": " + kind,
                   counts[0],
                   counts[1] / (double) counts[0],
-                  counts[2] / (double) counts[0])));
+                  counts[2] / (double) counts[0],
+                  mostCommon(
+                      questions.stream()
+                          .filter(question -> question.about().equals(kind))
+                          .map(Question::answer)
+                          .toList()))));
     }
+  }
+
+  private static double mostCommon(List<?> all) {
+    Map<Object, Integer> counts = new LinkedHashMap<>();
+    all.forEach(each -> counts.merge(each, 1, Integer::sum));
+    return counts.values().stream().mapToInt(count -> count).max().orElse(0)
+        / (double) Math.max(1, all.size());
   }
 
   /** Returns a kind by its name, or one of which nothing was asked. */
@@ -112,6 +140,6 @@ public record Ablation(double lossOn, double lossOff, List<Kind> kinds) {
     return kinds.stream()
         .filter(kind -> kind.name().equals(name))
         .findFirst()
-        .orElse(new Kind(name, 0, 0, 0));
+        .orElse(new Kind(name, 0, 0, 0, 0));
   }
 }

@@ -15,12 +15,15 @@ import java.util.List;
  * @param inNames mean where a token lies within a name
  * @param elsewhere mean of all others
  * @param byFrequency mean by how often the 3-gram that ends there is in the training text
+ * @param byClass mean by what a token is
  */
-public record Gates(int layer, double inNames, double elsewhere, List<Mean> byFrequency) {
+public record Gates(
+    int layer, double inNames, double elsewhere, List<Mean> byFrequency, List<TokenClass> byClass) {
   private static final int[] BOUNDS = {0, 1, 4, 16, 64, 256, Integer.MAX_VALUE};
 
   public Gates {
     byFrequency = List.copyOf(byFrequency);
+    byClass = List.copyOf(byClass);
   }
 
   /**
@@ -31,6 +34,41 @@ public record Gates(int layer, double inNames, double elsewhere, List<Mean> byFr
    * @param gate their mean gate
    */
   public record Mean(int least, int tokens, double gate) {}
+
+  /**
+   * The mean of a class of tokens.
+   *
+   * @param name such as within words
+   * @param tokens how many they are
+   * @param gate their mean gate
+   */
+  public record TokenClass(String name, int tokens, double gate) {}
+
+  private static List<TokenClass> classes(
+      double[] gates, boolean[] within, Probes probes, Bpe bpe) {
+    String[] kinds = new String[gates.length];
+    for (int i = 0; i < kinds.length; i++) {
+      if (probes.targets()[i] < 0) {
+        kinds[i] = "";
+        continue;
+      }
+      String text = bpe.decode(probes.ids()[i]);
+      char last = text.isEmpty() ? ' ' : text.charAt(text.length() - 1);
+      kinds[i] =
+          within[i]
+              ? "in names"
+              : !Character.isLetterOrDigit(last)
+                  ? "punctuation, line ends"
+                  : Character.isLetterOrDigit(text.charAt(0)) ? "further pieces of words" : "words";
+    }
+    List<TokenClass> classes = new ArrayList<>();
+    for (String name :
+        List.of("in names", "further pieces of words", "words", "punctuation, line ends")) {
+      Mean mean = mean(gates, i -> kinds[i].equals(name), 0);
+      classes.add(new TokenClass(name, mean.tokens(), mean.gate()));
+    }
+    return classes;
+  }
 
   /** Returns the gates of held-out text, of each Engram layer. */
   public static List<Gates> of(Decoder decoder, Bpe bpe, Probes probes) {
@@ -52,7 +90,8 @@ public record Gates(int layer, double inNames, double elsewhere, List<Mean> byFr
               ids.get(layer),
               mean(own, i -> within[i], 0).gate(),
               mean(own, i -> !within[i] && probes.targets()[i] >= 0, 0).gate(),
-              means));
+              means,
+              classes(own, within, probes, bpe)));
     }
     return all;
   }

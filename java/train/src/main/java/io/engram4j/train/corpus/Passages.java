@@ -120,6 +120,23 @@ public final class Passages {
             "reading", text + "What is " + name + "? " + name + " is a", trades.get(asked) + ".");
   }
 
+  /** Returns the share that is right of one who names any place or trade of the passage. */
+  public static double guess(List<Question> questions) {
+    return questions.stream()
+        .mapToDouble(question -> {
+          String part = " lives in "; // of each person a sentence; the question ends before it does
+          int persons = 0;
+          for (int at = question.prompt().indexOf(part);
+              at >= 0;
+              at = question.prompt().indexOf(part, at + 1)) {
+            persons++;
+          }
+          return 1.0 / Math.max(1, persons);
+        })
+        .average()
+        .orElse(0);
+  }
+
   private static String unlike(List<String> others, java.util.function.Supplier<String> draw) {
     String drawn = draw.get();
     while (others.contains(drawn)) {
