@@ -22,6 +22,9 @@ need redis-server redis-server
 need openmpi-bin mpirun.openmpi
 need mpich mpirun.mpich
 need iproute2 ip
+need nbdkit nbdkit
+need libnbd-bin nbdfuse
+need fuse3 fusermount3
 ls /usr/lib/*/libucp.so.0 >/dev/null 2>&1 || missing="$missing libucx0"
 [ -e /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
 [ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ] || missing="$missing libc6-dev-arm64-cross"

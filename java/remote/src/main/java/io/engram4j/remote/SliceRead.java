@@ -196,7 +196,7 @@ final class SliceRead {
     }
     tried |= 1L << bestAt;
     Fetch fetch = batch.fetch(generation, slice, from, to);
-    fetch.start(best, Thread.currentThread());
+    fetch.start(best, Thread.currentThread(), endpoints.size() == 1);
     return fetch;
   }
 
