@@ -1,11 +1,14 @@
 package io.engram4j.remote;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.hf.EngramModels;
 import io.engram4j.hf.ModelFiles;
+import io.engram4j.host.Mounts;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
@@ -57,7 +60,7 @@ class MountTest {
   }
 
   private byte[] rows(RowSource source, int rowBytes, long... ids) {
-    try (Arena own = Arena.ofConfined()) {
+    try (Arena own = Arena.ofShared()) { // reads are other threads'
       MemorySegment to = own.allocate((long) ids.length * rowBytes);
       source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
       return to.toArray(ValueLayout.JAVA_BYTE);
@@ -97,6 +100,13 @@ class MountTest {
       await(file, fuse);
       Table truth = files.tableFile(1).map(arena);
       int rowBytes = (int) truth.rowBytes();
+      assertTrue(String.valueOf(Mounts.served(file)).startsWith("fuse"), "" + Mounts.served(file));
+      assertNull(Mounts.served(packed));
+      try (HeldTable held =
+          new TableOpener(TableOptions.defaults())
+              .open(PackedFile.open(file).table(), truth.rows(), arena)) {
+        assertEquals(Placement.STREAMED, held.placement()); // not mapped, though it would fit
+      }
       TableOptions options = TableOptions.defaults().placement(Placement.STREAMED);
       try (HeldTable held =
           new TableOpener(options).open(PackedFile.open(file).table(), truth.rows(), arena)) {

@@ -5,6 +5,7 @@ import io.engram4j.host.Host;
 import io.engram4j.host.HostFiles;
 import io.engram4j.host.Hosts;
 import io.engram4j.host.Limits;
+import io.engram4j.host.Mounts;
 import io.engram4j.host.OwnDirectory;
 import io.engram4j.table.NumaPolicy;
 import io.engram4j.table.Placement;
@@ -28,9 +29,13 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Opens tables where the options say. Thread-safe. */
 public final class TableOpener {
+  private static final Logger LOG = LoggerFactory.getLogger(TableOpener.class);
+
   private final TableOptions options;
   private final Host host;
 
@@ -191,6 +196,19 @@ public final class TableOpener {
   }
 
   private HeldTable mapped(TableFile file, String why, Arena arena) throws IOException {
+    for (Path path : file.files()) {
+      String type = Mounts.served(path);
+      if (type != null && options.placement() == Placement.AUTO) {
+        return streamed(file, ", chosen since " + type + " may be lost while it is mapped");
+      }
+      if (type != null) {
+        LOG.warn(
+            "{} lies on {}: if that is lost, reading its mapped rows fails or ends the process;"
+                + " take streamed",
+            path,
+            type);
+      }
+    }
     String form = (file.isInterleaved() ? "packed file" : "original shards") + why;
     TableShape shape = TableShape.of(file);
     FileRows rows = new FileRows(file);
