@@ -1,6 +1,5 @@
 package io.engram4j.table;
 
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import io.engram4j.host.ReadAhead;
@@ -18,9 +17,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Immutable and thread-safe; whoever made the segments owns them.
  */
 public final class Table {
-  private static final int BURST = 16; // rows whose misses are under way at once
-  private static final int LINE = 64;
-
   private final String name;
   private final RowType type;
   private final long rows;
@@ -31,6 +27,7 @@ public final class Table {
   private final Strides strides;
   private final Access access;
   private final @Nullable Holding holding;
+  private final RowCopy copy;
 
   /**
    * How rows are come by.
@@ -73,6 +70,15 @@ public final class Table {
     this.strides = strides;
     this.access = access;
     this.holding = holding;
+    this.copy =
+        new RowCopy(
+            this::shardOf,
+            type,
+            headDim,
+            strides.weight,
+            strides.scale,
+            strides.bias,
+            isInterleaved());
   }
 
   /**
@@ -194,60 +200,7 @@ public final class Table {
       access.file.read(rowIds, count, rows);
       return;
     }
-    for (long from = 0; from < count; from += BURST) {
-      long to = Math.min(count, from + BURST);
-      if (count > 1) {
-        touch(rowIds, from, to);
-      }
-      for (long i = from; i < to; i++) {
-        long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
-        if (id >= 0) {
-          copy(id, rows, i * rowBytes());
-        }
-      }
-    }
-  }
-
-  private void copy(long id, MemorySegment rows, long to) {
-    Shard shard = shardOf(id);
-    long row = id - shard.first();
-    if (isInterleaved()) {
-      MemorySegment.copy(shard.weight(), row * strides.weight, rows, to, rowBytes());
-      return;
-    }
-    long bytes = type.elementBytes(headDim);
-    long scales = type.scaleBytes(headDim);
-    MemorySegment.copy(shard.weight(), row * strides.weight, rows, to, bytes);
-    if (shard.scale() != null) {
-      MemorySegment.copy(shard.scale(), row * strides.scale, rows, to + bytes, scales);
-    }
-    if (shard.bias() != null) {
-      long biases = type.biasBytes(headDim);
-      MemorySegment.copy(shard.bias(), row * strides.bias, rows, to + bytes + scales, biases);
-    }
-  }
-
-  /**
-   * Reads a byte of each cache line of rows, so that their misses do not wait for each other: a
-   * copy of rows that are in no cache is fetched one after the other.
-   */
-  private void touch(MemorySegment rowIds, long from, long to) {
-    long bytes = isInterleaved() ? rowBytes() : type.elementBytes(headDim);
-    int sum = 0;
-    for (long i = from; i < to; i++) {
-      long id = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
-      if (id < 0) {
-        continue;
-      }
-      Shard shard = shardOf(id);
-      long at = (id - shard.first()) * strides.weight;
-      for (long line = 0; line < bytes; line += LINE) {
-        sum += shard.weight().get(JAVA_BYTE, at + line);
-      }
-    }
-    if (sum == Integer.MIN_VALUE) { // never; it keeps the reads
-      Thread.onSpinWait();
-    }
+    copy.copy(rowIds, count, rows);
   }
 
   /**
