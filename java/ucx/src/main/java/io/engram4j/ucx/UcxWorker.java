@@ -273,6 +273,9 @@ final class UcxWorker implements Driver, AutoCloseable {
         LockSupport.parkNanos(this, nanos);
       }
       waiting.remove(own);
+      if (driving.get() == null) {
+        wakeNext(); // this one may have what it wants, and drive no more
+      }
       return;
     }
     try {
@@ -289,10 +292,14 @@ final class UcxWorker implements Driver, AutoCloseable {
     } finally {
       driven = System.nanoTime();
       driving.set(null);
-      Thread next = waiting.poll();
-      if (next != null) {
-        LockSupport.unpark(next);
-      }
+      wakeNext();
+    }
+  }
+
+  private void wakeNext() {
+    Thread next = waiting.peek();
+    if (next != null) {
+      LockSupport.unpark(next);
     }
   }
 
