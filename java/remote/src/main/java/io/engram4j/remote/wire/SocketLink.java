@@ -71,7 +71,9 @@ final class SocketLink implements Link {
         message.release();
         throw new IOException(peer + " is not connected");
       }
-      if (bytes > SMALL || !waiting.isEmpty()) {
+      // a thread that is interrupted would close the channel by writing
+      boolean interrupted = Thread.currentThread().isInterrupted();
+      if (bytes > SMALL || !waiting.isEmpty() || interrupted) {
         waiting.add(message);
         waitingBytes += bytes;
         waiting.notifyAll();

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 /** A connection to a server of slices, as the side that asks sees it. */
 final class WireServer implements RowServer, Link.Inbox {
   private static final int MOST_REQUESTS = 1024; // under way
+  private static final long MOST_ROWS = 1L << 32; // of a slice, whose ids have 32 bits
   private static final long NANOS_PER_MILLI = 1_000_000;
   private static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -180,6 +181,19 @@ final class WireServer implements RowServer, Link.Inbox {
   }
 
   private synchronized long register(Fetch fetch) throws IOException {
+    long rows = fetch.table().slices().get(fetch.slice()).rows();
+    if (rows > MOST_ROWS) {
+      throw new IOException(
+          "slice "
+              + fetch.slice()
+              + " of layer "
+              + fetch.table().layer()
+              + " has "
+              + rows
+              + " rows, but ids in messages go to "
+              + MOST_ROWS
+              + ": cut it into more slices");
+    }
     if (closed != null) {
       throw lost();
     }
