@@ -374,7 +374,7 @@ public final class Table {
 
   /** Returns whether each row's scales lie right behind it, so that a row is one run of memory. */
   public boolean isInterleaved() {
-    return !type.hasScalesBeside() || strides.scale == strides.weight;
+    return !type.hasScalesBeside() || strides.weight == rowBytes();
   }
 
   /** Returns the rows' block scales, of a table in one place. */

@@ -3,6 +3,7 @@ package io.engram4j.table;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -103,6 +104,25 @@ class TableTest {
           assertThrows(IndexOutOfBoundsException.class, () -> gather(table, 0, id));
       assertEquals("row id " + id + " is outside rows, which has 3 rows", e.getMessage());
     }
+  }
+
+  /** Elements, scales and biases of four elements take two bytes each, as if rows were whole. */
+  @Test
+  void rowsWhoseScalesAreAsLongAsTheirElementsHaveThemBeside() {
+    byte[] weight = {1, 2, 3, 4, 5, 6};
+    byte[] scale = {11, 12, 13, 14, 15, 16};
+    byte[] bias = {21, 22, 23, 24, 25, 26};
+    Shard all =
+        new Shard(
+            0,
+            MemorySegment.ofArray(weight),
+            MemorySegment.ofArray(scale),
+            MemorySegment.ofArray(bias));
+    Table table = Table.sharded("table", RowType.AFFINE4_32, 3, 4, List.of(all));
+    assertFalse(table.isInterleaved());
+    byte[] rows = new byte[12];
+    table.read(MemorySegment.ofArray(new long[] {2, 0}), 2, MemorySegment.ofArray(rows));
+    assertArrayEquals(new byte[] {5, 6, 15, 16, 25, 26, 1, 2, 11, 12, 21, 22}, rows);
   }
 
   @Test

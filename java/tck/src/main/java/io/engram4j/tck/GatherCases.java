@@ -62,7 +62,7 @@ final class GatherCases extends Cases implements Cases.Exact {
       MemorySegment expected = buffers.allocate((long) count * headDim * outType.bytes());
       backend.gather(table, buffers.arena()).run(ids, count, actual, outType);
       truth.gather(table, buffers.arena()).run(ids, count, expected, outType);
-      requireSameFloats("rows", actual, expected, outType);
+      requireSameFloats("rows of " + type + ", " + headDim + " wide,", actual, expected, outType);
       requireIntact(buffers);
       if (count > 0) {
         long bad = random.nextBoolean() ? rows + random.nextLong(1L << 40) : -2 - random.nextInt(9);
