@@ -78,7 +78,6 @@ public final class Trainer implements AutoCloseable {
     this.optimizer = new AdamW(decoder.parameters(), options);
     this.gradients = new float[decoder.parameters().size()];
     this.owners = decoder.owners();
-    this.reduction = new Reduction(owners.ranks());
     int all = options.batch() / options.group();
     int ranks = owners.ranks().size();
     if (ranks > all) {
@@ -87,7 +86,13 @@ public final class Trainer implements AutoCloseable {
     }
     this.firstGroup = all * owners.ranks().rank() / ranks;
     this.groups = all * (owners.ranks().rank() + 1) / ranks - firstGroup;
-    reduction.requireSame(describe());
+    this.reduction = new Reduction(owners.ranks());
+    try {
+      reduction.requireSame(describe());
+    } catch (Throwable e) {
+      reduction.close();
+      throw e;
+    }
     int context = decoder.shape().context();
     for (int i = 0; i < Math.min(options.threads(), groups); i++) {
       memories.add(new Memory(decoder, options.group() * context));

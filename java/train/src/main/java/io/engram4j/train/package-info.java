@@ -1,7 +1,8 @@
 /**
  * The trainer: steps, learning rates, checkpoints, evaluation.
  *
- * <p>Uses {@code model}, {@code table}, {@code data}, {@code corpus} and {@code files}.
+ * <p>Uses {@code model}, {@code ranks}, {@code table}, {@code data}, {@code corpus} and {@code
+ * files}.
  *
  * <p>Knows no kernel.
  */

@@ -1,7 +1,7 @@
 /**
  * A small decoder that has Engram layers, forward and back.
  *
- * <p>Uses {@code kernel} and {@code table}.
+ * <p>Uses {@code kernel}, {@code table} and {@code ranks}.
  *
  * <p>Chooses no data and no learning rate.
  */
