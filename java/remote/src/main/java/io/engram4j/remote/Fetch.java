@@ -27,7 +27,6 @@ public final class Fetch {
   private @Nullable String generation;
   private @Nullable SlicedTable table;
   private int slice;
-  private boolean alone;
   private long started;
   private long deadline;
   private @Nullable Endpoint endpoint;
@@ -63,13 +62,8 @@ public final class Fetch {
     failure = null;
   }
 
-  /**
-   * Hands the request to an endpoint.
-   *
-   * @param only whether nobody else could be asked
-   */
-  void start(Endpoint to, Thread waits, boolean only) {
-    alone = only;
+  /** Hands the request to an endpoint. */
+  void start(Endpoint to, Thread waits) {
     endpoint = to;
     waiter = waits;
     started = System.nanoTime();
@@ -117,14 +111,6 @@ public final class Fetch {
   /** Returns where the rows go, one after the other, each {@code table().rowBytes()} long. */
   public MemorySegment rows() {
     return rows.get();
-  }
-
-  /**
-   * Returns whether nobody else can be asked, so that the thread that waits may as well do the work
-   * itself ({@link RowServer#driver}): there is no other replica that it would have to ask.
-   */
-  public boolean isAlone() {
-    return alone;
   }
 
   /** Returns when nobody waits any more, as {@link System#nanoTime} has it. */

@@ -69,17 +69,13 @@ final class SliceRead {
 
   /** Returns what drives all that is under way, {@code known} if that is all; null if two do. */
   @Nullable Driver driver(@Nullable Driver known) {
-    Driver all = known;
-    for (Fetch fetch : new @Nullable Fetch[] {first, second}) {
-      if (fetch != null) {
-        Driver own = fetch.endpoint().driver();
-        if (own == null || (all != null && all != own)) {
-          return null;
-        }
-        all = own;
-      }
-    }
-    return all;
+    Driver all = first == null ? known : driver(first, known);
+    return second == null || (first != null && all == null) ? all : driver(second, all);
+  }
+
+  private static @Nullable Driver driver(Fetch fetch, @Nullable Driver known) {
+    Driver own = fetch.endpoint().driver();
+    return known == null || known == own ? own : null;
   }
 
   /** Returns whether nobody is asked just now. */
@@ -196,7 +192,7 @@ final class SliceRead {
     }
     tried |= 1L << bestAt;
     Fetch fetch = batch.fetch(generation, slice, from, to);
-    fetch.start(best, Thread.currentThread(), endpoints.size() == 1);
+    fetch.start(best, Thread.currentThread());
     return fetch;
   }
 

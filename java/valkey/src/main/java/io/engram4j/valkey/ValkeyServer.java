@@ -1,6 +1,5 @@
 package io.engram4j.valkey;
 
-import io.engram4j.remote.Driver;
 import io.engram4j.remote.Fetch;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.Manifest.SlicedTable;
@@ -12,13 +11,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.locks.LockSupport;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 import redis.clients.jedis.AbstractPipeline;
@@ -27,11 +23,8 @@ import redis.clients.jedis.Response;
 import redis.clients.jedis.UnifiedJedis;
 import redis.clients.jedis.exceptions.JedisException;
 
-/**
- * A connection to Valkey or Redis: a few threads, each with a pipeline at a time; where nobody else
- * can be asked, those who wait send pipelines themselves, which saves handing over and back.
- */
-final class ValkeyServer implements RowServer, Driver {
+/** A connection to Valkey or Redis: a few threads, each with a pipeline at a time. */
+final class ValkeyServer implements RowServer {
   /** Rows in a pipeline: replies of more would lie in the server's memory until they are read. */
   private static final int PIPELINE = 1024;
 
@@ -41,9 +34,7 @@ final class ValkeyServer implements RowServer, Driver {
   private final ExecutorService threads;
   private final ExecutorService nodes; // of a cluster, asked at once
   private final Map<String, RowValues> layouts = new ConcurrentHashMap<>();
-  private final Queue<Fetch> alone = new ConcurrentLinkedQueue<>();
   private volatile @Nullable Manifest served;
-  private volatile boolean closed;
 
   ValkeyServer(String address, String model, UnifiedJedis client, int connections) {
     this.address = address;
@@ -57,7 +48,6 @@ final class ValkeyServer implements RowServer, Driver {
 
   @Override
   public Manifest manifest() throws IOException {
-    sweep();
     byte[] json;
     try {
       json = client.get(RowValues.manifestKey(model));
@@ -84,37 +74,7 @@ final class ValkeyServer implements RowServer, Driver {
   }
 
   @Override
-  public Driver driver() {
-    return this;
-  }
-
-  @Override
-  public void await(Waiting waiting, long nanos) {
-    Fetch next = alone.poll();
-    if (next != null) {
-      run(next);
-    } else if (!waiting.hasCome()) {
-      LockSupport.parkNanos(this, nanos);
-    }
-  }
-
-  /** Lets threads do what nobody came to wait for. */
-  private void sweep() {
-    for (Fetch left = alone.poll(); left != null; left = alone.poll()) {
-      execute(left);
-    }
-  }
-
-  @Override
   public void start(Fetch fetch) {
-    if (fetch.isAlone() && !closed) {
-      alone.add(fetch);
-    } else {
-      execute(fetch);
-    }
-  }
-
-  private void execute(Fetch fetch) {
     try {
       threads.execute(() -> run(fetch));
     } catch (RejectedExecutionException e) {
@@ -194,9 +154,7 @@ final class ValkeyServer implements RowServer, Driver {
 
   @Override
   public void close() {
-    closed = true;
     threads.shutdown();
-    sweep(); // which fails them
     nodes.shutdown();
     client.close();
   }

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
@@ -46,7 +47,7 @@ public final class SliceServer implements AutoCloseable {
   private final MessagePool pool = new MessagePool();
   private final LongAdder rows = new LongAdder();
   private final LongAdder requests = new LongAdder();
-  private Transport.@Nullable Listener listener;
+  private final List<Transport.Listener> listeners = new CopyOnWriteArrayList<>();
 
   /**
    * Opens slices.
@@ -149,7 +150,8 @@ public final class SliceServer implements AutoCloseable {
   }
 
   /**
-   * Listens at an address such as {@code ucx://eth0:7000}; whose scheme it is, its module brings.
+   * Listens at one more address, such as {@code ucx://eth0:7000}; whose scheme it is, its module
+   * brings.
    *
    * @param any whether it may listen at all interfaces
    * @return the port
@@ -178,7 +180,7 @@ public final class SliceServer implements AutoCloseable {
             address.local(any),
             address.settings(),
             link -> new ServedLink(this, link, address.key()));
-    listener = made;
+    listeners.add(made);
     return made.port();
   }
 
@@ -232,10 +234,7 @@ public final class SliceServer implements AutoCloseable {
 
   @Override
   public void close() throws IOException {
-    Transport.Listener own = listener;
-    if (own != null) {
-      own.close();
-    }
+    listeners.forEach(Transport.Listener::close);
     threads.shutdown();
     try {
       if (!threads.awaitTermination(1, TimeUnit.MINUTES)) {

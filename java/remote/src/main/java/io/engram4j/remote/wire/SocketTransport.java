@@ -25,6 +25,12 @@ final class SocketTransport implements Transport {
     }
   }
 
+  /** Small messages go at once, and a side that is gone without a word is noticed some day. */
+  private static void prepare(SocketChannel channel) throws IOException {
+    channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+    channel.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
+  }
+
   @Override
   public Link connect(InetSocketAddress to, Map<String, String> settings, Link.Inbox inbox)
       throws IOException {
@@ -32,7 +38,7 @@ final class SocketTransport implements Transport {
     SocketChannel channel = SocketChannel.open();
     try {
       channel.socket().connect(to, CONNECT_MILLIS);
-      channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+      prepare(channel);
       SocketLink link = new SocketLink(channel, to.toString());
       link.start(inbox);
       return link;
@@ -73,12 +79,7 @@ final class SocketTransport implements Transport {
     private void run() {
       while (channel.isOpen()) {
         try {
-          SocketChannel client = channel.accept();
-          client.setOption(StandardSocketOptions.TCP_NODELAY, true);
-          SocketLink link = new SocketLink(client, client.getRemoteAddress().toString());
-          links.removeIf(SocketLink::isClosed);
-          links.add(link);
-          link.start(accept.apply(link));
+          take(channel.accept());
         } catch (ClosedChannelException e) {
           break;
         } catch (IOException | RuntimeException | Error e) { // of one client; others may come
@@ -87,6 +88,19 @@ final class SocketTransport implements Transport {
         }
       }
       links.forEach(SocketLink::close);
+    }
+
+    private void take(SocketChannel client) throws IOException {
+      try {
+        prepare(client);
+        SocketLink link = new SocketLink(client, client.getRemoteAddress().toString());
+        links.removeIf(SocketLink::isClosed);
+        links.add(link);
+        link.start(accept.apply(link));
+      } catch (Throwable e) {
+        client.close();
+        throw e;
+      }
     }
 
     @Override

@@ -10,8 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.util.HashSet;
-import java.util.Set;
+import java.util.Arrays;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
@@ -22,9 +21,6 @@ final class WireServer implements RowServer, Link.Inbox {
   private static final long NANOS_PER_MILLI = 1_000_000;
   private static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
-  /** A slice of a layer. */
-  private record Served(int layer, int slice) {}
 
   private final String address;
   private final RemoteOptions options;
@@ -41,7 +37,7 @@ final class WireServer implements RowServer, Link.Inbox {
   private boolean welcome; // both sides have the key
   private @Nullable Manifest manifest;
   private long known; // its generation
-  private volatile Set<Served> served = Set.of();
+  private volatile long[] served = {}; // layers with slices, ascending
   private long answers; // to what is asked of the manifest
   private @Nullable IOException closed;
   private volatile @Nullable Driver driver;
@@ -124,12 +120,13 @@ final class WireServer implements RowServer, Link.Inbox {
   }
 
   private void ask() throws IOException {
+    Link to = link(); // before a message is taken, which would be lost
     Message message = pool.take();
     MemorySegment head = message.begin(Frame.Type.ASK, 0, 0);
     synchronized (this) {
       Frame.setGeneration(head, known);
     }
-    link().send(message.seal());
+    to.send(message.seal());
   }
 
   private synchronized Link link() throws IOException {
@@ -141,7 +138,11 @@ final class WireServer implements RowServer, Link.Inbox {
 
   @Override
   public boolean serves(int layer, int slice) {
-    return served.contains(new Served(layer, slice));
+    return Arrays.binarySearch(served, key(layer, slice)) >= 0;
+  }
+
+  private static long key(int layer, int slice) {
+    return (long) layer << 32 | slice;
   }
 
   @Override
@@ -151,27 +152,28 @@ final class WireServer implements RowServer, Link.Inbox {
 
   @Override
   public void start(Fetch fetch) {
-    Message message = pool.take();
+    long generation = Frame.generation(fetch.generation());
     long request;
     try {
-      request = register(fetch);
+      request = register(fetch, generation);
     } catch (IOException e) {
-      message.release();
       fetch.failed(e);
       return;
     }
     try {
+      Link to = link(); // before a message is taken, which would be lost
+      Message message = pool.take();
       long first = fetch.table().slices().get(fetch.slice()).first();
       MemorySegment head = message.begin(Frame.Type.GET, request, 4 * fetch.count());
       Frame.setRows(head, fetch.table().layer(), fetch.slice(), fetch.count(), 0);
-      Frame.setGeneration(head, Frame.generation(fetch.generation()));
+      Frame.setGeneration(head, generation);
       long left = (fetch.deadline() - System.nanoTime()) / NANOS_PER_MILLI;
       Frame.setMillis(head, Math.clamp(left, 1, Integer.MAX_VALUE));
       MemorySegment ids = message.payload();
       for (int i = 0; i < fetch.count(); i++) {
         ids.set(INT, 4L * i, (int) (fetch.id(i) - first)); // of 32 bits, unsigned
       }
-      link().send(message.seal());
+      to.send(message.seal());
     } catch (IOException | RuntimeException | Error e) {
       Fetch own = remove(request);
       if (own != null) {
@@ -180,7 +182,7 @@ final class WireServer implements RowServer, Link.Inbox {
     }
   }
 
-  private synchronized long register(Fetch fetch) throws IOException {
+  private synchronized long register(Fetch fetch, long generation) throws IOException {
     long rows = fetch.table().slices().get(fetch.slice()).rows();
     if (rows > MOST_ROWS) {
       throw new IOException(
@@ -209,7 +211,7 @@ final class WireServer implements RowServer, Link.Inbox {
     underWay[at] = fetch;
     requests[at] = lastRequest;
     received[at] = 0;
-    generations[at] = Frame.generation(fetch.generation());
+    generations[at] = generation;
     count++;
     return lastRequest;
   }
@@ -290,10 +292,12 @@ final class WireServer implements RowServer, Link.Inbox {
     if (manifest == null || known != Frame.generation(head)) {
       throw new IOException("it serves another generation than its manifest has");
     }
-    Set<Served> all = new HashSet<>();
-    for (long at = 4 + length; at < payload.byteSize(); at += 8) {
-      all.add(new Served(payload.get(INT, at), payload.get(INT, at + 4)));
+    long[] all = new long[(int) ((payload.byteSize() - length) / 8)];
+    for (int i = 0; i < all.length; i++) {
+      long at = 4 + length + 8L * i;
+      all[i] = key(payload.get(INT, at), payload.get(INT, at + 4));
     }
+    Arrays.sort(all);
     served = all;
     answers++;
     notifyAll();
