@@ -5,7 +5,10 @@ import io.engram4j.remote.wire.Link;
 import io.engram4j.remote.wire.Message;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.List;
 import java.util.Set;
+import java.util.function.LongPredicate;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -13,6 +16,8 @@ import org.slf4j.LoggerFactory;
 /** A connection of UCX; what changes of it does under its worker's lock. */
 final class UcxLink implements Link {
   private static final Logger log = LoggerFactory.getLogger(UcxLink.class);
+
+  private static final long MOST_SENDING = 256L << 20; // bytes that the other side does not read
 
   private final UcxWorker worker;
   private final MemorySegment endpoint;
@@ -22,6 +27,8 @@ final class UcxLink implements Link {
   private @Nullable IOException why;
   private volatile boolean broken;
   private boolean shown;
+  private final ArrayDeque<Sending> sending = new ArrayDeque<>();
+  private long bytes; // of these
 
   /** A message that UCX still needs. */
   record Sending(long request, Message message) {}
@@ -47,11 +54,7 @@ final class UcxLink implements Link {
     inbox = to;
   }
 
-  /**
-   * Returns who hears of what comes; at first it is seen over which network that is.
-   *
-   * @throws IllegalStateException if it is another than was demanded
-   */
+  /** Returns who hears of what comes. */
   Inbox inbox() {
     Inbox to = inbox;
     if (to == null) {
@@ -60,20 +63,52 @@ final class UcxLink implements Link {
     return to;
   }
 
-  /** Says once over which networks messages come; another than was demanded is refused. */
-  void show() throws IOException {
-    if (shown) {
-      return;
+  /**
+   * Hands a message on.
+   *
+   * @throws IOException if it is none, or came over TCP where other networks were demanded
+   */
+  void received(MemorySegment head, MemorySegment payload) throws IOException {
+    if (!shown) {
+      shown = true;
+      show();
     }
-    shown = true;
+    inbox().received(head, payload);
+  }
+
+  private void show() throws IOException {
     String networks = worker.networks(endpoint);
     log.info("{} is connected over {}", name, networks);
-    for (String network : networks.split(",", -1)) {
-      String kind = network.split("/", -1)[0];
-      if (!demanded.isEmpty() && demanded.stream().noneMatch(kind::startsWith)) {
+    // UCX takes of what is demanded; that TCP has come in its place is what some have seen
+    if (!demanded.isEmpty() && !demanded.contains("tcp") && !demanded.contains("all")) {
+      if (("," + networks).contains(",tcp")) {
         throw new IOException("it is connected over " + networks + ", not over " + demanded);
       }
     }
+  }
+
+  /** Notes a message that UCX still needs; returns false if there are too many of them. */
+  boolean sends(long request, Message message) {
+    sending.add(new Sending(request, message));
+    bytes += message.whole().byteSize();
+    return bytes <= MOST_SENDING;
+  }
+
+  /** Releases messages that UCX needs no more; returns whether that was all. */
+  boolean releaseSent(LongPredicate isDone) {
+    while (!sending.isEmpty() && isDone.test(sending.element().request())) {
+      Message message = sending.remove().message();
+      bytes -= message.whole().byteSize();
+      message.release();
+    }
+    return sending.isEmpty();
+  }
+
+  /** Hands over the messages that UCX still needs, since the link ends. */
+  List<Sending> takeSending() {
+    List<Sending> all = List.copyOf(sending);
+    sending.clear();
+    return all;
   }
 
   boolean isBroken() {
@@ -102,7 +137,7 @@ final class UcxLink implements Link {
 
   @Override
   public Driver driver() {
-    return worker;
+    return worker.driver();
   }
 
   @Override

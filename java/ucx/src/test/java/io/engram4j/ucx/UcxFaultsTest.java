@@ -36,7 +36,7 @@ import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Servers that die, freeze or cannot be reached: real processes, over UCX. */
-@EnabledIf("io.engram4j.ucx.UcxTest#isInstalled")
+@EnabledIf("io.engram4j.ucx.ServedRowsTest#isInstalled")
 class UcxFaultsTest {
   private static final RemoteOptions OPTIONS =
       RemoteOptions.defaults().refresh(Duration.ofMillis(100)).deadline(Duration.ofSeconds(10));
@@ -207,7 +207,7 @@ class UcxFaultsTest {
   }
 
   static boolean hasNamespaces() throws Exception {
-    return UcxTest.isInstalled()
+    return ServedRowsTest.isInstalled()
         && run("ip", "netns", "add", "engram-probe")
         && run("ip", "netns", "del", "engram-probe");
   }
@@ -295,6 +295,23 @@ class UcxFaultsTest {
         assertArrayEquals(expected(ids), rows(source, ids));
       }
     }
+  }
+
+  @Test
+  void aClientThatDoesNotReadKeepsNobodyWaiting() throws Exception {
+    UcxServing serving = start("one");
+    UcxServing client = UcxServing.client(serving.address(), directory.resolve("client"));
+    started.add(client);
+    client.signal("STOP"); // with requests of 49,152 rows under way
+    try (SlicedTables tables = SlicedTables.connect(serving.address(), OPTIONS)) {
+      RowSource source = tables.open(1).source();
+      SplittableRandom random = new SplittableRandom(1);
+      for (int i = 0; i < 500; i++) {
+        long[] ids = ids(random, 100);
+        assertArrayEquals(expected(ids), rows(source, ids));
+      }
+    }
+    client.signal("CONT");
   }
 
   private static int length(String text) {

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Golden models of every form and row type pass with their rows in servers of slices, two each. */
-@EnabledIf("io.engram4j.ucx.UcxTest#isInstalled")
+@EnabledIf("io.engram4j.ucx.ServedRowsTest#isInstalled")
 class UcxGoldenTest {
   private static final List<String> FOLDERS =
       List.of(

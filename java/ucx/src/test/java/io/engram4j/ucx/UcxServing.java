@@ -1,9 +1,15 @@
 package io.engram4j.ucx;
 
+import io.engram4j.remote.RemoteOptions;
+import io.engram4j.remote.SlicedTables;
 import io.engram4j.remote.wire.SliceServer;
 import io.engram4j.table.Placement;
+import io.engram4j.table.RemoteTables;
 import io.engram4j.table.TableOptions;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,8 +27,12 @@ final class UcxServing {
   private int port;
   private Process process;
 
-  /** Serves until its input ends: {@code DIRECTORY ADDRESS PORT-FILE}. */
+  /** Serves until its input ends: {@code DIRECTORY ADDRESS PORT-FILE}; or reads of an address. */
   public static void main(String[] args) throws IOException {
+    if (args[0].equals("read")) {
+      read(args[1], Path.of(args[2]));
+      return;
+    }
     TableOptions options = TableOptions.defaults().placement(Placement.MAPPED);
     try (SliceServer server = SliceServer.open(List.of(Path.of(args[0])), options, 2)) {
       int port = server.listen(args[1], false);
@@ -30,6 +40,26 @@ final class UcxServing {
       Files.writeString(part, "" + port);
       Files.move(part, Path.of(args[2]));
       while (System.in.read() >= 0) {}
+    }
+  }
+
+  /** Reads large batches again and again; says when it has begun. */
+  private static void read(String address, Path begun) throws IOException {
+    try (SlicedTables tables = SlicedTables.connect(address, RemoteOptions.defaults());
+        Arena arena = Arena.ofShared()) {
+      RemoteTables.RemoteTable table = tables.open(1);
+      int count = 49_152;
+      MemorySegment ids = arena.allocate(8L * count, 8);
+      for (int i = 0; i < count; i++) {
+        ids.setAtIndex(ValueLayout.JAVA_LONG, i, i % table.rows());
+      }
+      MemorySegment rows = arena.allocate(count * table.type().rowBytes(table.headDim()));
+      for (int i = 0; true; i++) {
+        table.source().read(ids, count, rows);
+        if (i == 3) {
+          Files.writeString(begun, "0");
+        }
+      }
     }
   }
 
@@ -61,6 +91,13 @@ final class UcxServing {
     return serving;
   }
 
+  /** Starts a process that reads; returns when it does. */
+  static UcxServing client(String address, Path output) throws Exception {
+    UcxServing client = new UcxServing(Path.of("read"), address, output, List.of(), Map.of());
+    client.await();
+    return client;
+  }
+
   private Process launch() throws IOException {
     Files.deleteIfExists(portFile());
     List<String> command = new ArrayList<>(prefix);
@@ -74,7 +111,7 @@ final class UcxServing {
             System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
             UcxServing.class.getName(),
             slices.toString(),
-            "ucx://" + host + ":" + port,
+            host.contains("://") ? host : "ucx://" + host + ":" + port,
             portFile().toString()));
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().putAll(environment);
