@@ -6,6 +6,7 @@ import io.engram4j.remote.wire.SliceServer;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RemoteTables;
 import io.engram4j.table.TableOptions;
+import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -16,10 +17,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /** A real process that serves slices, which a test kills, freezes and starts again. */
 final class UcxServing {
-  private final Path slices;
+  private List<Path> slices;
   private final List<String> prefix;
   private final Map<String, String> environment;
   private final Path output;
@@ -27,14 +29,15 @@ final class UcxServing {
   private int port;
   private Process process;
 
-  /** Serves until its input ends: {@code DIRECTORY ADDRESS PORT-FILE}; or reads of an address. */
+  /** Serves until its input ends: {@code SLICES ADDRESS PORT-FILE}; or reads of an address. */
   public static void main(String[] args) throws IOException {
     if (args[0].equals("read")) {
       read(args[1], Path.of(args[2]));
       return;
     }
     TableOptions options = TableOptions.defaults().placement(Placement.MAPPED);
-    try (SliceServer server = SliceServer.open(List.of(Path.of(args[0])), options, 2)) {
+    List<Path> slices = Stream.of(args[0].split(File.pathSeparator)).map(Path::of).toList();
+    try (SliceServer server = SliceServer.open(slices, options, 2)) {
       int port = server.listen(args[1], false);
       Path part = Path.of(args[2] + ".part");
       Files.writeString(part, "" + port);
@@ -64,7 +67,11 @@ final class UcxServing {
   }
 
   private UcxServing(
-      Path slices, String host, Path output, List<String> prefix, Map<String, String> environment)
+      List<Path> slices,
+      String host,
+      Path output,
+      List<String> prefix,
+      Map<String, String> environment)
       throws IOException {
     this.slices = slices;
     this.host = host;
@@ -75,7 +82,14 @@ final class UcxServing {
   }
 
   static UcxServing start(Path slices, Path output) throws Exception {
-    return start(slices, "127.0.0.1", output, List.of(), Map.of());
+    return start(List.of(slices), output);
+  }
+
+  /** Starts one with some slices of a directory. */
+  static UcxServing start(List<Path> slices, Path output) throws Exception {
+    UcxServing serving = new UcxServing(slices, "127.0.0.1", output, List.of(), Map.of());
+    serving.await();
+    return serving;
   }
 
   /**
@@ -86,14 +100,15 @@ final class UcxServing {
   static UcxServing start(
       Path slices, String host, Path output, List<String> prefix, Map<String, String> environment)
       throws Exception {
-    UcxServing serving = new UcxServing(slices, host, output, prefix, environment);
+    UcxServing serving = new UcxServing(List.of(slices), host, output, prefix, environment);
     serving.await();
     return serving;
   }
 
   /** Starts a process that reads; returns when it does. */
   static UcxServing client(String address, Path output) throws Exception {
-    UcxServing client = new UcxServing(Path.of("read"), address, output, List.of(), Map.of());
+    List<Path> none = List.of(Path.of("read"));
+    UcxServing client = new UcxServing(none, address, output, List.of(), Map.of());
     client.await();
     return client;
   }
@@ -110,7 +125,7 @@ final class UcxServing {
             "-cp",
             System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
             UcxServing.class.getName(),
-            slices.toString(),
+            String.join(File.pathSeparator, slices.stream().map(Path::toString).toList()),
             host.contains("://") ? host : "ucx://" + host + ":" + port,
             portFile().toString()));
     ProcessBuilder builder = new ProcessBuilder(command);
@@ -148,6 +163,12 @@ final class UcxServing {
   void restart() throws Exception {
     process = launch();
     await();
+  }
+
+  /** Starts it again with other slices, at the port that it had. */
+  void restart(List<Path> others) throws Exception {
+    slices = others;
+    restart();
   }
 
   void signal(String name) throws Exception {
