@@ -68,9 +68,18 @@ final class Batch implements Driver.Waiting {
   Fetch fetch(Generation generation, int slice, int from, int to) {
     Manifest manifest = generation.manifest();
     Fetch fetch = pool.take();
+    boolean all = to - from == distinct;
     try {
       fetch.prepare(
-          manifest, generation.id(), manifest.table(table.layer()), slice, ids, from, to, deadline);
+          manifest,
+          generation.id(),
+          manifest.table(table.layer()),
+          slice,
+          ids,
+          from,
+          to,
+          all,
+          deadline);
     } catch (Throwable e) { // no memory for so many rows
       pool.add(fetch);
       throw e;

@@ -27,6 +27,7 @@ public final class Fetch {
   private @Nullable String generation;
   private @Nullable SlicedTable table;
   private int slice;
+  private boolean alone;
   private long started;
   private long deadline;
   private @Nullable Endpoint endpoint;
@@ -47,11 +48,13 @@ public final class Fetch {
       long[] wanted,
       int from,
       int to,
+      boolean ofAll,
       long until) {
     manifest = ofManifest;
     generation = ofGeneration;
     table = ofTable;
     slice = ofSlice;
+    alone = ofAll;
     count = to - from;
     if (ids.length < count) {
       ids = new long[Math.max(count, 2 * ids.length)];
@@ -96,6 +99,13 @@ public final class Fetch {
   /** Returns the place of the slice in the table. */
   public int slice() {
     return slice;
+  }
+
+  /**
+   * Returns whether these are all rows that the caller wants, so that it may be kept for a while.
+   */
+  public boolean isAlone() {
+    return alone;
   }
 
   /** Returns how many rows are wanted. */

@@ -23,8 +23,9 @@ public interface RowServer extends Closeable {
   boolean serves(int layer, int slice);
 
   /**
-   * Begins a request and returns at once. Exactly one of {@link Fetch#done} and {@link
-   * Fetch#failed} must be called for it, by any thread, and not long after its deadline.
+   * Begins a request and returns at once, or after some hundred microseconds where {@link
+   * Fetch#isAlone}. Exactly one of {@link Fetch#done} and {@link Fetch#failed} must be called for
+   * it, by any thread, and not long after its deadline.
    */
   void start(Fetch fetch);
 

@@ -54,6 +54,11 @@ final class RowValues {
     return rowBytes + CHECKSUM;
   }
 
+  /** Returns the bytes of a reply with one row: its length in decimal, and two ends of lines. */
+  int replyBytes() {
+    return 1 + Integer.toString(stride()).length() + 2 + stride() + 2;
+  }
+
   /** Returns how many values the table takes. */
   long values() {
     return (table.rows() + rows - 1) / rows;

@@ -42,7 +42,10 @@ public final class ValkeyEngine implements RowEngine {
     // a node that freezes must not take the time that its replica needs to be elected
     ValkeyAddress quick = ValkeyAddress.of(address, options.deadline().dividedBy(4));
     UnifiedJedis client = client(shown, parsed, quick, options.connections());
-    return new ValkeyServer(shown, parsed.model(), client, options.connections());
+    boolean shows = !parsed.config().isSsl() && !(client instanceof RedisClusterClient);
+    DirectReads direct =
+        shows ? new DirectReads(parsed.host(), parsed.config(), options.connections()) : null;
+    return new ValkeyServer(shown, parsed.model(), client, direct, options.connections());
   }
 
   @Override

@@ -154,6 +154,32 @@ class ValkeyTest {
   }
 
   @Test
+  void aFrozenServerHoldsNobodyBeyondTheDeadline() throws Exception {
+    RedisProcess redis = start("one");
+    load(redis.address());
+    Duration deadline = Duration.ofMillis(500);
+    try (SlicedTables tables = SlicedTables.connect(redis.address(), OPTIONS.deadline(deadline))) {
+      RowSource source = tables.open(1).source();
+      for (int count : new int[] {2, 1000}) { // by the thread that waits, and by another
+        long[] ids = ids(new SplittableRandom(count), count);
+        assertArrayEquals(expected(ids), rows(source, ids));
+        redis.signal("STOP");
+        for (int i = 0; i < 3; i++) {
+          long began = System.nanoTime();
+          UncheckedIOException e =
+              assertThrows(UncheckedIOException.class, () -> rows(source, ids));
+          double over = (System.nanoTime() - began) / (double) deadline.toNanos();
+          assertTrue(over > 0.9 && over < 1.1, over + " of the deadline");
+          assertTrue(e.toString().contains("slice 0"), e.toString());
+        }
+        redis.signal("CONT");
+        awaitServing(tables, redis.address());
+        assertArrayEquals(expected(ids), rows(source, ids));
+      }
+    }
+  }
+
+  @Test
   void deathsFreezesAndRestartsOfTwoReplicasLoseNothing() throws Exception {
     RedisProcess[] both = {start("a"), start("b")};
     for (RedisProcess redis : both) {
