@@ -12,6 +12,9 @@ import java.io.IOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIf;
@@ -128,20 +131,23 @@ class RemoteCommandsTest {
     }
   }
 
-  /** Serves slices, and returns the process. */
+  /** Serves the files of all slices, as a shell would name them, and returns the process. */
   private Process serving(String listen, Path out, Path slices) throws Exception {
-    Process server =
-        new ProcessBuilder(
+    List<String> command =
+        new ArrayList<>(
+            List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 System.getProperty("java.class.path"),
                 Main.class.getName(),
-                "serve",
-                slices.toString(),
-                "--listen",
-                listen,
-                "--json")
+                "serve"));
+    try (Stream<Path> files = Files.list(slices)) {
+      files.filter(f -> f.toString().endsWith(".rows")).map(Path::toString).forEach(command::add);
+    }
+    command.addAll(List.of("--listen", listen, "--json"));
+    Process server =
+        new ProcessBuilder(command)
             .redirectError(directory.resolve("serve.err").toFile())
             .redirectOutput(out.toFile())
             .start();
