@@ -14,7 +14,8 @@ fail() {
 
 # PART BANNED WANTED: no instruction of the part may match BANNED; some must match WANTED
 check() {
-  code=$(for object in "$objects/engram_$1.dir"/native/src/*.o "$objects/engram_$1.dir"/native/src/*/*.o; do
+  code=$(for object in "$objects/engram_$1.dir"/native/src/*.o "$objects/engram_$1.dir"/native/src/*/*.o \
+    "$objects/engram_$1.dir"/native/src/*.obj "$objects/engram_$1.dir"/native/src/*/*.obj; do
     [ ! -e "$object" ] || "$objdump" -d --no-show-raw-insn "$object"
   done | sed "s/^ *[0-9a-f]*:$tab/:$tab/") # an address may be bf16
   lines=$(echo "$code" | wc -l)
@@ -38,12 +39,13 @@ case " $* " in
     check avx2 '%zmm|%k[0-7]|\{%k|%[xy]mm(1[6-9]|2[0-9]|3[01])' '%ymm'
     check avx512 "$above_avx512" '%zmm'
     check avx512_bf16 "$above_avx512_bf16" 'vdpbf16ps'
-    check amx_bf16 "$above_amx_bf16" 'tdpbf16ps|tile' ;;
+    case " $* " in *" amx_bf16 "*) check amx_bf16 "$above_amx_bf16" 'tdpbf16ps|tile' ;; esac ;;
   *" neon "*)
     check baseline "$above_neon" 'fmul|fadd'
-    check neon "$above_neon" 'v[0-9]+\.4s' ;;
+    check neon "$above_neon" '\.4s' ;;
   *) fail "nothing is known of tiers: $*" ;;
 esac
+case $library in *.dylib | *.dll) exit $status ;; esac # no glibc there
 floor=$("$objdump" -T "$library" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)
 case ${floor:-none} in
   none | GLIBC_2.2.5 | GLIBC_2.14) ;;

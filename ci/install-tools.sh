@@ -16,6 +16,9 @@ need bochs bochs
 need musl-tools musl-gcc
 need gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-gcc
 [ -e /usr/lib/wine/wine64 ] || need wine64 wine64
+[ -e /usr/lib/llvm-14/bin/ld64.lld ] || missing="$missing lld-14"
+[ -e /usr/lib/llvm-14/bin/clang ] || missing="$missing clang-14"
+[ -e /usr/lib/llvm-14/bin/llvm-objdump ] || missing="$missing llvm-14"
 need bsdutils script
 need chromium chromium
 need redis-server redis-server

@@ -1,22 +1,27 @@
 package io.engram4j.packaging;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -57,20 +62,37 @@ final class NativesTest {
     }
   }
 
-  /** Machine numbers of ELF (EM_X86_64, EM_AARCH64), of PE and of Mach-O. */
-  private static void requireMachine(String platform, Path library) throws IOException {
-    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(library)).order(ByteOrder.LITTLE_ENDIAN);
-    if (platform.startsWith("linux")) {
-      assertEquals(0x464c457f, bytes.getInt(0));
-      assertEquals(platform.endsWith("aarch_64") ? 183 : 62, bytes.getShort(18));
-    } else if (platform.startsWith("windows")) {
-      int header = bytes.getInt(0x3c);
-      assertEquals(0x4550, bytes.getInt(header));
-      assertEquals((short) 0x8664, bytes.getShort(header + 4));
-    } else {
-      assertEquals(0xfeedfacf, bytes.getInt(0));
-      assertEquals(platform.endsWith("aarch_64") ? 0x0100000c : 0x01000007, bytes.getInt(4));
+  /** The functions that the header declares. */
+  private static Set<String> declared() throws IOException {
+    String header = Files.readString(Artifacts.ROOT.resolve("native/include/engram.h"));
+    Set<String> names = new TreeSet<>();
+    Matcher matcher = Pattern.compile("(?m)^ENGRAM_API .*?(engram_\\w+)\\(").matcher(header);
+    while (matcher.find()) {
+      names.add(matcher.group(1));
     }
+    return names;
+  }
+
+  /** Numbers of the CPUs in ELF (EM_X86_64, EM_AARCH64), PE and Mach-O. */
+  private static int machine(String platform) {
+    boolean arm = platform.endsWith("aarch_64");
+    if (platform.startsWith("linux")) {
+      return arm ? 183 : 62;
+    }
+    if (platform.startsWith("windows")) {
+      return arm ? 0xaa64 : 0x8664;
+    }
+    return arm ? 0x0100000c : 0x01000007;
+  }
+
+  /** Nothing that not every system of the platform has. */
+  private static Set<String> system(String platform) {
+    if (platform.startsWith("linux")) {
+      return Set.of("libc.so.6", "libm.so.6", "ld-linux-aarch64.so.1");
+    }
+    return platform.startsWith("windows")
+        ? Set.of("kernel32.dll", "msvcrt.dll")
+        : Set.of("/usr/lib/libSystem.B.dylib");
   }
 
   /** The platforms that this build has natives for; without a compiler there are none. */
@@ -84,16 +106,55 @@ final class NativesTest {
     return platforms;
   }
 
+  /** Those that this machine can run, itself or by an emulator. */
+  private static List<String> executed() {
+    return platforms().stream()
+        .filter(p -> p.equals(Artifacts.ownPlatform()) || EMULATORS.containsKey(p))
+        .toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("platforms")
+  void jarsCarryTheirPlatformsLibrary(String platform) throws Exception {
+    Path file = extract(platform, Artifacts.nativesJar(platform));
+    LibraryFile library = LibraryFile.read(platform, file);
+    assertEquals(machine(platform), library.machine());
+    Set<String> exports = library.exports();
+    exports.removeIf(name -> name.startsWith("_")); // of the linker's own
+    assertEquals(declared(), exports);
+    Set<String> beyond = library.needs();
+    beyond.removeAll(system(platform));
+    assertEquals(Set.of(), beyond);
+    String paths = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
+    assertFalse(paths.contains(Artifacts.ROOT.toString()), "it names where it was built");
+    if (library instanceof MachO mac) {
+      assertEquals("@rpath/libengram.dylib", mac.id());
+      assertEquals("11.0", mac.oldestSystem());
+      assertTrue(mac.checkSignature() > 10);
+    } else if (library instanceof Pe windows) {
+      int anywhereAndNoCodeInData = 0x160; // high addresses, any address, NX
+      assertEquals(anywhereAndNoCodeInData, windows.flags() & anywhereAndNoCodeInData);
+    }
+  }
+
+  /** A signature that checks nothing would pass as well. */
   @Test
-  void jarsCarryTheirPlatformsLibrary() throws IOException {
+  void aByteThatWasChangedIsSeen() throws Exception {
     for (String platform : platforms()) {
-      requireMachine(platform, extract(platform, Artifacts.nativesJar(platform)));
+      if (platform.startsWith("osx")) {
+        Path file = extract(platform, Artifacts.nativesJar(platform));
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(file, bytes);
+        MachO changed = (MachO) LibraryFile.read(platform, file);
+        assertThrows(IllegalStateException.class, changed::checkSignature);
+      }
     }
   }
 
   /** The golden model, through the library as it lies in the jar. */
   @ParameterizedTest
-  @MethodSource("platforms")
+  @MethodSource("executed")
   void librariesRunAsTheyLieInTheirJars(String platform) throws IOException, InterruptedException {
     boolean own = platform.equals(Artifacts.ownPlatform());
     List<String> command = new ArrayList<>(own ? List.of() : emulator(platform));

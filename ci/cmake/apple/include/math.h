@@ -1,0 +1,4 @@
+/* What the kernels use of <math.h>, for cross builds without Apple's headers: compilers inline it. */
+#pragma once
+#define INFINITY __builtin_inff()
+#define NAN __builtin_nanf("")
