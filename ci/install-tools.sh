@@ -34,13 +34,17 @@ ls /usr/lib/*/libucp.so.0 >/dev/null 2>&1 || missing="$missing libucx0"
 [ -e /usr/share/vgabios/vgabios.bin ] || missing="$missing vgabios"
 [ -e /usr/share/bochs/BIOS-bochs-latest ] || missing="$missing bochsbios"
 ls /usr/lib/*/bochs/plugins/libbx_term_gui.so >/dev/null 2>&1 || missing="$missing bochs-term"
-[ -n "$missing" ] || exit 0
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-  echo "install-tools: left out, since this is not root on Debian:$missing"
-  exit 0
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "install-tools: left out, since this is not root on Debian:$missing"
+    exit 0
+  fi
+  echo "install-tools: installing$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null || true
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null || echo "install-tools: not all could be installed"
 fi
-echo "install-tools: installing$missing"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq >/dev/null || true
-# shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >/dev/null || echo "install-tools: not all could be installed"
+if command -v apt-get >/dev/null 2>&1 && [ "$(uname -m)" = x86_64 ]; then
+  sh "$(dirname "$0")/jdk-aarch64" >/dev/null || echo "install-tools: there is no Java for AArch64"
+fi
