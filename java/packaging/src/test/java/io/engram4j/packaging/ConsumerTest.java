@@ -17,6 +17,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A project of somebody else's, with nothing but what the README says. */
@@ -114,12 +115,55 @@ final class ConsumerTest {
     runOnClassPath(project, joined(Artifacts.classPath()), BACKEND);
   }
 
-  /**
-   * Maven resolves the snippet from a repository of this build; other libraries from the user's.
-   */
   @Test
   void inAnEmptyMavenProject() throws IOException, InterruptedException {
     Path project = Files.createDirectory(directory.resolve("maven"));
+    String path = resolve(project, snippet());
+    runOnClassPath(project, path); // without a binding SLF4J says nothing of backends
+    List<String> modules = new ArrayList<>();
+    if (HAS_NATIVES) {
+      modules.add("--add-modules");
+      modules.add("io.engram4j.bridge," + natives(Artifacts.ownPlatform()));
+    }
+    onTheModulePath(project, path, "io.engram4j.hf", modules);
+  }
+
+  static boolean hasAll() {
+    return !System.getProperty("natives.all", "").isEmpty();
+  }
+
+  /** One dependency, and one module to require: the kernels come by themselves. */
+  @Test
+  @EnabledIf("hasAll")
+  void withTheOneDependency() throws IOException, InterruptedException {
+    Path project = Files.createDirectory(directory.resolve("all"));
+    String dependency =
+        """
+        <dependency>
+          <groupId>io.engram4j</groupId>
+          <artifactId>engram4j-all</artifactId>
+          <version>%s</version>
+        </dependency>
+        """
+            .formatted(Artifacts.VERSION);
+    String path = resolve(project, dependency);
+    for (String platform : Artifacts.crossPlatforms()) {
+      assertTrue(path.contains("engram4j-natives-" + platform), path);
+    }
+    runOnClassPath(project, path);
+    onTheModulePath(project, path, "io.engram4j.all", List.of());
+  }
+
+  private static String natives(String platform) {
+    return "io.engram4j.natives." + platform.replace('-', '_');
+  }
+
+  /**
+   * Returns the class path that Maven makes of a project's dependencies, from a repository of this
+   * build; other libraries are the user's.
+   */
+  private static String resolve(Path project, String dependencies)
+      throws IOException, InterruptedException {
     Path repository = project.resolve("repository");
     Artifacts.install(repository);
     Files.writeString(
@@ -135,7 +179,7 @@ final class ConsumerTest {
           </dependencies>
         </project>
         """
-            .formatted(snippet()));
+            .formatted(dependencies));
     String maven = Path.of(System.getProperty("maven.home"), "bin", "mvn").toString();
     List<String> command =
         List.of(
@@ -154,16 +198,16 @@ final class ConsumerTest {
       assertTrue(!ours || jar.startsWith(repository.toString()), jar + " is not of this build");
     }
     assertTrue(path.contains("engram4j-core"), path);
-    runOnClassPath(project, path); // without a binding SLF4J says nothing of backends
-    onTheModulePath(project, path);
+    return path;
   }
 
-  private static void onTheModulePath(Path project, String path)
+  private static void onTheModulePath(
+      Path project, String path, String required, List<String> added)
       throws IOException, InterruptedException {
     Path sources = Files.createDirectories(project.resolve("module/example"));
     Files.writeString(sources.resolve("Example.java"), "package example;\n" + example());
     Path declaration = Objects.requireNonNull(sources.getParent()).resolve("module-info.java");
-    Files.writeString(declaration, "module example { requires io.engram4j.hf; }\n");
+    Files.writeString(declaration, "module example { requires " + required + "; }\n");
     String classes = project.resolve("modules").toString();
     requireGood(
         Artifacts.run(
@@ -181,16 +225,13 @@ final class ConsumerTest {
         new ArrayList<>(
             List.of(
                 Artifacts.java(), "-p", path + File.pathSeparator + classes, "-Dengram.backend="));
+    command.set(command.size() - 1, "-Dengram.backend=" + (HAS_NATIVES ? "cpu" : "java"));
+    command.addAll(added);
     if (HAS_NATIVES) {
-      command.set(command.size() - 1, "-Dengram.backend=cpu");
       command.addAll(
           List.of(
-              "--add-modules",
-              "io.engram4j.bridge,io.engram4j.natives." + Artifacts.ownPlatform().replace('-', '_'),
               "--enable-native-access=io.engram4j.bridge,io.engram4j.bindings",
               "--illegal-native-access=deny"));
-    } else {
-      command.set(command.size() - 1, "-Dengram.backend=java");
     }
     command.addAll(List.of("-m", "example/example.Example", model()));
     requireGood(Artifacts.run(project, Map.of(), command));
