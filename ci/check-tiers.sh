@@ -42,7 +42,8 @@ case " $* " in
     case " $* " in *" amx_bf16 "*) check amx_bf16 "$above_amx_bf16" 'tdpbf16ps|tile' ;; esac ;;
   *" neon "*)
     check baseline "$above_neon" 'fmul|fadd'
-    check neon "$above_neon" '\.4s' ;;
+    check neon "$above_neon" '\.4s'
+    case " $* " in *" neon_bf16 "*) check neon_bf16 "$(echo "$above_neon" | sed 's/|bfdot//')" 'bfdot' ;; esac ;;
   *) fail "nothing is known of tiers: $*" ;;
 esac
 case $library in *.dylib | *.dll) exit $status ;; esac # no glibc there

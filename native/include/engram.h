@@ -53,6 +53,7 @@ extern "C" {
 /* And AMX-BF16: another projection of batches. A process asks its system for tiles before; on Linux
    by arch_prctl(ARCH_REQ_XCOMP_PERM, 18), before it asks whether there is this tier. */
 #define ENGRAM_TIER_AMX_BF16 5
+#define ENGRAM_TIER_NEON_BF16 6 /* NEON with BF16: another projection */
 
 /* Element types. */
 #define ENGRAM_F32 0

@@ -1,7 +1,7 @@
 /* Which tiers this build has and this CPU and operating system can run, and their kernels. */
 #include "kernels.h"
 
-#define ENGRAM_TIERS 6
+#define ENGRAM_TIERS 7
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -118,6 +118,7 @@ static const char *problem(int tier) {
     case ENGRAM_TIER_AVX512:
       return avx512_problem();
     case ENGRAM_TIER_NEON:
+    case ENGRAM_TIER_NEON_BF16:
       return "this is x86-64";
     default:
       return "there is no such tier";
@@ -125,6 +126,20 @@ static const char *problem(int tier) {
 }
 
 #else
+
+#if defined(__aarch64__) && defined(__linux__)
+#define HWCAP2 26
+#define HWCAP2_BF16 (1ul << 14)
+unsigned long getauxval(unsigned long kind); /* of every C library; no header has to be there */
+
+static const char *neon_bf16_problem(void) {
+  return getauxval(HWCAP2) & HWCAP2_BF16 ? NULL : "the CPU lacks BF16";
+}
+#elif defined(__aarch64__)
+static const char *neon_bf16_problem(void) {
+  return "BF16 is used on Linux alone";
+}
+#endif
 
 static const char *problem(int tier) {
   switch (tier) {
@@ -138,12 +153,15 @@ static const char *problem(int tier) {
       return "this is AArch64";
     case ENGRAM_TIER_NEON: /* every AArch64 has it */
       return NULL;
+    case ENGRAM_TIER_NEON_BF16:
+      return neon_bf16_problem();
 #else
     case ENGRAM_TIER_AVX2:
     case ENGRAM_TIER_AVX512:
     case ENGRAM_TIER_AVX512_BF16:
     case ENGRAM_TIER_AMX_BF16:
     case ENGRAM_TIER_NEON:
+    case ENGRAM_TIER_NEON_BF16:
       return "this build is for another architecture";
 #endif
     default:
@@ -187,6 +205,9 @@ const struct engram_kernels *engram_kernels_of(int tier) {
 #endif
 #elif defined(__aarch64__)
     [ENGRAM_TIER_NEON] = &engram_neon_kernels,
+#if defined(__linux__)
+    [ENGRAM_TIER_NEON_BF16] = &engram_neon_bf16_kernels,
+#endif
 #endif
   };
   return has_tier(tier) ? all[tier] : NULL;

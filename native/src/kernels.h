@@ -51,6 +51,7 @@ extern const struct engram_kernels engram_avx512_kernels;
 extern const struct engram_kernels engram_avx512_bf16_kernels;
 extern const struct engram_kernels engram_amx_bf16_kernels;
 extern const struct engram_kernels engram_neon_kernels;
+extern const struct engram_kernels engram_neon_bf16_kernels;
 
 /* The kernels of a tier, or null if this build, CPU or system cannot run it. */
 const struct engram_kernels *engram_kernels_of(int tier);

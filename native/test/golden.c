@@ -288,8 +288,8 @@ int main(int argc, char **argv) {
   if (argc < 3) {
     fail("usage", "golden DIRECTORY WHERE [REPORT]");
   }
-  static const char *const names[] = {"scalar", "AVX2",         "AVX-512",
-                                      "NEON",   "AVX-512 BF16", "AMX BF16"};
+  static const char *const names[] = {"scalar",       "AVX2",     "AVX-512",  "NEON",
+                                      "AVX-512 BF16", "AMX BF16", "NEON BF16"};
   static const char *const files[] = {"expected-plain.safetensors", "expected-image.safetensors"};
   static struct layer layers[2];
   long long prime = FIRST_PRIME;

@@ -115,8 +115,8 @@ void close_each(float a, float b, double bound, const char *what, long long at) 
 }
 
 const char *tier_name(int tier) {
-  static const char *const names[TIERS] = {"scalar", "avx2",        "avx512",
-                                           "neon",   "avx512_bf16", "amx_bf16"};
+  static const char *const names[TIERS] = {"scalar",      "avx2",     "avx512",   "neon",
+                                           "avx512_bf16", "amx_bf16", "neon_bf16"};
   return names[tier];
 }
 

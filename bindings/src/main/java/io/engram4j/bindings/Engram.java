@@ -95,6 +95,15 @@ public class Engram extends Engram$shared {
     public static int ENGRAM_TIER_AMX_BF16() {
         return ENGRAM_TIER_AMX_BF16;
     }
+    private static final int ENGRAM_TIER_NEON_BF16 = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * #define ENGRAM_TIER_NEON_BF16 6
+     * }
+     */
+    public static int ENGRAM_TIER_NEON_BF16() {
+        return ENGRAM_TIER_NEON_BF16;
+    }
     private static final int ENGRAM_F32 = (int)0L;
     /**
      * {@snippet lang=c :

@@ -14,7 +14,8 @@ import java.util.Optional;
  */
 public final class CpuProvider implements BackendProvider {
   /**
-   * The property with the highest tier to use: scalar, avx2, avx512, avx512_bf16, amx_bf16 or neon.
+   * The property with the highest tier to use: scalar, avx2, avx512, avx512_bf16, amx_bf16, neon or
+   * neon_bf16.
    */
   public static final String MAX_TIER = "engram.cpu.maxTier";
 

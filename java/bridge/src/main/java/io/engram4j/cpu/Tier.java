@@ -19,7 +19,9 @@ public enum Tier {
   /** And with AMX-BF16: tiles for batches. */
   AMX_BF16(Engram.ENGRAM_TIER_AMX_BF16(), 4),
   /** AArch64. */
-  NEON(Engram.ENGRAM_TIER_NEON(), 1);
+  NEON(Engram.ENGRAM_TIER_NEON(), 1),
+  /** AArch64 with BF16: two products an instruction. */
+  NEON_BF16(Engram.ENGRAM_TIER_NEON_BF16(), 2);
 
   private final int code;
   private final int level;
