@@ -6,8 +6,8 @@
 /*
  * The projection of fp8 weights where a row's numbers are bf16 numbers, as those of fp8 tables are:
  * then one instruction adds two products a lane. Products are exact; sums of them round to odd,
- * which is twice as coarse as to nearest, so lanes add fewer than the tier below lets them before
- * sums go on in double. Inputs take a tile's scale before: a power of two, so this is exact.
+ * which is twice as coarse as to nearest, so a part's lanes are added in double. Inputs take a
+ * tile's scale before: a power of two, so this is exact.
  *
  * The instruction takes subnormal numbers for zeros. There are none: inputs and scales are
  * ordinary, and so are products, as project_fp8.c says.
