@@ -72,7 +72,7 @@ final class DirectReads implements Closeable {
 
     /**
      * Looks until a whole reply lies in the socket, so that to read it waits for nothing. Yields:
-     * the server may wait for this very core, and of threads that span every fifth waited in vain.
+     * the server may wait for this very core, and of threads that spun every fifth waited in vain.
      */
     @SuppressWarnings("ThreadPriorityCheck")
     boolean hasCome(int bytes) {
@@ -109,28 +109,33 @@ final class DirectReads implements Closeable {
     }
   }
 
-  /** Takes a connection that nobody uses; null if all are in use. */
-  @Nullable Line take() {
+  /** Takes a connection that nobody uses, or null; it was made before, so this never waits. */
+  synchronized @Nullable Line take() {
+    return idle.poll();
+  }
+
+  /**
+   * Makes a connection for those who come later, if none is idle. It waits for the server, which
+   * may be frozen: a thread that wants rows must ask another replica meanwhile, so it is never that
+   * one.
+   */
+  void makeOne() {
     synchronized (this) {
-      if (closed) {
-        return null;
-      }
-      if (!idle.isEmpty()) {
-        return idle.pop();
-      }
-      if (made == most) {
-        return null;
+      if (closed || !idle.isEmpty() || made == most) {
+        return;
       }
       made++;
     }
+    Line line;
     try {
-      return new Line(new Opened(host, config), config);
+      line = new Line(new Opened(host, config), config);
     } catch (Throwable e) {
       synchronized (this) {
         made--;
       }
       throw e;
     }
+    add(line);
   }
 
   /** Gives one back that has no reply under way. */

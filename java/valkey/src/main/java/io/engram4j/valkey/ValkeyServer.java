@@ -91,12 +91,13 @@ final class ValkeyServer implements RowServer {
     boolean few = fetch.isAlone() && fetch.count() <= DirectReads.MOST_ROWS;
     DirectReads.Line line = some == null || !few ? null : some.take();
     if (some == null || line == null) {
-      execute(fetch, () -> run(fetch));
+      execute(fetch, some == null || !few ? () -> run(fetch) : () -> runAndPrepare(fetch, some));
       return;
     }
-    RowValues values = values(fetch.generation(), fetch.table());
     boolean come;
+    RowValues values;
     try {
+      values = values(fetch.generation(), fetch.table());
       line.send(fetch, values);
       come = line.hasCome(fetch.count() * values.replyBytes());
     } catch (RuntimeException | Error e) {
@@ -107,6 +108,16 @@ final class ValkeyServer implements RowServer {
       finish(fetch, values, some, line);
     } else if (!execute(fetch, () -> finish(fetch, values, some, line))) {
       some.failed(line);
+    }
+  }
+
+  /** Does the same, and makes a connection for the small requests that come later. */
+  private void runAndPrepare(Fetch fetch, DirectReads some) {
+    run(fetch);
+    try {
+      some.makeOne();
+    } catch (JedisException e) {
+      return; // requests fail by themselves, and say why
     }
   }
 

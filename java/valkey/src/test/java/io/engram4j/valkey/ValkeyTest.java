@@ -179,6 +179,41 @@ class ValkeyTest {
     }
   }
 
+  /** Nobody waits for the one that is frozen, though all its connections have to be made anew. */
+  @Test
+  void aFrozenReplicaKeepsNobodyWaiting() throws Exception {
+    RedisProcess frozen = start("frozen");
+    RedisProcess other = start("other");
+    for (RedisProcess redis : List.of(frozen, other)) {
+      load(redis.address());
+    }
+    Duration deadline = Duration.ofSeconds(2);
+    // it is not asked in the background what it serves, so that requests still go there
+    RemoteOptions options =
+        RemoteOptions.defaults().refresh(Duration.ofMinutes(10)).deadline(deadline);
+    String addresses = frozen.address() + "," + other.address();
+    try (SlicedTables tables = SlicedTables.connect(addresses, options)) {
+      RowSource source = tables.open(1).source();
+      SplittableRandom random = new SplittableRandom(3);
+      for (int i = 0; i < 20; i++) {
+        long[] ids = ids(random, 50);
+        assertArrayEquals(expected(ids), rows(source, ids));
+      }
+      frozen.signal("STOP");
+      long end = System.nanoTime() + 2 * deadline.toNanos();
+      long longest = 0;
+      while (System.nanoTime() < end) {
+        long[] ids = ids(random, 50);
+        long began = System.nanoTime();
+        assertArrayEquals(expected(ids), rows(source, ids));
+        longest = Math.max(longest, System.nanoTime() - began);
+      }
+      frozen.signal("CONT");
+      assertTrue(longest < deadline.toNanos() / 4, longest / 1_000_000 + " ms");
+      assertTrue(tables.hedges() > 0);
+    }
+  }
+
   @Test
   void deathsFreezesAndRestartsOfTwoReplicasLoseNothing() throws Exception {
     RedisProcess[] both = {start("a"), start("b")};
