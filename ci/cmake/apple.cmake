@@ -3,7 +3,7 @@
 # library. Nothing here can run what it makes.
 set(CMAKE_SYSTEM_NAME Darwin)
 set(CMAKE_SYSTEM_PROCESSOR ${ENGRAM_APPLE_ARCH})
-set(CMAKE_OSX_DEPLOYMENT_TARGET 11.0 CACHE STRING "The oldest macOS that JDK 25 runs on")
+set(CMAKE_OSX_DEPLOYMENT_TARGET 11.0 CACHE STRING "The oldest macOS that runs on Apple silicon")
 set(CMAKE_OSX_SYSROOT "" CACHE STRING "There is none")
 set(llvm /usr/lib/llvm-14/bin)
 set(CMAKE_C_COMPILER ${llvm}/clang)

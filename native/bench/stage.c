@@ -15,7 +15,7 @@
 #define INPUTS (COLUMNS * HEAD_DIM)
 #define OUTPUTS 32
 #define BRANCHES 4
-#define HIDDEN 4096
+#define HIDDEN 5120
 #define ROWS 512
 
 static long long primes[COLUMNS], offsets[COLUMNS], multipliers[4] = {3, 5, 7, 9}, ids[COLUMNS];

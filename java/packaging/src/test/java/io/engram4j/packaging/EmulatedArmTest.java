@@ -27,7 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class EmulatedArmTest {
   private static final String PLATFORM = "linux-aarch_64";
 
-  /** For each stage; elsewhere 500. One takes some 30 ms there. */
+  /** For each stage; elsewhere 500, which would take too long under an emulator. */
   private static final int CASES = 12;
 
   @TempDir Path directory;

@@ -25,13 +25,14 @@ final class SizesTest {
 
   private static Map<String, Path> built() throws IOException {
     Map<String, Path> jars = new TreeMap<>();
-    Pattern name = Pattern.compile("engram4j-(.+)-" + Pattern.quote(Artifacts.VERSION) + "\\.jar");
+    String version = Pattern.quote(Artifacts.VERSION);
+    Pattern name = Pattern.compile("engram4j-(.+)-" + version + "((?:-all)?)\\.jar");
     for (String folder : List.of("bindings", "java")) {
       try (Stream<Path> files = Files.walk(Artifacts.ROOT.resolve(folder), 5)) {
         for (Path file : files.toList()) {
           Matcher matcher = name.matcher(file.getFileName().toString());
           if (matcher.matches()) {
-            jars.put(matcher.group(1), file);
+            jars.put(matcher.group(1) + matcher.group(2), file);
           }
         }
       }
