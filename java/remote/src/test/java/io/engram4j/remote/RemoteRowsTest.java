@@ -22,6 +22,7 @@ import io.engram4j.table.io.HeldTable;
 import io.engram4j.table.io.TableOpener;
 import io.engram4j.tck.ByteTokenizer;
 import io.engram4j.tck.RandomModel;
+import io.engram4j.tck.TableTruth;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -50,22 +51,19 @@ class RemoteRowsTest {
   @TempDir private Path directory;
   private final TestServers servers = new TestServers();
   private Path model;
-  private Arena arena;
-  private Table truth;
+  private TableTruth truth;
 
   @BeforeEach
   void write() throws IOException {
-    model = Files.createDirectory(directory.resolve("model"));
-    RandomModel.small(32, 2, List.of(1, 3)).write(model, bytes -> {});
+    model = directory.resolve("model");
+    truth = TableTruth.write(model);
     ByteTokenizer.write(model);
-    arena = Arena.ofShared();
-    truth = EngramModels.read(model).tableFile(1).map(arena);
   }
 
   @AfterEach
   void close() {
     servers.close();
-    arena.close();
+    truth.close();
   }
 
   private Path sharded(int slices) throws IOException {
@@ -78,26 +76,6 @@ class RemoteRowsTest {
     return SlicedTables.connect(null, List.of(addresses), List.of(servers), OPTIONS);
   }
 
-  private static byte[] read(RowSource source, int rowBytes, long[] ids) {
-    try (Arena own = Arena.ofConfined()) {
-      MemorySegment to = own.allocate((long) ids.length * rowBytes);
-      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
-      return to.toArray(ValueLayout.JAVA_BYTE);
-    }
-  }
-
-  private byte[] rows(RowSource source, long... ids) {
-    return read(source, (int) truth.rowBytes(), ids);
-  }
-
-  private byte[] expected(long... ids) {
-    return rows(truth::read, ids);
-  }
-
-  private long[] ids(SplittableRandom random, int count) {
-    return random.longs(count, -1, truth.rows()).toArray();
-  }
-
   @Test
   void rowsAreThoseOfTheFileForAnyBatchAndAnySlices() throws IOException {
     SplittableRandom random = new SplittableRandom(1);
@@ -106,16 +84,16 @@ class RemoteRowsTest {
       try (SlicedTables tables = connect("test://a")) {
         RemoteTable table = tables.open(1);
         for (int count : new int[] {0, 1, 2, 3, 24, 48, 1000, 49_152, 70_000}) {
-          long[] ids = ids(random, count);
-          assertArrayEquals(expected(ids), rows(table.source(), ids));
+          long[] ids = truth.ids(random, count);
+          assertArrayEquals(truth.expected(ids), truth.read(table.source(), ids));
         }
         long[] same = new long[500];
         java.util.Arrays.fill(same, truth.rows() - 1);
-        assertArrayEquals(expected(same), rows(table.source(), same));
+        assertArrayEquals(truth.expected(same), truth.read(table.source(), same));
         assertEquals(truth.rows(), table.rows());
         IndexOutOfBoundsException e =
             assertThrows(
-                IndexOutOfBoundsException.class, () -> rows(table.source(), 3, truth.rows()));
+                IndexOutOfBoundsException.class, () -> truth.read(table.source(), 3, truth.rows()));
         assertTrue(e.toString().contains("" + truth.rows()), e.toString());
       }
     }
@@ -150,7 +128,9 @@ class RemoteRowsTest {
       IllegalArgumentException ofFiles =
           assertThrows(
               IllegalArgumentException.class,
-              () -> new TableOpener(options).open(EngramModels.read(model).tableFile(1), 1, arena));
+              () ->
+                  new TableOpener(options)
+                      .open(EngramModels.read(model).tableFile(1), 1, Arena.ofAuto()));
       assertTrue(ofFiles.toString().contains("other machines"), ofFiles.toString());
     }
     IOException e =
@@ -192,8 +172,8 @@ class RemoteRowsTest {
                 .start(() -> {
                   try {
                     while (!stop.get()) {
-                      long[] ids = ids(own, 1 + own.nextInt(200));
-                      assertArrayEquals(expected(ids), rows(source, ids));
+                      long[] ids = truth.ids(own, 1 + own.nextInt(200));
+                      assertArrayEquals(truth.expected(ids), truth.read(source, ids));
                       batches.incrementAndGet();
                     }
                   } catch (Throwable e) {
@@ -237,7 +217,8 @@ class RemoteRowsTest {
         Server dead = all[(i + 1 + i / 3 % 2) % 3];
         frozen.set(Mode.FROZEN);
         dead.set(Mode.DEAD);
-        assertArrayEquals(expected(i, 2, truth.rows() - 1), rows(source, i, 2, truth.rows() - 1));
+        assertArrayEquals(
+            truth.expected(i, 2, truth.rows() - 1), truth.read(source, i, 2, truth.rows() - 1));
         frozen.set(Mode.ANSWERS);
         dead.set(Mode.ANSWERS);
         for (int wait = 0; wait < 500 && serving(tables) < 3; wait++) {
@@ -268,8 +249,8 @@ class RemoteRowsTest {
                 .start(() -> {
                   try {
                     while (true) {
-                      long[] ids = ids(own, 100);
-                      assertArrayEquals(expected(ids), rows(source, ids));
+                      long[] ids = truth.ids(own, 100);
+                      assertArrayEquals(truth.expected(ids), truth.read(source, ids));
                       batches.incrementAndGet();
                     }
                   } catch (IllegalStateException e) {
@@ -290,7 +271,7 @@ class RemoteRowsTest {
       if (failure.get() != null) {
         throw new AssertionError(failure.get());
       }
-      assertThrows(IllegalStateException.class, () -> rows(source, 1));
+      assertThrows(IllegalStateException.class, () -> truth.read(source, 1));
     }
   }
 
@@ -304,7 +285,8 @@ class RemoteRowsTest {
       for (Mode mode : new Mode[] {Mode.DEAD, Mode.FROZEN}) {
         server.set(mode);
         long began = System.nanoTime();
-        UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> rows(source, 1, 2));
+        UncheckedIOException e =
+            assertThrows(UncheckedIOException.class, () -> truth.read(source, 1, 2));
         long ms = (System.nanoTime() - began) / 1_000_000;
         assertTrue(ms >= 200 && ms < 1000, ms + " ms");
         String generation = tables.manifest().generation().substring(0, 12);
@@ -313,7 +295,7 @@ class RemoteRowsTest {
         }
         server.set(Mode.ANSWERS);
         Thread.sleep(100);
-        assertArrayEquals(expected(5, 4), rows(source, 5, 4));
+        assertArrayEquals(truth.expected(5, 4), truth.read(source, 5, 4));
       }
     }
   }
@@ -330,10 +312,10 @@ class RemoteRowsTest {
     Path next = directory.resolve("next");
     new Sharder(EngramModels.read(changed), "random", "2", 2).shard(next, 2, done -> {});
     Server[] both = {servers.add("test://a", old), servers.add("test://b", old)};
-    Table newRows = EngramModels.read(changed).tableFile(1).map(arena);
+    Table newRows = EngramModels.read(changed).tableFile(1).map(Arena.ofAuto());
     long[] all = java.util.stream.LongStream.range(0, truth.rows()).toArray();
-    byte[] before = expected(all);
-    byte[] after = rows(newRows::read, all);
+    byte[] before = truth.expected(all);
+    byte[] after = truth.read(newRows::read, all);
     assertFalse(java.util.Arrays.equals(before, after));
     AtomicReference<Throwable> failure = new AtomicReference<>();
     AtomicBoolean stop = new AtomicBoolean();
@@ -354,7 +336,7 @@ class RemoteRowsTest {
                 try {
                   while (!stop.get()) {
                     boolean byCache = (seenOld.get() + seenNew.get()) % 2 == 0;
-                    byte[] got = rows(byCache ? held.table()::read : source, all);
+                    byte[] got = truth.read(byCache ? held.table()::read : source, all);
                     boolean isNew = java.util.Arrays.equals(after, got);
                     assertTrue(isNew || java.util.Arrays.equals(before, got), "of two generations");
                     assertTrue(isNew || seenNew.get() == 0, "back to the old one");
@@ -380,7 +362,7 @@ class RemoteRowsTest {
       }
       assertTrue(seenOld.get() > 0 && seenNew.get() > 0, seenOld + " and " + seenNew);
       assertEquals("2", tables.manifest().revision());
-      assertArrayEquals(after, rows(held.table()::read, all));
+      assertArrayEquals(after, truth.read(held.table()::read, all));
       held.close();
       assertEquals("1", pinned.manifest().revision());
       pinned.close();

@@ -7,22 +7,16 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.hf.EngramModels;
-import io.engram4j.hf.ModelFiles;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.Sharder;
 import io.engram4j.remote.SlicedTables;
 import io.engram4j.remote.wire.SliceServer;
 import io.engram4j.table.Placement;
 import io.engram4j.table.RowSource;
-import io.engram4j.table.Table;
 import io.engram4j.table.TableOptions;
-import io.engram4j.tck.RandomModel;
+import io.engram4j.tck.TableTruth;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -45,17 +39,11 @@ class ServedRowsTest {
 
   @TempDir private Path directory;
   private final List<SliceServer> servers = new ArrayList<>();
-  private ModelFiles model;
-  private Arena arena;
-  private Table truth;
+  private TableTruth truth;
 
   @BeforeEach
   void write() throws IOException {
-    Path path = Files.createDirectory(directory.resolve("model"));
-    RandomModel.small(32, 2, List.of(1, 3)).write(path, bytes -> {});
-    model = EngramModels.read(path);
-    arena = Arena.ofShared();
-    truth = model.tableFile(1).map(arena);
+    truth = TableTruth.write(directory.resolve("model"));
   }
 
   @AfterEach
@@ -63,7 +51,7 @@ class ServedRowsTest {
     for (SliceServer server : servers) {
       server.close();
     }
-    arena.close();
+    truth.close();
   }
 
   /** Returns whether there is a libucp: ci/install-tools.sh installs one. */
@@ -77,7 +65,7 @@ class ServedRowsTest {
 
   private Path shard(int slices) throws IOException {
     Path out = directory.resolve("slices-" + slices);
-    new Sharder(model, "random", "1", slices).shard(out, 2, bytes -> {});
+    new Sharder(truth.model(), "random", "1", slices).shard(out, 2, bytes -> {});
     return out;
   }
 
@@ -93,18 +81,6 @@ class ServedRowsTest {
     servers.add(server);
     int port = server.listen(scheme + "://127.0.0.1:0" + query, false);
     return scheme + "://127.0.0.1:" + port + query;
-  }
-
-  private byte[] rows(RowSource source, long... ids) {
-    try (Arena own = Arena.ofConfined()) {
-      MemorySegment to = own.allocate(Math.max(1, ids.length * truth.rowBytes()));
-      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
-      return to.toArray(ValueLayout.JAVA_BYTE);
-    }
-  }
-
-  private long[] ids(SplittableRandom random, int count) {
-    return random.longs(count, -1, truth.rows()).toArray();
   }
 
   /** Returns the transports that there are here; UCX where its library is installed. */
@@ -136,10 +112,10 @@ class ServedRowsTest {
       try (SlicedTables tables = SlicedTables.connect(String.join(",", addresses), OPTIONS)) {
         RowSource source = tables.open(1).source();
         for (int count : new int[] {0, 1, 2, 24, 48, 1024, 1025, 2049, 49_152, 70_000}) {
-          long[] ids = ids(random, count);
-          assertArrayEquals(rows(truth::read, ids), rows(source, ids), slices + ", " + count);
+          long[] ids = truth.ids(random, count);
+          assertArrayEquals(truth.expected(ids), truth.read(source, ids), slices + ", " + count);
         }
-        assertThrows(IndexOutOfBoundsException.class, () -> rows(source, truth.rows()));
+        assertThrows(IndexOutOfBoundsException.class, () -> truth.read(source, truth.rows()));
       }
     }
   }
@@ -155,7 +131,7 @@ class ServedRowsTest {
     Path sliced = shard(1);
     String address = serve(scheme, sliced, Placement.MAPPED, "?key=" + key);
     try (SlicedTables tables = SlicedTables.connect(address, OPTIONS)) {
-      assertArrayEquals(rows(truth::read, 3), rows(tables.open(1).source(), 3));
+      assertArrayEquals(truth.expected(3), truth.read(tables.open(1).source(), 3));
     }
     for (String wrong :
         List.of(address.replace("" + key, "" + other), address.split("\\?", 2)[0])) {
@@ -219,10 +195,11 @@ class ServedRowsTest {
       RowSource source = tables.open(1).source();
       servers.removeFirst().close();
       for (int i = 0; i < 100; i++) {
-        assertArrayEquals(rows(truth::read, i), rows(source, i));
+        assertArrayEquals(truth.expected(i), truth.read(source, i));
       }
       servers.removeFirst().close();
-      UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> rows(source, 1));
+      UncheckedIOException e =
+          assertThrows(UncheckedIOException.class, () -> truth.read(source, 1));
       assertTrue(e.toString().contains("slice 0"), e.toString());
       assertEquals(2, tables.endpoints().size());
     }
@@ -246,8 +223,8 @@ class ServedRowsTest {
                 .start(() -> {
                   try {
                     while (true) {
-                      long[] ids = ids(random, 1 + random.nextInt(3000));
-                      assertArrayEquals(rows(truth::read, ids), rows(source, ids));
+                      long[] ids = truth.ids(random, 1 + random.nextInt(3000));
+                      assertArrayEquals(truth.expected(ids), truth.read(source, ids));
                       read.incrementAndGet();
                     }
                   } catch (IllegalStateException | UncheckedIOException e) {

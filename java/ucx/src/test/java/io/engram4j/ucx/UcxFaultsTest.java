@@ -6,20 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.hf.EngramModels;
-import io.engram4j.hf.ModelFiles;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.Sharder;
 import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.RowSource;
-import io.engram4j.table.Table;
-import io.engram4j.tck.RandomModel;
+import io.engram4j.tck.TableTruth;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -47,18 +40,13 @@ class UcxFaultsTest {
   @TempDir private Path directory;
   private final List<UcxServing> started = new ArrayList<>();
   private Path slices;
-  private Arena arena;
-  private Table truth;
+  private TableTruth truth;
 
   @BeforeEach
   void write() throws IOException {
-    Path path = Files.createDirectory(directory.resolve("model"));
-    RandomModel.small(32, 2, List.of(1, 3)).write(path, bytes -> {});
-    ModelFiles model = EngramModels.read(path);
-    arena = Arena.ofShared();
-    truth = model.tableFile(1).map(arena);
+    truth = TableTruth.write(directory.resolve("model"));
     slices = directory.resolve("slices");
-    new Sharder(model, "random", "1", 1).shard(slices, 2, bytes -> {});
+    new Sharder(truth.model(), "random", "1", 1).shard(slices, 2, bytes -> {});
   }
 
   @AfterEach
@@ -66,29 +54,13 @@ class UcxFaultsTest {
     for (UcxServing serving : started) {
       serving.close();
     }
-    arena.close();
+    truth.close();
   }
 
   private UcxServing start(String name) throws Exception {
     UcxServing serving = UcxServing.start(slices, directory.resolve(name));
     started.add(serving);
     return serving;
-  }
-
-  private byte[] rows(RowSource source, long... ids) {
-    try (Arena own = Arena.ofConfined()) {
-      MemorySegment to = own.allocate(ids.length * truth.rowBytes());
-      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
-      return to.toArray(ValueLayout.JAVA_BYTE);
-    }
-  }
-
-  private byte[] expected(long... ids) {
-    return rows(truth::read, ids);
-  }
-
-  private long[] ids(SplittableRandom random, int count) {
-    return random.longs(count, -1, truth.rows()).toArray();
   }
 
   @Test
@@ -111,12 +83,12 @@ class UcxFaultsTest {
                   try {
                     while (!stop.get()) {
                       int many = own.nextInt(50) == 0 ? 5000 : 100;
-                      long[] ids = ids(own, 1 + own.nextInt(many));
+                      long[] ids = truth.ids(own, 1 + own.nextInt(many));
                       long began = System.nanoTime();
-                      byte[] got = rows(source, ids);
+                      byte[] got = truth.read(source, ids);
                       long took = System.nanoTime() - began;
                       longest.accumulateAndGet(took, Math::max);
-                      assertArrayEquals(expected(ids), got);
+                      assertArrayEquals(truth.expected(ids), got);
                       batches.incrementAndGet();
                     }
                   } catch (Throwable e) {
@@ -182,7 +154,7 @@ class UcxFaultsTest {
         SlicedTables good = SlicedTables.connect(other.address(), OPTIONS)) {
       RowSource source = tables.open(1).source();
       RowSource rest = good.open(1).source();
-      assertArrayEquals(expected(1), rows(source, 1));
+      assertArrayEquals(truth.expected(1), truth.read(source, 1));
       frozen.signal("STOP");
       AtomicBoolean stop = new AtomicBoolean();
       AtomicLong served = new AtomicLong();
@@ -190,19 +162,19 @@ class UcxFaultsTest {
           Thread.ofPlatform()
               .start(() -> {
                 while (!stop.get()) {
-                  assertArrayEquals(expected(2, 3), rows(rest, 2, 3));
+                  assertArrayEquals(truth.expected(2, 3), truth.read(rest, 2, 3));
                   served.incrementAndGet();
                 }
               });
       for (int i = 0; i < 3; i++) {
-        assertInTime(deadline, () -> rows(source, 1, 2));
+        assertInTime(deadline, () -> truth.read(source, 1, 2));
       }
       stop.set(true);
       others.join();
       assertTrue(served.get() > 500, served + " batches of others");
       frozen.signal("CONT");
       Thread.sleep(500);
-      assertArrayEquals(expected(1, 2), rows(source, 1, 2));
+      assertArrayEquals(truth.expected(1, 2), truth.read(source, 1, 2));
     }
   }
 
@@ -251,20 +223,20 @@ class UcxFaultsTest {
           SlicedTables both = SlicedTables.connect(far.address() + "," + near.address(), OPTIONS)) {
         RowSource only = alone.open(1).source();
         RowSource either = both.open(1).source();
-        assertArrayEquals(expected(1), rows(only, 1));
-        assertArrayEquals(expected(1), rows(either, 1));
+        assertArrayEquals(truth.expected(1), truth.read(only, 1));
+        assertArrayEquals(truth.expected(1), truth.read(either, 1));
         assertTrue(run("ip", "link", "set", "engv0", "down"));
         for (int i = 0; i < 3; i++) {
-          assertInTime(deadline, () -> rows(only, 1, 2));
+          assertInTime(deadline, () -> truth.read(only, 1, 2));
         }
         for (int i = 0; i < 200; i++) {
-          assertArrayEquals(expected(i % 250, 5), rows(either, i, 5));
+          assertArrayEquals(truth.expected(i % 250, 5), truth.read(either, i, 5));
         }
         assertTrue(run("ip", "link", "set", "engv0", "up"));
         boolean back = false;
         for (int i = 0; i < 60 && !back; i++) {
           try {
-            back = java.util.Arrays.equals(expected(1, 2), rows(only, 1, 2));
+            back = java.util.Arrays.equals(truth.expected(1, 2), truth.read(only, 1, 2));
           } catch (UncheckedIOException e) {
             Thread.sleep(100); // TCP tries again after a while
           }
@@ -291,8 +263,8 @@ class UcxFaultsTest {
     try (SlicedTables tables = SlicedTables.connect(serving.address(), OPTIONS)) {
       RowSource source = tables.open(1).source();
       for (int count : new int[] {1, 48, 1024, 5000, 49_152}) {
-        long[] ids = ids(random, count);
-        assertArrayEquals(expected(ids), rows(source, ids));
+        long[] ids = truth.ids(random, count);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
       }
     }
   }
@@ -307,8 +279,8 @@ class UcxFaultsTest {
       RowSource source = tables.open(1).source();
       SplittableRandom random = new SplittableRandom(1);
       for (int i = 0; i < 500; i++) {
-        long[] ids = ids(random, 100);
-        assertArrayEquals(expected(ids), rows(source, ids));
+        long[] ids = truth.ids(random, 100);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
       }
     }
     client.signal("CONT");
@@ -332,7 +304,7 @@ class UcxFaultsTest {
           caught++;
         }
         if (i % 1000 == 0) {
-          assertArrayEquals(expected(i % 200), rows(source, i % 200));
+          assertArrayEquals(truth.expected(i % 200), truth.read(source, i % 200));
         }
       }
     }

@@ -1,22 +1,20 @@
 package io.engram4j.ucx;
 
+import static java.nio.file.StandardOpenOption.READ;
+import static java.nio.file.StandardOpenOption.WRITE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.hf.EngramModels;
-import io.engram4j.hf.ModelFiles;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.Sharder;
 import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.io.TableFile;
-import io.engram4j.tck.RandomModel;
+import io.engram4j.tck.TableTruth;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -40,7 +38,6 @@ class UcxUpdateTest {
 
   @TempDir private Path directory;
   private final List<UcxServing> started = new ArrayList<>();
-  private long rowBytes;
 
   @AfterEach
   void close() throws InterruptedException {
@@ -49,27 +46,16 @@ class UcxUpdateTest {
     }
   }
 
-  private ModelFiles model(String name, boolean changed) throws IOException {
-    Path path = Files.createDirectory(directory.resolve(name));
-    RandomModel.small(32, 2, List.of(1, 3)).write(path, bytes -> {});
-    ModelFiles model = EngramModels.read(path);
-    TableFile table = model.tableFile(1);
-    if (changed) { // a bit of a row in each half
-      Path file = table.weight().file();
-      byte[] bytes = Files.readAllBytes(file);
-      long size = table.rows() * table.headDim();
-      bytes[(int) table.weight().offset() + 40] ^= 1;
-      bytes[(int) (table.weight().offset() + size - 40)] ^= 1;
-      Files.write(file, bytes);
-    }
-    return model;
-  }
-
-  private byte[] rows(RowSource source, long[] ids) {
-    try (Arena own = Arena.ofConfined()) {
-      MemorySegment to = own.allocate(ids.length * rowBytes);
-      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
-      return to.toArray(ValueLayout.JAVA_BYTE);
+  /** Changes a bit of a row in each half of a table. */
+  private static void change(TableFile table) throws IOException {
+    long size = table.rows() * table.headDim();
+    try (FileChannel file = FileChannel.open(table.weight().file(), READ, WRITE)) {
+      for (long at : new long[] {40, size - 40}) {
+        ByteBuffer one = ByteBuffer.allocate(1);
+        file.read(one, table.weight().offset() + at);
+        one.put(0, (byte) (one.get(0) ^ 1)).rewind();
+        file.write(one, table.weight().offset() + at);
+      }
     }
   }
 
@@ -79,20 +65,21 @@ class UcxUpdateTest {
 
   @Test
   void clientsChangeOverWhenAllSlicesAreNew() throws Exception {
-    ModelFiles old = model("old", false);
-    ModelFiles changed = model("changed", true);
+    try (TableTruth truth = TableTruth.write(directory.resolve("old"));
+        TableTruth changed = TableTruth.write(directory.resolve("changed"))) {
+      update(truth, changed);
+    }
+  }
+
+  private void update(TableTruth truth, TableTruth changed) throws Exception {
+    change(changed.model().tableFile(1));
     Path oldSlices = directory.resolve("slices-old");
     Path newSlices = directory.resolve("slices-new");
-    new Sharder(old, "random", "1", SLICES).shard(oldSlices, 2, bytes -> {});
-    new Sharder(changed, "random", "2", SLICES).shard(newSlices, 2, bytes -> {});
-    rowBytes = old.tableFile(1).rowBytes();
-    byte[] before;
-    byte[] after;
-    long[] all = LongStream.range(0, old.tableFile(1).rows()).toArray();
-    try (Arena arena = Arena.ofConfined()) {
-      before = rows(old.tableFile(1).map(arena)::read, all);
-      after = rows(changed.tableFile(1).map(arena)::read, all);
-    }
+    new Sharder(truth.model(), "random", "1", SLICES).shard(oldSlices, 2, bytes -> {});
+    new Sharder(changed.model(), "random", "2", SLICES).shard(newSlices, 2, bytes -> {});
+    long[] all = LongStream.range(0, truth.rows()).toArray();
+    byte[] before = truth.expected(all);
+    byte[] after = changed.expected(all);
     assertFalse(Arrays.equals(before, after));
     List<String> addresses = new ArrayList<>();
     for (int i = 0; i < 2 * SLICES; i++) { // two replicas of each
@@ -114,7 +101,7 @@ class UcxUpdateTest {
               .start(() -> {
                 try {
                   while (!stop.get()) {
-                    byte[] got = rows(source, all);
+                    byte[] got = truth.read(source, all);
                     boolean isNew = Arrays.equals(after, got);
                     assertTrue(isNew || Arrays.equals(before, got), "of two generations");
                     assertTrue(isNew || seenNew.get() == 0, "back to the old one");

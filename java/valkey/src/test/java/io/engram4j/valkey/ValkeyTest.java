@@ -6,22 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.hf.EngramModels;
-import io.engram4j.hf.ModelFiles;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.Sharder;
 import io.engram4j.remote.SlicedTables;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
-import io.engram4j.tck.RandomModel;
+import io.engram4j.tck.TableTruth;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -47,17 +42,11 @@ class ValkeyTest {
 
   @TempDir private Path directory;
   private final List<RedisProcess> started = new ArrayList<>();
-  private ModelFiles model;
-  private Arena arena;
-  private Table truth;
+  private TableTruth truth;
 
   @BeforeEach
   void write() throws IOException {
-    Path path = Files.createDirectory(directory.resolve("model"));
-    RandomModel.small(32, 2, List.of(1, 3)).write(path, bytes -> {});
-    model = EngramModels.read(path);
-    arena = Arena.ofShared();
-    truth = model.tableFile(1).map(arena);
+    truth = TableTruth.write(directory.resolve("model"));
   }
 
   @AfterEach
@@ -65,7 +54,7 @@ class ValkeyTest {
     for (RedisProcess redis : started) {
       redis.close();
     }
-    arena.close();
+    truth.close();
   }
 
   private RedisProcess start(String name, String... options) throws Exception {
@@ -75,23 +64,7 @@ class ValkeyTest {
   }
 
   private Manifest load(String address) throws IOException {
-    return new Sharder(model, "random", "1", 1).load(address, 2, bytes -> {});
-  }
-
-  private byte[] rows(RowSource source, long... ids) {
-    try (Arena own = Arena.ofConfined()) {
-      MemorySegment to = own.allocate(ids.length * truth.rowBytes());
-      source.read(own.allocateFrom(ValueLayout.JAVA_LONG, ids), ids.length, to);
-      return to.toArray(ValueLayout.JAVA_BYTE);
-    }
-  }
-
-  private byte[] expected(long... ids) {
-    return rows(truth::read, ids);
-  }
-
-  private long[] ids(SplittableRandom random, int count) {
-    return random.longs(count, -1, truth.rows()).toArray();
+    return new Sharder(truth.model(), "random", "1", 1).load(address, 2, bytes -> {});
   }
 
   @Test
@@ -104,22 +77,23 @@ class ValkeyTest {
     Manifest manifest = load(redis.address());
     AtomicLong again = new AtomicLong();
     assertEquals(
-        manifest, new Sharder(model, "random", "1", 1).load(redis.address(), 1, again::addAndGet));
+        manifest,
+        new Sharder(truth.model(), "random", "1", 1).load(redis.address(), 1, again::addAndGet));
     assertEquals(2 * manifest.bytes(), again.get());
     SplittableRandom random = new SplittableRandom(1);
     try (SlicedTables tables = SlicedTables.connect(redis.address(), OPTIONS)) {
       assertEquals(manifest, tables.manifest());
       RowSource source = tables.open(1).source();
       for (int count : new int[] {0, 1, 2, 24, 48, 1024, 1025, 49_152}) {
-        long[] ids = ids(random, count);
-        assertArrayEquals(expected(ids), rows(source, ids));
+        long[] ids = truth.ids(random, count);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
       }
-      assertThrows(IndexOutOfBoundsException.class, () -> rows(source, truth.rows()));
+      assertThrows(IndexOutOfBoundsException.class, () -> truth.read(source, truth.rows()));
     }
     String named = redis.address() + "/3?model=other";
     load(named);
     try (SlicedTables tables = SlicedTables.connect(named, OPTIONS)) {
-      assertArrayEquals(expected(7), rows(tables.open(1).source(), 7));
+      assertArrayEquals(truth.expected(7), truth.read(tables.open(1).source(), 7));
     }
   }
 
@@ -132,17 +106,18 @@ class ValkeyTest {
     RemoteOptions quick = OPTIONS.deadline(Duration.ofMillis(300));
     try (SlicedTables tables = SlicedTables.connect(redis.address(), quick)) {
       RowSource source = tables.open(1).source();
-      assertArrayEquals(expected(3), rows(source, 3));
+      assertArrayEquals(truth.expected(3), truth.read(source, 3));
       redis.cli("SETRANGE", key, "" + (3L * values.stride() + 5), "x");
       UncheckedIOException damaged =
-          assertThrows(UncheckedIOException.class, () -> rows(source, 3));
+          assertThrows(UncheckedIOException.class, () -> truth.read(source, 3));
       assertTrue(damaged.toString().contains("row 3 is damaged"));
-      assertArrayEquals(expected(4), rows(source, 4));
+      assertArrayEquals(truth.expected(4), truth.read(source, 4));
       redis.cli("DEL", key);
-      UncheckedIOException gone = assertThrows(UncheckedIOException.class, () -> rows(source, 4));
+      UncheckedIOException gone =
+          assertThrows(UncheckedIOException.class, () -> truth.read(source, 4));
       assertTrue(gone.toString().contains("evicted"));
       load(redis.address());
-      assertArrayEquals(expected(3, 4), rows(source, 3, 4));
+      assertArrayEquals(truth.expected(3, 4), truth.read(source, 3, 4));
     }
     RedisProcess small = start("small", "--maxmemory", "500kb", "--maxmemory-policy", "noeviction");
     IOException room = assertThrows(IOException.class, () -> load(small.address()));
@@ -161,20 +136,20 @@ class ValkeyTest {
     try (SlicedTables tables = SlicedTables.connect(redis.address(), OPTIONS.deadline(deadline))) {
       RowSource source = tables.open(1).source();
       for (int count : new int[] {2, 1000}) { // by the thread that waits, and by another
-        long[] ids = ids(new SplittableRandom(count), count);
-        assertArrayEquals(expected(ids), rows(source, ids));
+        long[] ids = truth.ids(new SplittableRandom(count), count);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
         redis.signal("STOP");
         for (int i = 0; i < 3; i++) {
           long began = System.nanoTime();
           UncheckedIOException e =
-              assertThrows(UncheckedIOException.class, () -> rows(source, ids));
+              assertThrows(UncheckedIOException.class, () -> truth.read(source, ids));
           double over = (System.nanoTime() - began) / (double) deadline.toNanos();
           assertTrue(over > 0.9 && over < 1.1, over + " of the deadline");
           assertTrue(e.toString().contains("slice 0"), e.toString());
         }
         redis.signal("CONT");
         awaitServing(tables, redis.address());
-        assertArrayEquals(expected(ids), rows(source, ids));
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
       }
     }
   }
@@ -196,16 +171,16 @@ class ValkeyTest {
       RowSource source = tables.open(1).source();
       SplittableRandom random = new SplittableRandom(3);
       for (int i = 0; i < 20; i++) {
-        long[] ids = ids(random, 50);
-        assertArrayEquals(expected(ids), rows(source, ids));
+        long[] ids = truth.ids(random, 50);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
       }
       frozen.signal("STOP");
       long end = System.nanoTime() + 2 * deadline.toNanos();
       long longest = 0;
       while (System.nanoTime() < end) {
-        long[] ids = ids(random, 50);
+        long[] ids = truth.ids(random, 50);
         long began = System.nanoTime();
-        assertArrayEquals(expected(ids), rows(source, ids));
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
         longest = Math.max(longest, System.nanoTime() - began);
       }
       frozen.signal("CONT");
@@ -234,8 +209,8 @@ class ValkeyTest {
                 SplittableRandom own = new SplittableRandom(9);
                 try {
                   while (!stop.get()) {
-                    long[] ids = ids(own, 1 + own.nextInt(100));
-                    assertArrayEquals(expected(ids), rows(source, ids));
+                    long[] ids = truth.ids(own, 1 + own.nextInt(100));
+                    assertArrayEquals(truth.expected(ids), truth.read(source, ids));
                     batches.incrementAndGet();
                   }
                 } catch (Throwable e) {
@@ -305,19 +280,19 @@ class ValkeyTest {
     try (SlicedTables tables = SlicedTables.connect(address, OPTIONS)) {
       RowSource source = tables.open(1).source();
       RowSource other = tables.open(3).source();
-      Table third = model.tableFile(3).map(arena);
+      Table third = truth.model().tableFile(3).map(Arena.ofAuto());
       for (int i = 0; i < 50; i++) {
-        long[] ids = ids(random, 48);
-        assertArrayEquals(expected(ids), rows(source, ids));
-        assertArrayEquals(rows(third::read, 1, 2, 3), rows(other, 1, 2, 3));
+        long[] ids = truth.ids(random, 48);
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
+        assertArrayEquals(truth.read(third::read, 1, 2, 3), truth.read(other, 1, 2, 3));
       }
       for (int master = 0; master < 2; master++) {
         nodes.get(master).kill();
         long began = System.nanoTime();
         for (int i = 0; i < 100; i++) {
-          long[] ids = ids(random, 48);
-          assertArrayEquals(expected(ids), rows(source, ids));
-          assertArrayEquals(rows(third::read, i, 2, 3), rows(other, i, 2, 3));
+          long[] ids = truth.ids(random, 48);
+          assertArrayEquals(truth.expected(ids), truth.read(source, ids));
+          assertArrayEquals(truth.read(third::read, i, 2, 3), truth.read(other, i, 2, 3));
         }
         System.out.printf(
             "master %d died: 200 batches took %d ms%n",
