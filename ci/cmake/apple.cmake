@@ -16,6 +16,6 @@ endforeach()
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # no program can be linked
 set(apple ${CMAKE_CURRENT_LIST_DIR}/apple)
 # Freestanding for the compiler's own headers alone: without -fbuiltin each memcpy of four bytes would be a call.
-set(CMAKE_C_FLAGS_INIT "-ffreestanding -fbuiltin -fno-stack-protector -isystem ${apple}/include")
+set(CMAKE_C_FLAGS_INIT "-ffreestanding -fbuiltin -fno-stack-protector -isystem \"${apple}/include\"")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT
-    "-fuse-ld=lld -nostdlib ${apple}/libSystem.tbd -Wl,-adhoc_codesign -Wl,-install_name,@rpath/libengram.dylib")
+    "-fuse-ld=lld -nostdlib \"${apple}/libSystem.tbd\" -Wl,-adhoc_codesign -Wl,-install_name,@rpath/libengram.dylib")
