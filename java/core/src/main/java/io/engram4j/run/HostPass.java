@@ -31,7 +31,7 @@ final class HostPass extends LayerPass implements AutoCloseable {
   // of the block under way
   private int first;
   private int tokens;
-  private @Nullable Prefetch ahead;
+  private @Nullable PrefetchedRows ahead;
   private MemorySegment rowIds = MemorySegment.NULL;
   private MemorySegment rows = MemorySegment.NULL;
   private long count; // of rows
@@ -67,7 +67,7 @@ final class HostPass extends LayerPass implements AutoCloseable {
    *
    * @param fetched the rows of all tokens that were fetched ahead, or null
    */
-  void begin(int newFirst, int newTokens, @Nullable Prefetch fetched) {
+  void begin(int newFirst, int newTokens, @Nullable PrefetchedRows fetched) {
     first = newFirst;
     tokens = newTokens;
     ahead = fetched;

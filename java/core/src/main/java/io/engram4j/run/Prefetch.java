@@ -1,22 +1,25 @@
 package io.engram4j.run;
 
-import io.engram4j.host.Buffer;
 import io.engram4j.work.Failures;
-import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The rows that one step needs of one layer, fetched while the model computes something else.
- * Reused from step to step. The step's owner starts, awaits and cancels it; an executor runs it.
- * That work has begun and ended is written to a field, which takes neither stack nor heap: a thread
- * that runs out of either must not leave the owner waiting, or with rows that never came.
+ * Rows that one step needs of the layers whose tables are asked together, fetched while the model
+ * computes something else. Reused from step to step. The step's owner starts, awaits and cancels
+ * it; an executor runs it. That work has begun and ended is written to fields, which takes neither
+ * stack nor heap: a thread that runs out of either must not leave the owner waiting, or with rows
+ * that never came.
  */
-@SuppressWarnings("NonAtomicVolatileUpdate") // of the call, which has one thread at a time
+@SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which have one thread at a time
 final class Prefetch implements Runnable, AutoCloseable {
   private static final int IDLE = 0;
   private static final int QUEUED = 1;
@@ -33,26 +36,36 @@ final class Prefetch implements Runnable, AutoCloseable {
   }
 
   private final Windows windows;
-  private final LayerRuntime layer;
-  private final Staging staging;
-  private final Lifetime.Call call;
-  private final Buffer rowIds = new Buffer();
+  private final PrefetchedRows[] layers;
   private volatile int state;
-  private @Nullable Throwable failure;
+  private @Nullable Throwable failure; // of all, where a layer has none of its own
   private volatile @Nullable Thread waiter;
 
-  Prefetch(Windows windows, LayerRuntime layer) {
+  private Prefetch(Windows windows, List<PrefetchedRows> layers) {
     this.windows = windows;
-    this.layer = layer;
-    this.staging = new Staging(layer.weights().table());
-    this.call = layer.lifetime().newCall();
+    this.layers = layers.toArray(new PrefetchedRows[0]);
+    for (PrefetchedRows rows : layers) {
+      rows.setPrefetch(this);
+    }
+  }
+
+  /** Returns what fetches the rows of some layers, those together that are asked together. */
+  static Prefetch[] of(Windows windows, PrefetchedRows[] layers) {
+    Map<Object, List<PrefetchedRows>> groups = new LinkedHashMap<>();
+    for (PrefetchedRows rows : layers) {
+      Object group = rows.group();
+      groups.computeIfAbsent(group == null ? rows : group, g -> new ArrayList<>()).add(rows);
+    }
+    return groups.values().stream().map(g -> new Prefetch(windows, g)).toArray(Prefetch[]::new);
   }
 
   /** Hands the work to an executor; if that takes none, whoever wants the rows fetches them. */
   void start(Executor executor) {
     cancel();
     failure = null;
-    rowIds.extend(8L * windows.tokens() * layer.layout().columns());
+    for (PrefetchedRows rows : layers) {
+      rows.prepare();
+    }
     state = QUEUED;
     try {
       executor.execute(this);
@@ -62,7 +75,9 @@ final class Prefetch implements Runnable, AutoCloseable {
       cancel(); // a task of an earlier start may have come meanwhile, and be at it
       throw e;
     }
-    layer.countPrefetch();
+    for (PrefetchedRows rows : layers) {
+      rows.layer().countPrefetch();
+    }
   }
 
   @Override
@@ -80,31 +95,30 @@ final class Prefetch implements Runnable, AutoCloseable {
     } catch (RuntimeException | Error e) {
       failure = e;
     } finally {
+      for (PrefetchedRows rows : layers) {
+        if (rows.inCall) {
+          rows.inCall = false;
+          rows.call.depth--;
+        }
+      }
       state = DONE;
     }
     LockSupport.unpark(waiter);
     return true;
   }
 
+  /** Begins all before it ends the first, so that one request has the rows of all. */
   private void work() {
-    PrefetchEvent event = new PrefetchEvent();
-    event.begin();
-    fetch();
-    event.layer = layer.layout().layerId();
-    event.tokens = windows.tokens();
-    event.commit();
-  }
-
-  /** The first half of {@link LayerPass#fetchRows}: here tables in memory are staged as well. */
-  private void fetch() {
-    call.begin();
+    int begun = 0;
     try {
-      layer.hash(windows.windowsFrom(0), windows.tokens(), rowIds.get());
-      staging.fetch(rowIds.get(), (long) windows.tokens() * layer.layout().columns());
-    } catch (InternalError e) {
-      throw layer.shrunk(e);
+      while (begun < layers.length) {
+        layers[begun++].begin();
+      }
     } finally {
-      call.depth--;
+      for (int i = 0; i < begun; i++) {
+        layers[i].end();
+        LockSupport.unpark(waiter);
+      }
     }
   }
 
@@ -113,34 +127,33 @@ final class Prefetch implements Runnable, AutoCloseable {
   }
 
   /**
-   * Waits until the rows are there; does the work itself if no thread has begun it.
+   * Waits until a layer's rows are there; does the work itself if no thread has begun it.
    *
-   * @throws RuntimeException what went wrong while they were fetched; whoever asks again finds that
-   *     nothing was begun
+   * @throws RuntimeException what went wrong while they were fetched
    */
-  void await() {
-    if (state != DONE) {
+  void await(PrefetchedRows rows) {
+    if (!rows.hasEnded()) {
       StallEvent event = new StallEvent();
       long start = System.nanoTime();
       event.begin();
       event.inline = runIfQueued();
-      awaitEnd();
-      event.layer = layer.layout().layerId();
+      awaitEnd(rows);
+      event.layer = rows.layer().layout().layerId();
       event.tokens = windows.tokens();
       event.commit();
-      layer.countStall(event.inline, System.nanoTime() - start);
+      rows.layer().countStall(event.inline, System.nanoTime() - start);
     }
-    Throwable e = failure;
+    Throwable e = rows.hasEnded() ? rows.failure() : failure;
     if (e != null) {
-      state = IDLE;
       Failures.rethrow(e);
     }
   }
 
-  private void awaitEnd() {
+  /** Waits for a layer's rows, or for all work if none is named. */
+  private void awaitEnd(@Nullable PrefetchedRows rows) {
     boolean interrupted = false;
     waiter = Thread.currentThread();
-    while (state == RUNNING) {
+    while (state == RUNNING && (rows == null || !rows.hasEnded())) {
       LockSupport.parkNanos(this, 1_000_000); // who ran out of stack does not wake others
       interrupted |= Thread.interrupted();
     }
@@ -153,28 +166,13 @@ final class Prefetch implements Runnable, AutoCloseable {
   /** Gives the rows up; returns when no thread works on them any more. */
   void cancel() {
     if (!STATE.compareAndSet(this, QUEUED, IDLE)) {
-      awaitEnd();
+      awaitEnd(null);
       state = IDLE;
     }
-  }
-
-  MemorySegment rowIdsFrom(int token) {
-    return token == 0 ? rowIds.get() : rowIds.get().asSlice(8L * token * layer.layout().columns());
-  }
-
-  Staging staging() {
-    return staging;
-  }
-
-  long bytes() {
-    return rowIds.bytes() + staging.bytes();
   }
 
   @Override
   public void close() {
     cancel();
-    call.close();
-    rowIds.close();
-    staging.close();
   }
 }

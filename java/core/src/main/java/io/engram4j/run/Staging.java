@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import io.engram4j.host.Buffer;
 import io.engram4j.kernel.Backend;
 import io.engram4j.model.Dtype;
+import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -21,6 +22,7 @@ public final class Staging implements AutoCloseable {
   private final Table table;
   private final Buffer rows = new Buffer();
   private final Buffer places = new Buffer(); // of wanted rows in rows, or -1
+  private RowSource.Reading reading = RowSource.Reading.DONE;
   private long capacity;
   private @Nullable Backend backend;
   private Backend.@Nullable Gather kernel; // on the rows as they lie now
@@ -53,13 +55,26 @@ public final class Staging implements AutoCloseable {
 
   /** Fetches the rows of ids, in their order. */
   public void fetch(MemorySegment rowIds, long count) {
+    begin(rowIds, count);
+    end();
+  }
+
+  /** Begins to fetch; ids stay as they are until the end. */
+  void begin(MemorySegment rowIds, long count) {
     reserve(count);
-    table.read(rowIds, count, rows.get());
     MemorySegment to = places.get();
     for (long i = 0; i < count; i++) {
       long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
       to.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
     }
+    reading = table.begin(rowIds, count, rows.get());
+  }
+
+  /** Waits for the rows; does nothing if none were begun. */
+  void end() {
+    RowSource.Reading begun = reading;
+    reading = RowSource.Reading.DONE;
+    begun.end();
   }
 
   /** Widens {@code count} of the fetched rows, from the {@code first} on. */

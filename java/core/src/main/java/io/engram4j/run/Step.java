@@ -28,7 +28,8 @@ public final class Step implements AutoCloseable {
   private final Workspace space;
   private final Projector projector;
   private final @Nullable HostPass[] passes; // per layer, from its first use on
-  private Prefetch[] prefetches = {}; // per layer, from the first prefetch on
+  private PrefetchedRows[] ahead = {}; // per layer, from the first prefetch on
+  private Prefetch[] prefetches = {}; // which fetch them
   private volatile boolean closed;
   private boolean freed;
 
@@ -71,9 +72,12 @@ public final class Step implements AutoCloseable {
 
   /** Begins to fetch the rows of all tokens for all layers. */
   public void prefetch(Executor executor) {
-    if (prefetches.length == 0) {
-      prefetches =
-          layers.stream().map(layer -> new Prefetch(windows, layer)).toArray(Prefetch[]::new);
+    if (ahead.length == 0) {
+      ahead =
+          layers.stream()
+              .map(layer -> new PrefetchedRows(windows, layer))
+              .toArray(PrefetchedRows[]::new);
+      prefetches = Prefetch.of(windows, ahead);
     }
     for (Prefetch prefetch : prefetches) {
       prefetch.start(executor);
@@ -82,11 +86,11 @@ public final class Step implements AutoCloseable {
 
   /** Returns whether rows are fetched ahead. */
   public boolean isPrefetched() {
-    return prefetches.length > 0 && prefetches[0].isStarted();
+    return prefetched(0) != null;
   }
 
-  private @Nullable Prefetch prefetched(int layer) {
-    return prefetches.length > 0 && prefetches[layer].isStarted() ? prefetches[layer] : null;
+  private @Nullable PrefetchedRows prefetched(int layer) {
+    return ahead.length > 0 && ahead[layer].isStarted() ? ahead[layer] : null;
   }
 
   /** Returns what runs a layer on these tokens; views of a model have layers of their own. */
@@ -119,15 +123,15 @@ public final class Step implements AutoCloseable {
     }
     int tokens = windows.tokens();
     space.reserve(Math.min(tokens, BLOCK));
-    Prefetch ahead = prefetched(layer.index());
+    PrefetchedRows fetched = prefetched(layer.index());
     Lifetime.Call call = pass.call();
     call.begin();
     try {
-      if (ahead != null) {
-        ahead.await();
+      if (fetched != null) {
+        fetched.await();
       }
       for (int first = 0; first < tokens; first += BLOCK) {
-        pass.begin(first, Math.min(BLOCK, tokens - first), ahead);
+        pass.begin(first, Math.min(BLOCK, tokens - first), fetched);
         pass.run(hidden.from(first), listener);
       }
     } catch (InternalError e) {
@@ -219,7 +223,7 @@ public final class Step implements AutoCloseable {
         + space.bytes()
         + projector.bytes()
         + Arrays.stream(passes).filter(Objects::nonNull).mapToLong(HostPass::bytes).sum()
-        + Arrays.stream(prefetches).mapToLong(Prefetch::bytes).sum();
+        + Arrays.stream(ahead).mapToLong(PrefetchedRows::bytes).sum();
   }
 
   /**
@@ -234,6 +238,9 @@ public final class Step implements AutoCloseable {
     }
     for (Prefetch prefetch : prefetches) {
       prefetch.close();
+    }
+    for (PrefetchedRows rows : ahead) {
+      rows.close();
     }
     for (HostPass pass : passes) {
       if (pass != null) {

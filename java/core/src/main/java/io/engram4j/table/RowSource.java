@@ -2,6 +2,7 @@ package io.engram4j.table;
 
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** Fetches rows of a table that is not in memory. Thread-safe. */
 public interface RowSource {
@@ -15,6 +16,40 @@ public interface RowSource {
    * @throws IllegalStateException if the reader is closed
    */
   void read(MemorySegment rowIds, long count, MemorySegment rows);
+
+  /** Rows that are on their way. For one thread at a time. */
+  interface Reading {
+    /** They are there. */
+    Reading DONE = () -> {};
+
+    /**
+     * Waits until all rows are there; called once, whatever has happened since the begin.
+     *
+     * @throws UncheckedIOException as {@link #read} does
+     */
+    void end();
+  }
+
+  /**
+   * Begins to read, for a caller that begins more before it ends them: sources of one {@link
+   * #group} may wait for the first end, to ask for all rows at once.
+   *
+   * @param rowIds as for {@link #read}; unchanged until the end
+   * @param rows as for {@link #read}; written until the end
+   * @throws IllegalStateException if the reader is closed
+   */
+  default Reading begin(MemorySegment rowIds, long count, MemorySegment rows) {
+    read(rowIds, count, rows);
+    return Reading.DONE;
+  }
+
+  /**
+   * Returns what this source has in common with others that are asked together with it, by one
+   * thread; null if it gains nothing by that, so that threads had better read side by side.
+   */
+  default @Nullable Object group() {
+    return null;
+  }
 
   /**
    * Returns a number that changes whenever rows may have become others, 0 where they never do. Rows

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Rows that were read lately, in a bounded part of memory off the heap; rows of a seed can be held
@@ -30,13 +31,32 @@ final class RowCache implements RowSource, AutoCloseable {
   private final Arena arena;
   private final MemorySegment rows;
 
-  /** What one caller must read from below. */
-  private static final class Misses implements AutoCloseable {
+  /** What one caller wants, and must read from below. */
+  private final class Misses implements Reading, AutoCloseable {
     private final long[] key = new long[1];
-    private long generation;
     private final Buffer ids = new Buffer();
     private final Buffer rows = new Buffer();
     private int[] places = {};
+    private MemorySegment wanted = MemorySegment.NULL;
+    private MemorySegment to = MemorySegment.NULL;
+    private long count;
+    private long generation;
+    private long first; // of the part that is read just now
+    private int left; // to be read of it
+    private Reading below = Reading.DONE;
+
+    @Override
+    public void end() {
+      try {
+        finish(this);
+        wanted = MemorySegment.NULL;
+        to = MemorySegment.NULL;
+        idle.add(this);
+      } catch (Throwable e) {
+        giveUp(this);
+        throw e;
+      }
+    }
 
     long bytes() {
       return ids.bytes() + rows.bytes();
@@ -68,76 +88,108 @@ final class RowCache implements RowSource, AutoCloseable {
     return source.generation();
   }
 
+  @Override
+  public @Nullable Object group() {
+    return source.group();
+  }
+
+  @Override
+  public void read(MemorySegment rowIds, long count, MemorySegment to) {
+    begin(rowIds, count, to).end();
+  }
+
   /**
    * All rows are of one generation: a row's is in its key, and a call that another has overtaken
    * begins again.
    */
   @Override
-  public void read(MemorySegment rowIds, long count, MemorySegment to) {
-    long generation;
-    do {
-      generation = source.generation();
-      for (long first = 0; first < count; first += ReadPlan.MOST_ROWS) {
-        long some = Math.min(ReadPlan.MOST_ROWS, count - first);
-        MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
-        read(ids, (int) some, first == 0 ? to : to.asSlice(rowBytes * first), generation);
-      }
-    } while (source.generation() != generation);
-  }
-
-  private void read(MemorySegment rowIds, int count, MemorySegment to, long generation) {
-    Misses missing = idle.poll();
-    if (missing == null) {
-      missing = new Misses();
+  public Reading begin(MemorySegment rowIds, long count, MemorySegment to) {
+    Misses call = idle.poll();
+    if (call == null) {
+      call = new Misses();
     }
     try {
-      missing.generation = generation;
-      reserve(missing, count);
-      readSome(rowIds, count, to, missing);
-      idle.add(missing);
+      call.wanted = rowIds;
+      call.to = to;
+      call.count = count;
+      call.generation = source.generation();
+      beginPart(call, 0);
+      return call;
     } catch (Throwable e) {
-      buffers.add(-missing.bytes());
-      missing.close();
+      giveUp(call);
       throw e;
     }
   }
 
-  private void reserve(Misses missing, int count) {
-    long before = missing.bytes();
-    if (missing.places.length < count) {
-      int larger = Math.max(64, 2 * count);
-      missing.ids.reserve(8L * larger);
-      missing.rows.reserve((long) larger * rowBytes);
-      missing.places = new int[larger];
-    }
-    buffers.add(missing.bytes() - before);
+  private void giveUp(Misses call) {
+    buffers.add(-call.bytes());
+    call.close();
   }
 
-  private void readSome(MemorySegment rowIds, int count, MemorySegment to, Misses missing) {
-    MemorySegment ids = missing.ids.get();
-    MemorySegment read = missing.rows.get();
+  /** Takes what is here of a part, and begins to read the others. */
+  private void beginPart(Misses call, long first) {
+    int count = (int) Math.min(ReadPlan.MOST_ROWS, call.count - first);
+    reserve(call, count);
+    MemorySegment ids = call.ids.get();
     int left = 0;
     int wanted = 0;
     for (int i = 0; i < count; i++) {
-      long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
+      long row = call.wanted.getAtIndex(JAVA_LONG_UNALIGNED, first + i);
       if (row < 0) {
         continue;
       }
       wanted++;
-      if (!hit(row, to, (long) i * rowBytes, missing)) {
+      if (!hit(row, call.to, (first + i) * rowBytes, call)) {
         ids.setAtIndex(JAVA_LONG_UNALIGNED, left, row);
-        missing.places[left++] = i;
+        call.places[left++] = i;
       }
     }
     hits.add(wanted - left);
     misses.add(left);
-    if (left > 0) {
-      source.read(ids, left, read);
-      for (int i = 0; i < left; i++) {
-        long from = (long) i * rowBytes;
-        MemorySegment.copy(read, from, to, (long) missing.places[i] * rowBytes, rowBytes);
-        put(ids.getAtIndex(JAVA_LONG_UNALIGNED, i), read, from, false, missing);
+    call.first = first;
+    call.left = left;
+    call.below = left == 0 ? Reading.DONE : source.begin(ids, left, call.rows.get());
+  }
+
+  private void reserve(Misses call, int count) {
+    long before = call.bytes();
+    if (call.places.length < count) {
+      int larger = Math.max(64, 2 * count);
+      call.ids.reserve(8L * larger);
+      call.rows.reserve((long) larger * rowBytes);
+      call.places = new int[larger];
+    }
+    buffers.add(call.bytes() - before);
+  }
+
+  private void finish(Misses call) {
+    endPart(call);
+    while (true) {
+      for (long at = call.first + ReadPlan.MOST_ROWS; at < call.count; at += ReadPlan.MOST_ROWS) {
+        beginPart(call, at);
+        endPart(call);
       }
+      long now = source.generation();
+      if (now == call.generation) {
+        return;
+      }
+      call.generation = now;
+      beginPart(call, 0);
+      endPart(call);
+    }
+  }
+
+  private void endPart(Misses call) {
+    Reading below = call.below;
+    call.below = Reading.DONE;
+    below.end();
+    MemorySegment ids = call.ids.get();
+    MemorySegment read = call.rows.get();
+    for (int i = 0; i < call.left; i++) {
+      long from = (long) i * rowBytes;
+      long at = (call.first + call.places[i]) * rowBytes;
+      MemorySegment.copy(read, from, call.to, at, rowBytes);
+      put(ids.getAtIndex(JAVA_LONG_UNALIGNED, i), read, from, false, call);
     }
   }
 

@@ -1,0 +1,140 @@
+package io.engram4j.run;
+
+import io.engram4j.host.Buffer;
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The rows that one step needs of one layer, fetched while the model computes something else: a
+ * part of a {@link Prefetch}, whose thread begins and ends it. The step's owner has it otherwise.
+ */
+final class PrefetchedRows implements AutoCloseable {
+  private final Windows windows;
+  private final LayerRuntime layer;
+  private final Staging staging;
+  private final Buffer rowIds = new Buffer();
+  private final PrefetchEvent event = new PrefetchEvent();
+
+  /** What a thread without stack can leave: {@link Prefetch} writes these itself. */
+  final Lifetime.Call call;
+
+  boolean inCall;
+  private @Nullable Prefetch prefetch;
+  private boolean started;
+  private @Nullable Throwable failure;
+  private volatile boolean ended;
+
+  PrefetchedRows(Windows windows, LayerRuntime layer) {
+    this.windows = windows;
+    this.layer = layer;
+    this.staging = new Staging(layer.weights().table());
+    this.call = layer.lifetime().newCall();
+  }
+
+  LayerRuntime layer() {
+    return layer;
+  }
+
+  /** Returns what layers have in common that are asked together, or null. */
+  @Nullable Object group() {
+    return layer.weights().table().group();
+  }
+
+  void setPrefetch(Prefetch of) {
+    prefetch = of;
+  }
+
+  /** Makes room for a step's row ids, before anybody begins. */
+  void prepare() {
+    started = true;
+    failure = null;
+    ended = false;
+    rowIds.extend(8L * windows.tokens() * layer.layout().columns());
+  }
+
+  /** Returns whether a step may await them. */
+  boolean isStarted() {
+    return started && prefetch != null && prefetch.isStarted();
+  }
+
+  /**
+   * Waits until the rows are there.
+   *
+   * @throws RuntimeException what went wrong while they were fetched; whoever asks again finds that
+   *     nothing was begun
+   */
+  void await() {
+    started = false; // unless they have come
+    Objects.requireNonNull(prefetch).await(this);
+    started = true;
+  }
+
+  /** Begins to fetch; what goes wrong is kept for who wants the rows. */
+  void begin() {
+    try {
+      event.begin();
+      call.begin();
+      inCall = true;
+      hashAndFetch();
+    } catch (RuntimeException | Error e) {
+      failure = e;
+    }
+  }
+
+  /** The first half of {@link LayerPass#fetchRows}: here tables in memory are staged as well. */
+  private void hashAndFetch() {
+    try {
+      layer.hash(windows.windowsFrom(0), windows.tokens(), rowIds.get());
+      staging.begin(rowIds.get(), (long) windows.tokens() * layer.layout().columns());
+    } catch (InternalError e) {
+      throw layer.shrunk(e);
+    }
+  }
+
+  /** Waits until the rows are there, if they were begun. */
+  void end() {
+    try {
+      staging.end();
+      if (failure == null) {
+        event.end();
+        event.layer = layer.layout().layerId();
+        event.tokens = windows.tokens();
+        event.commit();
+      }
+    } catch (RuntimeException | Error e) {
+      failure = failure == null ? e : failure;
+    } finally {
+      ended = true;
+    }
+  }
+
+  /** Returns whether the rows are there, or never come. */
+  boolean hasEnded() {
+    return ended;
+  }
+
+  /** Returns what went wrong. */
+  @Nullable Throwable failure() {
+    return failure;
+  }
+
+  MemorySegment rowIdsFrom(int token) {
+    return token == 0 ? rowIds.get() : rowIds.get().asSlice(8L * token * layer.layout().columns());
+  }
+
+  Staging staging() {
+    return staging;
+  }
+
+  long bytes() {
+    return rowIds.bytes() + staging.bytes();
+  }
+
+  @Override
+  public void close() {
+    call.close();
+    rowIds.close();
+    staging.close();
+  }
+}
