@@ -38,6 +38,8 @@ final class Batch implements Driver.Waiting {
   private long deadline;
   private int turn;
   private boolean interrupted;
+  private final RemoteBatchEvent event = new RemoteBatchEvent();
+  private @Nullable Generation generation; // of the rows
 
   Batch(
       SlicedTable table,
@@ -88,27 +90,43 @@ final class Batch implements Driver.Waiting {
   }
 
   /**
-   * Fetches rows of a generation; what stands for -1 is left as it is.
+   * Begins to fetch rows of a generation. Requests may stay here until somebody waits.
    *
    * @param until when they must be there, as {@link System#nanoTime} has it
-   * @return false if another generation has taken its place
-   * @throws UncheckedIOException if rows did not come in time
    */
-  boolean run(MemorySegment rowIds, int some, MemorySegment to, Generation generation, long until) {
+  void begin(MemorySegment rowIds, int some, Generation ofGeneration, long until) {
     slices.forEach(SliceRead::forget);
     sort(rowIds, some);
     if (distinct == 0) {
-      return true;
+      return;
     }
-    RemoteBatchEvent event = new RemoteBatchEvent();
     event.begin();
     turn = (turn + 1) & 0xffff;
     deadline = until;
+    generation = ofGeneration;
     interrupted = false;
+    try {
+      cut(ofGeneration.manifest().table(table.layer()));
+      poll(System.nanoTime());
+    } catch (Throwable e) {
+      slices.forEach(SliceRead::end);
+      throw e;
+    }
+  }
+
+  /**
+   * Waits for the rows, and writes them; what stands for -1 is left as it is.
+   *
+   * @return false if another generation has taken its place
+   * @throws UncheckedIOException if rows did not come in time
+   */
+  boolean end(MemorySegment to) {
+    if (distinct == 0) {
+      return true;
+    }
     boolean came;
     try {
-      cut(generation.manifest().table(table.layer()));
-      came = await(generation);
+      came = await(generation());
       if (came) {
         scatter(to);
       }
@@ -118,11 +136,20 @@ final class Batch implements Driver.Waiting {
         Thread.currentThread().interrupt();
       }
     }
-    event.generation = generation.id();
+    event.end();
+    event.generation = generation().id();
     event.layer = table.layer();
     event.rows = distinct;
     event.commit();
     return came;
+  }
+
+  private Generation generation() {
+    Generation of = generation;
+    if (of == null) {
+      throw new IllegalStateException("nothing was begun");
+    }
+    return of;
   }
 
   private void sort(MemorySegment rowIds, int some) {
@@ -169,26 +196,23 @@ final class Batch implements Driver.Waiting {
   }
 
   /**
-   * Waits for all slices.
+   * Waits for all slices, and sends what waits to be sent.
    *
    * @return whether they came; false if another generation has taken the place of this one
    * @throws UncheckedIOException if they did not come in time
    */
-  private boolean await(Generation generation) {
+  private boolean await(Generation of) {
     while (true) {
       long now = System.nanoTime();
-      long until = deadline;
-      @Nullable SliceRead waiting = null;
+      long until = poll(now);
+      fleet.send();
+      SliceRead waiting = null;
       boolean idle = false;
       for (int i = 0; i < slices.size(); i++) {
         SliceRead read = slices.get(i);
         if (read.from() < read.to() && !read.isDone()) {
-          long next = read.poll(this, generation, now);
-          if (!read.isDone()) {
-            waiting = read;
-            idle |= read.isIdle();
-            until = next - until < 0 ? next : until;
-          }
+          waiting = read;
+          idle |= read.isIdle();
         }
       }
       if (waiting == null) {
@@ -199,9 +223,9 @@ final class Batch implements Driver.Waiting {
       }
       if (now - deadline >= 0) {
         slices.forEach(SliceRead::late);
-        throw late(waiting, generation);
+        throw late(waiting, of);
       }
-      if (idle && !fleet.current().id().equals(generation.id())) {
+      if (idle && !fleet.current().id().equals(of.id())) {
         return false;
       }
       Driver driver = driver();
@@ -212,6 +236,19 @@ final class Batch implements Driver.Waiting {
       }
       interrupted |= Thread.interrupted(); // rows are on their way; the caller hears of it then
     }
+  }
+
+  /** Looks what has come and asks on; returns until when there is nothing to do, at most. */
+  private long poll(long now) {
+    long until = deadline;
+    for (int i = 0; i < slices.size(); i++) {
+      SliceRead read = slices.get(i);
+      if (read.from() < read.to() && !read.isDone()) {
+        long next = read.poll(this, generation(), now);
+        until = !read.isDone() && next - until < 0 ? next : until;
+      }
+    }
+    return until;
   }
 
   /** Returns what drives all requests under way, or null if there is no such thing. */

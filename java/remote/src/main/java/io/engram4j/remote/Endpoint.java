@@ -1,6 +1,8 @@
 package io.engram4j.remote;
 
 import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Queue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +25,11 @@ final class Endpoint {
   private final Latency latency = new Latency();
   private final LongAdder requests = new LongAdder();
   private final LongAdder failures = new LongAdder();
+
+  /** Requests that wait to be sent are in the first, which has no other owner. */
+  private final ArrayDeque<Queue<Fetch>> unsent = new ArrayDeque<>();
+
+  private volatile int unsentRows;
   private volatile @Nullable Serving serving;
   private volatile long leftAlone;
   private @Nullable RowServer server; // perhaps one that does not answer just now
@@ -37,6 +44,7 @@ final class Endpoint {
     this.shown = Addresses.shown(address);
     this.engine = engine;
     this.options = options;
+    this.unsent.add(new ArrayDeque<>());
   }
 
   /** Returns the address as messages have it. */
@@ -63,18 +71,68 @@ final class Endpoint {
     return Math.max(options.hedgeFloor().toNanos(), 2 * latency.quantile(0.99));
   }
 
+  /** Takes a request, which is sent with the next that fill a message, or by {@link #send}. */
   void start(Fetch fetch) {
     underWay.incrementAndGet();
     requests.increment();
-    Serving now = serving;
-    if (now == null) {
-      fetch.failed(new IOException(shown + " is not connected"));
-      return;
+    Queue<Fetch> full = null;
+    synchronized (unsent) {
+      if (unsentRows > 0 && unsentRows + fetch.count() > RowServer.MOST_TOGETHER) {
+        full = takeUnsent();
+      }
+      unsent.element().add(fetch);
+      unsentRows += fetch.count();
     }
+    if (full != null) {
+      send(full);
+    }
+  }
+
+  /** Returns whether something waits to be sent, and a message has room for so many rows beside. */
+  boolean takesMore(int rows) {
+    int now = unsentRows;
+    return now > 0 && now + rows <= RowServer.MOST_TOGETHER;
+  }
+
+  /** Sends what waits. */
+  void send() {
+    if (unsentRows > 0) {
+      Queue<Fetch> some;
+      synchronized (unsent) {
+        some = takeUnsent();
+      }
+      send(some);
+    }
+  }
+
+  /** Takes the first of the queues, so that requests are gathered in the next. */
+  private Queue<Fetch> takeUnsent() {
+    if (unsent.size() == 1) {
+      unsent.add(new ArrayDeque<>());
+    }
+    unsentRows = 0;
+    return unsent.remove();
+  }
+
+  private void send(Queue<Fetch> some) {
+    Serving now = serving;
     try {
-      now.server().start(fetch);
+      if (now == null) {
+        fail(some, new IOException(shown + " is not connected"));
+      } else if (!some.isEmpty()) {
+        now.server().start(some);
+      }
     } catch (RuntimeException | Error e) { // no thread, or no memory for the request
-      fetch.failed(e);
+      fail(some, e);
+    }
+    synchronized (unsent) {
+      unsent.add(some);
+    }
+  }
+
+  private static void fail(Queue<Fetch> some, Throwable why) {
+    while (!some.isEmpty()) {
+      some.remove().failed(why);
     }
   }
 

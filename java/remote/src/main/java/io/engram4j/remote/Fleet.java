@@ -91,6 +91,13 @@ final class Fleet implements Closeable {
     return endpoints;
   }
 
+  /** Sends the requests that wait to be sent with others. */
+  void send() {
+    for (int i = 0; i < endpoints.size(); i++) {
+      endpoints.get(i).send();
+    }
+  }
+
   private void watch(Endpoint endpoint) {
     Duration pause = options.refresh();
     long least = LEAST_PAUSE.toNanos();

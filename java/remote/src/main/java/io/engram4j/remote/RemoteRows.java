@@ -1,6 +1,5 @@
 package io.engram4j.remote;
 
-import io.engram4j.remote.Fleet.Generation;
 import io.engram4j.remote.Manifest.SlicedTable;
 import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
@@ -14,7 +13,7 @@ final class RemoteRows implements RowSource {
   private final FetchPool pool;
   private final RemoteOptions options;
   private final RemoteStatistics statistics;
-  private final ArrayDeque<Batch> idle = new ArrayDeque<>();
+  private final ArrayDeque<RemoteReading> idle = new ArrayDeque<>();
   private final LongAdder rowsRead = new LongAdder();
   private final LongAdder reads = new LongAdder();
 
@@ -36,52 +35,53 @@ final class RemoteRows implements RowSource {
     return options.pinned() ? 0 : fleet.current().number();
   }
 
-  /** All rows of a call are of one generation, and have one deadline. */
+  /** Rows of one model's tables: an endpoint that has several is asked once for all. */
+  @Override
+  public Object group() {
+    return fleet;
+  }
+
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
+    begin(rowIds, count, rows).end();
+  }
+
+  /** All rows of a call are of one generation, and have one deadline. */
+  @Override
+  public Reading begin(MemorySegment rowIds, long count, MemorySegment rows) {
     if (fleet.isClosed()) {
       throw new IllegalStateException("the remote tables of " + table.name() + " are closed");
     }
     long until = System.nanoTime() + options.deadline().toNanos();
-    Batch batch = take();
+    RemoteReading reading = take();
     try {
-      while (!readAll(batch, rowIds, count, rows, fleet.current(), until)) {
-        Thread.onSpinWait(); // of the next generation, then
-      }
-    } finally {
-      synchronized (idle) {
-        idle.push(batch);
-      }
+      reading.begin(rowIds, count, rows, until);
+    } catch (Throwable e) {
+      add(reading);
+      throw e;
     }
+    return reading;
   }
 
-  private boolean readAll(
-      Batch batch,
-      MemorySegment rowIds,
-      long count,
-      MemorySegment rows,
-      Generation generation,
-      long until) {
-    for (long first = 0; first < count; first += Batch.MOST_ROWS) {
-      int some = (int) Math.min(Batch.MOST_ROWS, count - first);
-      MemorySegment ids = first == 0 ? rowIds : rowIds.asSlice(8 * first);
-      MemorySegment to = first == 0 ? rows : rows.asSlice(first * table.rowBytes());
-      if (!batch.run(ids, some, to, generation, until)) {
-        return false;
-      }
-      rowsRead.add(batch.distinct());
-      reads.add(batch.requests());
-    }
-    return true;
-  }
-
-  private Batch take() {
+  private RemoteReading take() {
     synchronized (idle) {
       if (!idle.isEmpty()) {
         return idle.pop();
       }
     }
-    return new Batch(table, fleet, pool, options, statistics);
+    Batch batch = new Batch(table, fleet, pool, options, statistics);
+    return new RemoteReading(this, batch, fleet);
+  }
+
+  void add(RemoteReading reading) {
+    synchronized (idle) {
+      idle.push(reading);
+    }
+  }
+
+  void count(Batch batch) {
+    rowsRead.add(batch.distinct());
+    reads.add(batch.requests());
   }
 
   @Override

@@ -182,7 +182,7 @@ final class SliceRead {
       Endpoint endpoint = endpoints.get(at);
       if ((tried >>> at & 1) == 0
           && Fleet.serves(endpoint, generation.id(), table.layer(), slice)
-          && (best == null || better(endpoint, best))) {
+          && (best == null || better(endpoint, best, to - from))) {
         best = endpoint;
         bestAt = at;
       }
@@ -196,10 +196,17 @@ final class SliceRead {
     return fetch;
   }
 
-  /** One that is left alone is asked only where there is no other. */
-  private static boolean better(Endpoint one, Endpoint other) {
+  /**
+   * One that is left alone is asked only where there is no other, and one that is about to be asked
+   * before others: that takes one message for both.
+   */
+  private static boolean better(Endpoint one, Endpoint other, int rows) {
     if (one.isOpen() != other.isOpen()) {
       return one.isOpen();
+    }
+    boolean together = one.takesMore(rows);
+    if (together != other.takesMore(rows)) {
+      return together;
     }
     return one.underWay() < other.underWay();
   }

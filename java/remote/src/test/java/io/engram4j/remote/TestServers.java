@@ -10,8 +10,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /** Servers in this process, whose faults a test chooses, under addresses such as test://a. */
@@ -30,6 +32,7 @@ final class TestServers implements RowEngine, AutoCloseable {
 
   /** A server's state, which outlives its connections. */
   static final class Server {
+    final AtomicLong messages = new AtomicLong();
     volatile Mode mode = Mode.ANSWERS;
     volatile long delayNanos;
     volatile Manifest manifest;
@@ -116,7 +119,14 @@ final class TestServers implements RowEngine, AutoCloseable {
     }
 
     @Override
-    public void start(Fetch fetch) {
+    public void start(Queue<Fetch> fetches) {
+      server.messages.incrementAndGet();
+      while (!fetches.isEmpty()) {
+        start(fetches.remove());
+      }
+    }
+
+    private void start(Fetch fetch) {
       synchronized (held) {
         if (server.mode == Mode.FROZEN && !lost) {
           held.add(fetch);

@@ -56,8 +56,8 @@ final class DirectReads implements Closeable {
       this.opened = opened;
     }
 
-    /** Asks for rows, and does not wait. */
-    void send(Fetch fetch, RowValues values) {
+    /** Asks for rows when it is flushed next. */
+    void ask(Fetch fetch, RowValues values) {
       for (int i = 0; i < fetch.count(); i++) {
         long row = fetch.id(i);
         long at = values.offsetOf(row);
@@ -67,7 +67,11 @@ final class DirectReads implements Closeable {
                 .add(at)
                 .add(at + values.stride() - 1));
       }
-      flush();
+    }
+
+    @Override
+    public void flush() { // which is not for all
+      super.flush();
     }
 
     /**

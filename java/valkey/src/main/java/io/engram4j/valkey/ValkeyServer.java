@@ -11,10 +11,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 import redis.clients.jedis.AbstractPipeline;
@@ -86,34 +87,61 @@ final class ValkeyServer implements RowServer {
   }
 
   @Override
-  public void start(Fetch fetch) {
+  public void start(Queue<Fetch> fetches) {
     DirectReads some = direct;
-    boolean few = fetch.isAlone() && fetch.count() <= DirectReads.MOST_ROWS;
-    DirectReads.Line line = some == null || !few ? null : some.take();
-    if (some == null || line == null) {
-      execute(fetch, some == null || !few ? () -> run(fetch) : () -> runAndPrepare(fetch, some));
+    if (some == null || !isFew(fetches)) {
+      execute(fetches, this::run);
       return;
     }
-    boolean come;
-    RowValues values;
+    DirectReads.Line line = some.take();
+    if (line == null) {
+      execute(fetches, all -> runAndPrepare(all, some));
+    } else {
+      ask(fetches, some, line);
+    }
+  }
+
+  private void execute(Queue<Fetch> fetches, Consumer<Fetch[]> work) {
+    Fetch[] all = fetches.toArray(new Fetch[0]);
+    threads.execute(() -> work.accept(all));
+    fetches.clear();
+  }
+
+  /** Asks on this thread, and looks for the rows for a while. */
+  private void ask(Queue<Fetch> fetches, DirectReads some, DirectReads.Line line) {
     try {
-      values = values(fetch.generation(), fetch.table());
-      line.send(fetch, values);
-      come = line.hasCome(fetch.count() * values.replyBytes());
+      int bytes = 0;
+      for (Fetch fetch : fetches) {
+        RowValues values = values(fetch);
+        line.ask(fetch, values);
+        bytes += fetch.count() * values.replyBytes();
+      }
+      line.flush();
+      if (!line.hasCome(bytes)) {
+        execute(fetches, all -> finish(all, some, line));
+        return;
+      }
     } catch (RuntimeException | Error e) {
       some.failed(line);
       throw e;
     }
-    if (come) {
-      finish(fetch, values, some, line);
-    } else if (!execute(fetch, () -> finish(fetch, values, some, line))) {
-      some.failed(line);
-    }
+    Fetch[] all = fetches.toArray(new Fetch[0]);
+    fetches.clear();
+    finish(all, some, line);
   }
 
-  /** Does the same, and makes a connection for the small requests that come later. */
-  private void runAndPrepare(Fetch fetch, DirectReads some) {
-    run(fetch);
+  /** Returns whether these are all rows that their callers want, and so few. */
+  private static boolean isFew(Queue<Fetch> fetches) {
+    int rows = 0;
+    for (Fetch fetch : fetches) {
+      rows += fetch.isAlone() ? fetch.count() : DirectReads.MOST_ROWS + 1;
+    }
+    return rows <= DirectReads.MOST_ROWS;
+  }
+
+  /** Reads rows, and makes a connection for the small requests that come later. */
+  private void runAndPrepare(Fetch[] fetches, DirectReads some) {
+    run(fetches);
     try {
       some.makeOne();
     } catch (JedisException e) {
@@ -122,60 +150,97 @@ final class ValkeyServer implements RowServer {
   }
 
   /** Reads what was asked for on a connection. */
-  private void finish(Fetch fetch, RowValues values, DirectReads some, DirectReads.Line line) {
+  private void finish(Fetch[] fetches, DirectReads some, DirectReads.Line line) {
+    end(
+        fetches,
+        () -> {
+          int rows = 0;
+          for (Fetch fetch : fetches) {
+            rows += fetch.count();
+          }
+          List<Object> replies;
+          try {
+            replies = line.getMany(rows);
+          } catch (RuntimeException | Error e) {
+            some.failed(line);
+            throw e;
+          }
+          some.add(line);
+          return replies::get;
+        });
+  }
+
+  /** Gives rows that were asked for, by their place among all. */
+  private interface Replies {
+    Object get(int index);
+  }
+
+  /** Asks for rows, and waits for them. */
+  private interface Asking {
+    Replies ask() throws IOException;
+  }
+
+  /** Asks for all rows of some requests at once; each ends with its rows or with what failed. */
+  private void end(Fetch[] fetches, Asking asking) {
+    int ended = 0;
     try {
-      List<Object> replies;
-      try {
-        replies = line.getMany(fetch.count());
-      } catch (RuntimeException | Error e) {
-        some.failed(line);
-        throw e;
-      }
-      some.add(line);
+      Replies replies = asking.ask();
       CRC32C crc = new CRC32C();
-      for (int i = 0; i < fetch.count(); i++) {
-        if (!(replies.get(i) instanceof byte[] row)) {
-          throw new IOException(address + ": " + replies.get(i));
+      int at = 0;
+      while (ended < fetches.length) {
+        Fetch fetch = fetches[ended];
+        RowValues values = values(fetch);
+        for (int i = 0; i < fetch.count(); i++) {
+          take(fetch, values, i, replies.get(at++), crc);
         }
-        take(fetch, values, i, row, crc);
+        ended++;
+        fetch.done();
       }
-      fetch.done();
     } catch (IOException | RuntimeException e) {
-      fetch.failed(e);
+      fail(fetches, ended, e);
     } catch (Error e) {
-      fetch.failed(e);
+      fail(fetches, ended, e);
       throw e;
     }
   }
 
-  private boolean execute(Fetch fetch, Runnable work) {
-    try {
-      threads.execute(work);
-      return true;
-    } catch (RejectedExecutionException e) {
-      fetch.failed(new IOException(address + " was closed", e));
-      return false;
+  private static void fail(Fetch[] fetches, int from, Throwable why) {
+    for (int i = from; i < fetches.length; i++) {
+      fetches[i].failed(why);
     }
   }
 
-  private void run(Fetch fetch) {
+  private void run(Fetch[] fetches) {
+    if (fetches.length == 1 && fetches[0].count() > PIPELINE) {
+      runLarge(fetches[0]);
+      return;
+    }
+    end(
+        fetches,
+        () -> {
+          requireWanted(fetches);
+          List<Response<byte[]>> replies = new ArrayList<>(PIPELINE);
+          try (AbstractPipeline pipeline = pipeline()) {
+            for (Fetch fetch : fetches) {
+              ask(pipeline, fetch, 0, fetch.count(), replies);
+            }
+            pipeline.sync();
+          }
+          return index -> replies.get(index).get();
+        });
+  }
+
+  private void runLarge(Fetch fetch) {
     try {
-      RowValues values = values(fetch.generation(), fetch.table());
+      RowValues values = values(fetch);
       CRC32C crc = new CRC32C();
       List<Response<byte[]>> replies = new ArrayList<>(PIPELINE);
       for (int from = 0; from < fetch.count(); from += PIPELINE) {
-        if (fetch.isAbandoned() || System.nanoTime() - fetch.deadline() >= 0) {
-          throw new IOException(address + ": the deadline is over");
-        }
+        requireWanted(fetch);
         int to = Math.min(fetch.count(), from + PIPELINE);
         replies.clear();
         try (AbstractPipeline pipeline = pipeline()) {
-          for (int i = from; i < to; i++) {
-            long row = fetch.id(i);
-            long at = values.offsetOf(row);
-            replies.add(
-                pipeline.getrange(values.key(values.valueOf(row)), at, at + values.stride() - 1));
-          }
+          ask(pipeline, fetch, from, to, replies);
           pipeline.sync();
         }
         for (int i = from; i < to; i++) {
@@ -191,24 +256,49 @@ final class ValkeyServer implements RowServer {
     }
   }
 
+  /** Throws if nobody waits for any of these any more. */
+  private void requireWanted(Fetch... fetches) throws IOException {
+    long now = System.nanoTime();
+    for (Fetch fetch : fetches) {
+      if (!fetch.isAbandoned() && now - fetch.deadline() < 0) {
+        return;
+      }
+    }
+    throw new IOException(address + ": the deadline is over");
+  }
+
+  private void ask(
+      AbstractPipeline pipeline, Fetch fetch, int from, int to, List<Response<byte[]>> replies) {
+    RowValues values = values(fetch);
+    for (int i = from; i < to; i++) {
+      long row = fetch.id(i);
+      long at = values.offsetOf(row);
+      replies.add(pipeline.getrange(values.key(values.valueOf(row)), at, at + values.stride() - 1));
+    }
+  }
+
   private AbstractPipeline pipeline() {
     return client instanceof RedisClusterClient cluster
         ? cluster.pipelined(nodes)
         : client.pipelined();
   }
 
-  private RowValues values(String generation, SlicedTable table) {
-    String key = generation + ":" + table.layer();
+  private RowValues values(Fetch fetch) {
+    SlicedTable table = fetch.table();
+    String key = fetch.generation() + ":" + table.layer();
     RowValues known = layouts.get(key);
     if (known == null) {
-      known = new RowValues(model, generation, table);
+      known = new RowValues(model, fetch.generation(), table);
       layouts.put(key, known);
     }
     return known;
   }
 
-  private void take(Fetch fetch, RowValues values, int index, byte[] row, CRC32C crc)
+  private void take(Fetch fetch, RowValues values, int index, Object reply, CRC32C crc)
       throws IOException {
+    if (!(reply instanceof byte[] row)) {
+      throw new IOException(address + ": " + reply);
+    }
     if (row.length != values.stride()) {
       throw new IOException(
           address

@@ -42,7 +42,12 @@ final class Frame {
     /** Server: some rows of a request, those after those before. */
     ROWS(7),
     /** Server: why it gives none. */
-    REFUSED(8);
+    REFUSED(8),
+    /**
+     * Both: messages one after the other, each with a head and padded to 8 bytes. Their checksums
+     * are 0, as that of the whole is over all.
+     */
+    MANY(9);
 
     private final int code;
 
@@ -86,6 +91,11 @@ final class Frame {
 
   static void setGeneration(MemorySegment head, long generation) {
     head.set(LONG, 36, generation);
+  }
+
+  /** Says how much follows, which was not known at the beginning. */
+  static void setPayload(MemorySegment head, int payload) {
+    head.set(INT, 44, payload);
   }
 
   /** Ends it, when what follows is there. */
@@ -134,6 +144,30 @@ final class Frame {
     if (head.get(INT, CRC) != checksum(head, payload, crc)) {
       throw new IOException("a message was damaged on its way: its checksum does not fit");
     }
+    return type(head);
+  }
+
+  /**
+   * Returns how much follows the head of a message in one of many, which was checked as a whole.
+   *
+   * @throws IOException if there is none, or it says more than there is
+   */
+  static int payload(MemorySegment many, long at) throws IOException {
+    long left = many.byteSize() - at - BYTES;
+    int length = left < 0 ? 0 : payload(many.asSlice(at, BYTES));
+    if (length > left) {
+      throw new IOException(
+          "a message of many ends " + (length - left) + " bytes behind the end of all");
+    }
+    return length;
+  }
+
+  /** Returns the bytes that a message takes in one of many. */
+  static long padded(int payload) {
+    return BYTES + (payload + 7L) / 8 * 8;
+  }
+
+  static Type type(MemorySegment head) throws IOException {
     return Type.of(head.get(INT, 4));
   }
 
@@ -167,6 +201,6 @@ final class Frame {
 
   /** Returns the number that stands for a generation. */
   static long generation(String hex) {
-    return Long.parseUnsignedLong(hex.substring(0, 16), 16);
+    return Long.parseUnsignedLong(hex, 0, 16, 16);
   }
 }

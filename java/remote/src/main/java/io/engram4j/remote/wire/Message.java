@@ -24,7 +24,28 @@ public final class Message {
     return head;
   }
 
+  /**
+   * Adds a message to one of many; returns its head and what follows that. What was returned for
+   * one before is not there any more.
+   */
+  MemorySegment add(Frame.Type type, long request, int payload) {
+    long at = Frame.BYTES + (long) bytes;
+    long end = at + Frame.padded(payload);
+    MemorySegment all = buffer.extend(end);
+    MemorySegment added = all.asSlice(at, Frame.BYTES + (long) payload);
+    all.asSlice(at + added.byteSize(), end - at - added.byteSize()).fill((byte) 0);
+    Frame.begin(added, type, request, payload);
+    bytes = (int) (end - Frame.BYTES);
+    return added;
+  }
+
+  /** Returns the bytes that follow the head, so far. */
+  int bytes() {
+    return bytes;
+  }
+
   Message seal() {
+    Frame.setPayload(head(), bytes);
     Frame.seal(head(), payload(), crc);
     return this;
   }

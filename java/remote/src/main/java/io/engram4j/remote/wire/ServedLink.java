@@ -1,6 +1,7 @@
 package io.engram4j.remote.wire;
 
 import io.engram4j.host.Buffer;
+import io.engram4j.remote.RowServer;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -30,11 +31,15 @@ final class ServedLink implements Link.Inbox {
    */
   private static final int MOST_AT_ONCE = 2048;
 
+  /** Bytes of rows in a message that answers several requests; what is more has its own. */
+  private static final int MOST_TOGETHER = 1 << 20;
+
   private final SliceServer server;
   private final Link link;
   private final Handshake handshake;
   private final CRC32C crc = new CRC32C();
   private final Buffer ids = new Buffer(); // of the thread that reads messages
+  private @Nullable Message together; // of the thread that reads messages
   private boolean welcome;
 
   ServedLink(SliceServer server, Link link, byte[] key) {
@@ -55,7 +60,13 @@ final class ServedLink implements Link.Inbox {
       }
       case GET -> {
         requireWelcome();
-        get(head, payload);
+        server.asked();
+        get(head, payload, false);
+      }
+      case MANY -> {
+        requireWelcome();
+        server.asked();
+        many(payload);
       }
       default -> throw new IOException("a client does not say " + type);
     }
@@ -102,7 +113,60 @@ final class ServedLink implements Link.Inbox {
     link.send(message.seal());
   }
 
-  private void get(MemorySegment head, MemorySegment payload) throws IOException {
+  /** Answers several requests: what is in memory in one message, the rest when it is there. */
+  private void many(MemorySegment payload) throws IOException {
+    int asked = 0;
+    boolean answered = false;
+    try {
+      for (long at = 0; at < payload.byteSize(); ) {
+        int length = Frame.payload(payload, at);
+        MemorySegment head = payload.asSlice(at, Frame.BYTES);
+        if (Frame.type(head) != Frame.Type.GET || ++asked > RowServer.MOST_TOGETHER) {
+          throw new IOException("a client says " + Frame.type(head) + " as one of many");
+        }
+        get(head, payload.asSlice(at + Frame.BYTES, length), true);
+        at += Frame.padded(length);
+      }
+      answered = true;
+    } finally {
+      if (!answered && together != null) {
+        together.release();
+        together = null;
+      }
+    }
+    sendTogether();
+  }
+
+  private void sendTogether() throws IOException {
+    Message message = together;
+    together = null;
+    if (message != null) {
+      link.send(message.seal());
+    }
+  }
+
+  /** Adds rows to the message that answers several requests. */
+  private void add(long request, ServedSlice slice, MemorySegment wanted, int count)
+      throws IOException {
+    int bytes = Math.toIntExact(count * slice.rows().rowBytes());
+    if (together != null && together.bytes() + Frame.padded(bytes) > MOST_TOGETHER) {
+      sendTogether();
+    }
+    Message message = together;
+    if (message == null) {
+      message = server.pool().take();
+      together = message;
+      message.begin(Frame.Type.MANY, 0, 0);
+    }
+    MemorySegment rows = message.add(Frame.Type.ROWS, request, bytes);
+    Frame.setRows(rows, slice.layer(), slice.slice(), count, 0);
+    Frame.setGeneration(rows, server.generation());
+    slice.rows().read(wanted, count, rows.asSlice(Frame.BYTES));
+    server.served(count);
+  }
+
+  private void get(MemorySegment head, MemorySegment payload, boolean oneOfMany)
+      throws IOException {
     long request = Frame.request(head);
     int count = Frame.rows(head);
     if (request == 0 || count < 1 || count > MOST_WANTED || payload.byteSize() != 4L * count) {
@@ -116,7 +180,12 @@ final class ServedLink implements Link.Inbox {
       return;
     }
     if (count <= MOST_AT_ONCE && slice.rows().isInMemory()) {
-      send(request, slice, widen(payload, count, ids), count);
+      MemorySegment wanted = widen(payload, count, ids);
+      if (oneOfMany && count * slice.rows().rowBytes() <= MOST_TOGETHER) {
+        add(request, slice, wanted, count);
+      } else {
+        send(request, slice, wanted, count);
+      }
       return;
     }
     long deadline = System.nanoTime() + Frame.millis(head) * 1_000_000L;

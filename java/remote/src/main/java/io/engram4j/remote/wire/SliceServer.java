@@ -208,9 +208,12 @@ public final class SliceServer implements AutoCloseable {
     return threads;
   }
 
+  void asked() {
+    requests.increment();
+  }
+
   void served(int count) {
     rows.add(count);
-    requests.increment();
   }
 
   /** Returns how many rows were sent. */
@@ -218,7 +221,7 @@ public final class SliceServer implements AutoCloseable {
     return rows.sum();
   }
 
-  /** Returns how many requests were answered. */
+  /** Returns how many messages asked for rows; one may ask for those of several layers. */
   public long requests() {
     return requests.sum();
   }

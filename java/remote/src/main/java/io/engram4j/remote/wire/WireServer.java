@@ -11,12 +11,13 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Queue;
+import java.util.function.Supplier;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /** A connection to a server of slices, as the side that asks sees it. */
 final class WireServer implements RowServer, Link.Inbox {
-  private static final int MOST_REQUESTS = 1024; // under way
   private static final long MOST_ROWS = 1L << 32; // of a slice, whose ids have 32 bits
   private static final long NANOS_PER_MILLI = 1_000_000;
   private static final ValueLayout.OfInt INT =
@@ -27,12 +28,8 @@ final class WireServer implements RowServer, Link.Inbox {
   private final Handshake handshake;
   private final MessagePool pool = new MessagePool();
   private final CRC32C crc = new CRC32C(); // of what comes, from one thread at a time
-  private final @Nullable Fetch[] underWay = new @Nullable Fetch[MOST_REQUESTS];
-  private final long[] requests = new long[MOST_REQUESTS];
-  private final int[] received = new int[MOST_REQUESTS];
-  private final long[] generations = new long[MOST_REQUESTS];
-  private long lastRequest;
-  private int count;
+  private final Requests requests = new Requests();
+  private final Supplier<IOException> late;
   private @Nullable Link link;
   private boolean welcome; // both sides have the key
   private @Nullable Manifest manifest;
@@ -41,11 +38,14 @@ final class WireServer implements RowServer, Link.Inbox {
   private long answers; // to what is asked of the manifest
   private @Nullable IOException closed;
   private volatile @Nullable Driver driver;
+  private final Object sends = new Object();
+  private final long[] numbers = new long[RowServer.MOST_TOGETHER]; // of what is being sent
 
   private WireServer(String address, byte[] key, RemoteOptions options) {
     this.address = address;
     this.options = options;
     this.handshake = new Handshake(key);
+    this.late = () -> new IOException(address + " sent no rows in time");
   }
 
   /**
@@ -151,34 +151,63 @@ final class WireServer implements RowServer, Link.Inbox {
   }
 
   @Override
-  public void start(Fetch fetch) {
-    long generation = Frame.generation(fetch.generation());
-    long request;
-    try {
-      request = register(fetch, generation);
-    } catch (IOException e) {
-      fetch.failed(e);
-      return;
+  public void start(Queue<Fetch> fetches) {
+    synchronized (sends) { // what is sent goes one after the other anyway
+      int registered = 0;
+      try {
+        Link to = link(); // before a message is taken, which would be lost
+        for (Fetch fetch : fetches) {
+          numbers[registered] = register(fetch, Frame.generation(fetch.generation()));
+          registered++;
+        }
+        to.send(message(fetches));
+      } catch (IOException | RuntimeException | Error e) {
+        for (int i = 0; !fetches.isEmpty(); i++) {
+          Fetch fetch = fetches.remove();
+          Fetch own = i < registered ? requests.remove(numbers[i]) : fetch;
+          if (own != null) {
+            own.failed(e);
+          }
+        }
+      }
+      fetches.clear();
     }
+  }
+
+  private Message message(Queue<Fetch> fetches) {
+    Message message = pool.take();
     try {
-      Link to = link(); // before a message is taken, which would be lost
-      Message message = pool.take();
-      long first = fetch.table().slices().get(fetch.slice()).first();
-      MemorySegment head = message.begin(Frame.Type.GET, request, 4 * fetch.count());
-      Frame.setRows(head, fetch.table().layer(), fetch.slice(), fetch.count(), 0);
-      Frame.setGeneration(head, generation);
-      long left = (fetch.deadline() - System.nanoTime()) / NANOS_PER_MILLI;
-      Frame.setMillis(head, Math.clamp(left, 1, Integer.MAX_VALUE));
-      MemorySegment ids = message.payload();
-      for (int i = 0; i < fetch.count(); i++) {
-        ids.set(INT, 4L * i, (int) (fetch.id(i) - first)); // of 32 bits, unsigned
+      boolean many = fetches.size() > 1;
+      if (many) {
+        message.begin(Frame.Type.MANY, 0, 0);
       }
-      to.send(message.seal());
-    } catch (IOException | RuntimeException | Error e) {
-      Fetch own = remove(request);
-      if (own != null) {
-        own.failed(e);
+      int at = 0;
+      for (Fetch fetch : fetches) {
+        long request = numbers[at++];
+        int bytes = 4 * fetch.count();
+        if (many) {
+          MemorySegment get = message.add(Frame.Type.GET, request, bytes);
+          ask(fetch, get, get.asSlice(Frame.BYTES));
+        } else {
+          MemorySegment head = message.begin(Frame.Type.GET, request, bytes);
+          ask(fetch, head, message.payload());
+        }
       }
+      return message.seal();
+    } catch (Throwable e) {
+      message.release();
+      throw e;
+    }
+  }
+
+  private static void ask(Fetch fetch, MemorySegment head, MemorySegment ids) {
+    long first = fetch.table().slices().get(fetch.slice()).first();
+    Frame.setRows(head, fetch.table().layer(), fetch.slice(), fetch.count(), 0);
+    Frame.setGeneration(head, Frame.generation(fetch.generation()));
+    long left = (fetch.deadline() - System.nanoTime()) / NANOS_PER_MILLI;
+    Frame.setMillis(head, Math.clamp(left, 1, Integer.MAX_VALUE));
+    for (int i = 0; i < fetch.count(); i++) {
+      ids.set(INT, 4L * i, (int) (fetch.id(i) - first)); // of 32 bits, unsigned
     }
   }
 
@@ -200,49 +229,15 @@ final class WireServer implements RowServer, Link.Inbox {
       throw lost();
     }
     sweep();
-    if (count == MOST_REQUESTS) {
-      throw new IOException(address + " has " + MOST_REQUESTS + " requests under way");
+    long request = requests.add(fetch, generation);
+    if (request == 0) {
+      throw new IOException(address + " has " + Requests.MOST + " requests under way");
     }
-    int at;
-    do {
-      lastRequest++;
-      at = Math.floorMod(lastRequest, MOST_REQUESTS);
-    } while (underWay[at] != null);
-    underWay[at] = fetch;
-    requests[at] = lastRequest;
-    received[at] = 0;
-    generations[at] = generation;
-    count++;
-    return lastRequest;
+    return request;
   }
 
-  private synchronized @Nullable Fetch remove(long request) {
-    int at = at(request);
-    if (at < 0) {
-      return null;
-    }
-    Fetch fetch = underWay[at];
-    underWay[at] = null;
-    count--;
-    return fetch;
-  }
-
-  private int at(long request) {
-    int at = (int) Long.remainderUnsigned(request, MOST_REQUESTS);
-    return underWay[at] != null && requests[at] == request ? at : -1;
-  }
-
-  /** Ends requests whose deadline is over: a server that says nothing may never do. */
-  private synchronized void sweep() {
-    long now = System.nanoTime();
-    for (int i = 0; count > 0 && i < MOST_REQUESTS; i++) {
-      Fetch fetch = underWay[i];
-      if (fetch != null && now - fetch.deadline() > 0) {
-        underWay[i] = null;
-        count--;
-        fetch.failed(new IOException(address + " sent no rows in time"));
-      }
-    }
+  private void sweep() {
+    requests.sweep(late);
   }
 
   @Override
@@ -251,7 +246,24 @@ final class WireServer implements RowServer, Link.Inbox {
     switch (type) {
       case CHALLENGE -> challenged(payload);
       case MANIFEST -> told(head, payload);
-      case ROWS -> rows(head, payload);
+      case MANY -> many(payload);
+      default -> one(type, head, payload);
+    }
+  }
+
+  private void many(MemorySegment payload) throws IOException {
+    for (long at = 0; at < payload.byteSize(); ) {
+      int length = Frame.payload(payload, at);
+      MemorySegment head = payload.asSlice(at, Frame.BYTES);
+      one(Frame.type(head), head, payload.asSlice(at + Frame.BYTES, length));
+      at += Frame.padded(length);
+    }
+  }
+
+  /** What a server says for itself, or as one of many. */
+  private void one(Frame.Type type, MemorySegment head, MemorySegment payload) throws IOException {
+    switch (type) {
+      case ROWS -> requests.rows(head, payload);
       case REFUSED -> refused(head, payload);
       default -> throw new IOException("a server does not say " + type);
     }
@@ -303,42 +315,12 @@ final class WireServer implements RowServer, Link.Inbox {
     notifyAll();
   }
 
-  private synchronized void rows(MemorySegment head, MemorySegment payload) throws IOException {
-    int at = at(Frame.request(head));
-    Fetch fetch = at < 0 ? null : underWay[at];
-    if (fetch == null) {
-      return; // nobody waits any more
-    }
-    int rowBytes = fetch.table().rowBytes();
-    int first = Frame.first(head);
-    int rows = Frame.rows(head);
-    if (Frame.generation(head) != generations[at]) {
-      throw new IOException("rows of another generation came");
-    }
-    if (Frame.layer(head) != fetch.table().layer()
-        || Frame.slice(head) != fetch.slice()
-        || first != received[at]
-        || rows < 1
-        || rows > fetch.count() - first
-        || payload.byteSize() != (long) rows * rowBytes) {
-      throw new IOException(
-          rows + " rows from " + first + " on came in " + payload.byteSize() + " bytes");
-    }
-    MemorySegment.copy(payload, 0, fetch.rows(), (long) first * rowBytes, payload.byteSize());
-    received[at] += rows;
-    if (received[at] == fetch.count()) {
-      underWay[at] = null;
-      count--;
-      fetch.done();
-    }
-  }
-
   private void refused(MemorySegment head, MemorySegment payload) throws IOException {
     String why = new String(payload.toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
     if (Frame.request(head) == 0) {
       throw new IOException("it refuses: " + why);
     }
-    Fetch fetch = remove(Frame.request(head));
+    Fetch fetch = requests.remove(Frame.request(head));
     if (fetch != null) {
       fetch.failed(new IOException(address + " refuses: " + why));
     }
@@ -349,14 +331,7 @@ final class WireServer implements RowServer, Link.Inbox {
     if (closed == null) {
       closed = why;
     }
-    for (int i = 0; i < MOST_REQUESTS; i++) {
-      Fetch fetch = underWay[i];
-      if (fetch != null) {
-        underWay[i] = null;
-        count--;
-        fetch.failed(lost());
-      }
-    }
+    requests.fail(this::lost);
     notifyAll();
   }
 
