@@ -122,6 +122,7 @@ public final class DecodeLoop {
         if (args[5].contains("://")) {
           try (SlicedTables tables = RemoteRace.load(args[5], manifest, files)) {
             RemoteRace.run(tables, files.getFirst(), layer, rounds, () -> Duration.ZERO);
+            RemoteRace.tokens(tables, loop.config.layerIds(), rounds, () -> Duration.ZERO);
             loop.measureRemote(files, tables, rounds, tokens);
           }
         } else {
@@ -129,6 +130,7 @@ public final class DecodeLoop {
               SlicedTables tables =
                   SlicedTables.connect(server.address(), RemoteOptions.defaults())) {
             RemoteRace.run(tables, files.getFirst(), layer, rounds, server::cpu);
+            RemoteRace.tokens(tables, loop.config.layerIds(), rounds, server::cpu);
             loop.measureRemote(files, tables, rounds, tokens);
           }
         }

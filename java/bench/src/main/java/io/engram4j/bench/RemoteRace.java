@@ -6,6 +6,7 @@ import io.engram4j.remote.Manifest.SlicedTable;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.RowEngine;
 import io.engram4j.remote.SlicedTables;
+import io.engram4j.table.RemoteTables.RemoteTable;
 import io.engram4j.table.RowSource;
 import io.engram4j.table.Table;
 import io.engram4j.table.io.PackedFile;
@@ -37,6 +38,7 @@ import java.util.function.Supplier;
  */
 final class RemoteRace {
   private static final int[] SIZES = {48, 1536, 49_152};
+  private static final int TOKENS = 5000; // a turn
   private static final int REQUEST = 8; // bytes of a row id
 
   private RemoteRace() {}
@@ -153,6 +155,65 @@ final class RemoteRace {
         });
       }
     }
+  }
+
+  /**
+   * What a token takes that wants rows of two tables: asked for one table after the other, and
+   * together. In turns of some thousand tokens.
+   */
+  static void tokens(
+      SlicedTables tables, List<Integer> layers, int rounds, Supplier<Duration> serverCpu)
+      throws IOException {
+    int columns = SIZES[0] / 2;
+    RemoteTable one = tables.open(layers.get(0));
+    RemoteTable other = tables.open(layers.get(1));
+    long rows = Math.min(one.rows(), other.rows());
+    Map<String, List<Double>> times = new LinkedHashMap<>();
+    Map<String, List<Double>> cpu = new LinkedHashMap<>();
+    SplittableRandom random = new SplittableRandom(5);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment ids = arena.allocate(8L * columns, 64);
+      long rowBytes = one.type().rowBytes(one.headDim());
+      MemorySegment to = arena.allocate(columns * rowBytes, 64);
+      MemorySegment too = arena.allocate(columns * rowBytes, 64);
+      for (int round = -1; round < rounds; round++) {
+        for (boolean together : new boolean[] {false, true}) {
+          Duration before = serverCpu.get();
+          long began = System.nanoTime();
+          for (int token = 0; token < TOKENS; token++) {
+            for (int j = 0; j < columns; j++) {
+              ids.setAtIndex(ValueLayout.JAVA_LONG, j, random.nextLong(rows));
+            }
+            RowSource.Reading first = one.source().begin(ids, columns, to);
+            if (!together) {
+              first.end();
+            }
+            RowSource.Reading second = other.source().begin(ids, columns, too);
+            if (together) {
+              first.end();
+            }
+            second.end();
+          }
+          if (round >= 0) {
+            String name = together ? "together" : "apart";
+            double us = (System.nanoTime() - began) / 1e3 / TOKENS;
+            double ofServer = serverCpu.get().minus(before).toNanos() / 1e3 / TOKENS;
+            times.computeIfAbsent(name, n -> new ArrayList<>()).add(us);
+            cpu.computeIfAbsent(name, n -> new ArrayList<>()).add(ofServer);
+          }
+        }
+      }
+    }
+    times
+        .keySet()
+        .forEach(name ->
+            System.out.printf(
+                Locale.ROOT,
+                "a token, %d rows of each of two tables, %-8s: %6.1f us, server's CPU %5.1f us%n",
+                columns,
+                name,
+                median(times, name),
+                median(cpu, name)));
   }
 
   private static double median(Map<String, List<Double>> times, String name) {
