@@ -1,4 +1,4 @@
-/* What the kernels use of <string.h>, for cross builds without Apple's headers. */
+/* What the kernels use of <string.h>, for cross builds without a C library's headers. */
 #pragma once
 #include <stddef.h>
 void *memcpy(void *, const void *, size_t);

@@ -11,6 +11,7 @@ module io.engram4j.all {
   requires io.engram4j.natives.linux_x86_64;
   requires io.engram4j.natives.linux_aarch_64;
   requires io.engram4j.natives.windows_x86_64;
+  requires io.engram4j.natives.windows_aarch_64;
   requires io.engram4j.natives.osx_aarch_64;
   requires io.engram4j.natives.osx_x86_64;
 }
