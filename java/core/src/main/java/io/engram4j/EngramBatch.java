@@ -118,8 +118,9 @@ public final class EngramBatch implements AutoCloseable {
    * before the Engram ones meanwhile. A failure shows in {@code apply}. Adding tokens to the batch,
    * or clearing it, gives the rows up.
    *
-   * @param executor runs one short task per layer, which waits for memory or disk; with no thread
-   *     free, and where it refuses tasks, {@code apply} does the work itself
+   * @param executor runs a short task for each layer, or one for layers whose tables are asked
+   *     together; it waits for memory, disk or other machines. With no thread free, and where it
+   *     refuses tasks, {@code apply} does the work itself
    * @throws IllegalStateException if the model was opened for hashing only
    */
   public EngramBatch prefetch(Executor executor) {

@@ -169,6 +169,7 @@ final class RemoteRace {
     RemoteTable other = tables.open(layers.get(1));
     long rows = Math.min(one.rows(), other.rows());
     Map<String, List<Double>> times = new LinkedHashMap<>();
+    RowSource.Round round = Objects.requireNonNull(one.source().group()).newRound();
     Map<String, List<Double>> cpu = new LinkedHashMap<>();
     SplittableRandom random = new SplittableRandom(5);
     try (Arena arena = Arena.ofShared()) {
@@ -176,7 +177,7 @@ final class RemoteRace {
       long rowBytes = one.type().rowBytes(one.headDim());
       MemorySegment to = arena.allocate(columns * rowBytes, 64);
       MemorySegment too = arena.allocate(columns * rowBytes, 64);
-      for (int round = -1; round < rounds; round++) {
+      for (int turn = -1; turn < rounds; turn++) {
         for (boolean together : new boolean[] {false, true}) {
           Duration before = serverCpu.get();
           long began = System.nanoTime();
@@ -184,17 +185,17 @@ final class RemoteRace {
             for (int j = 0; j < columns; j++) {
               ids.setAtIndex(ValueLayout.JAVA_LONG, j, random.nextLong(rows));
             }
-            RowSource.Reading first = one.source().begin(ids, columns, to);
+            RowSource.Reading first = one.source().begin(ids, columns, to, round);
             if (!together) {
               first.end();
             }
-            RowSource.Reading second = other.source().begin(ids, columns, too);
+            RowSource.Reading second = other.source().begin(ids, columns, too, round);
             if (together) {
               first.end();
             }
             second.end();
           }
-          if (round >= 0) {
+          if (turn >= 0) {
             String name = together ? "together" : "apart";
             double us = (System.nanoTime() - began) / 1e3 / TOKENS;
             double ofServer = serverCpu.get().minus(before).toNanos() / 1e3 / TOKENS;

@@ -1,9 +1,11 @@
 package io.engram4j.run;
 
+import io.engram4j.table.RowSource;
 import io.engram4j.work.Failures;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * that never came.
  */
 @SuppressWarnings("NonAtomicVolatileUpdate") // of calls, which have one thread at a time
-final class Prefetch implements Runnable, AutoCloseable {
+final class Prefetch implements Runnable {
   private static final int IDLE = 0;
   private static final int QUEUED = 1;
   private static final int RUNNING = 2;
@@ -37,26 +39,45 @@ final class Prefetch implements Runnable, AutoCloseable {
 
   private final Windows windows;
   private final PrefetchedRows[] layers;
+  private final RowSource.@Nullable Round round;
+  private final long mostRows;
   private volatile int state;
   private @Nullable Throwable failure; // of all, where a layer has none of its own
   private volatile @Nullable Thread waiter;
 
-  private Prefetch(Windows windows, List<PrefetchedRows> layers) {
+  private Prefetch(Windows windows, List<PrefetchedRows> layers, RowSource.@Nullable Group group) {
     this.windows = windows;
     this.layers = layers.toArray(new PrefetchedRows[0]);
-    for (PrefetchedRows rows : layers) {
-      rows.setPrefetch(this);
-    }
+    this.round = group == null ? null : group.newRound();
+    this.mostRows = group == null ? Long.MAX_VALUE : group.mostRows();
+  }
+
+  /** Returns what fetches the rows of each layer by itself. */
+  static Prefetch[] apart(Windows windows, PrefetchedRows[] layers) {
+    return Arrays.stream(layers)
+        .map(rows -> new Prefetch(windows, List.of(rows), null))
+        .toArray(Prefetch[]::new);
   }
 
   /** Returns what fetches the rows of some layers, those together that are asked together. */
-  static Prefetch[] of(Windows windows, PrefetchedRows[] layers) {
+  static Prefetch[] together(Windows windows, PrefetchedRows[] layers) {
     Map<Object, List<PrefetchedRows>> groups = new LinkedHashMap<>();
     for (PrefetchedRows rows : layers) {
-      Object group = rows.group();
+      RowSource.Group group = rows.group();
       groups.computeIfAbsent(group == null ? rows : group, g -> new ArrayList<>()).add(rows);
     }
-    return groups.values().stream().map(g -> new Prefetch(windows, g)).toArray(Prefetch[]::new);
+    return groups.values().stream()
+        .map(of -> new Prefetch(windows, of, of.getFirst().group()))
+        .toArray(Prefetch[]::new);
+  }
+
+  /** Returns whether the step wants few enough rows for one request. */
+  boolean isFew() {
+    long rows = 0;
+    for (PrefetchedRows layer : layers) {
+      rows += layer.rows();
+    }
+    return rows <= mostRows;
   }
 
   /** Hands the work to an executor; if that takes none, whoever wants the rows fetches them. */
@@ -64,7 +85,7 @@ final class Prefetch implements Runnable, AutoCloseable {
     cancel();
     failure = null;
     for (PrefetchedRows rows : layers) {
-      rows.prepare();
+      rows.prepare(this);
     }
     state = QUEUED;
     try {
@@ -112,12 +133,15 @@ final class Prefetch implements Runnable, AutoCloseable {
     int begun = 0;
     try {
       while (begun < layers.length) {
-        layers[begun++].begin();
+        layers[begun].begin(round);
+        begun++; // one that had no stack even to begin has no rows
       }
     } finally {
       for (int i = 0; i < begun; i++) {
         layers[i].end();
-        LockSupport.unpark(waiter);
+        if (layers[i].failure() == null) { // else there may be no stack, and others to be ended
+          LockSupport.unpark(waiter);
+        }
       }
     }
   }
@@ -169,10 +193,5 @@ final class Prefetch implements Runnable, AutoCloseable {
       awaitEnd(null);
       state = IDLE;
     }
-  }
-
-  @Override
-  public void close() {
-    cancel();
   }
 }

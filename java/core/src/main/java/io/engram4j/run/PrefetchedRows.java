@@ -1,6 +1,7 @@
 package io.engram4j.run;
 
 import io.engram4j.host.Buffer;
+import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -36,21 +37,23 @@ final class PrefetchedRows implements AutoCloseable {
     return layer;
   }
 
-  /** Returns what layers have in common that are asked together, or null. */
-  @Nullable Object group() {
+  /** Returns the tables that are asked together with this one, or null. */
+  RowSource.@Nullable Group group() {
     return layer.weights().table().group();
   }
 
-  void setPrefetch(Prefetch of) {
-    prefetch = of;
+  /** Returns how many rows the step wants. */
+  long rows() {
+    return (long) windows.tokens() * layer.layout().columns();
   }
 
   /** Makes room for a step's row ids, before anybody begins. */
-  void prepare() {
+  void prepare(Prefetch by) {
+    prefetch = by;
     started = true;
     failure = null;
     ended = false;
-    rowIds.extend(8L * windows.tokens() * layer.layout().columns());
+    rowIds.extend(8 * rows());
   }
 
   /** Returns whether a step may await them. */
@@ -71,22 +74,22 @@ final class PrefetchedRows implements AutoCloseable {
   }
 
   /** Begins to fetch; what goes wrong is kept for who wants the rows. */
-  void begin() {
+  void begin(RowSource.@Nullable Round round) {
     try {
       event.begin();
       call.begin();
       inCall = true;
-      hashAndFetch();
+      hashAndFetch(round);
     } catch (RuntimeException | Error e) {
       failure = e;
     }
   }
 
   /** The first half of {@link LayerPass#fetchRows}: here tables in memory are staged as well. */
-  private void hashAndFetch() {
+  private void hashAndFetch(RowSource.@Nullable Round round) {
     try {
       layer.hash(windows.windowsFrom(0), windows.tokens(), rowIds.get());
-      staging.begin(rowIds.get(), (long) windows.tokens() * layer.layout().columns());
+      staging.begin(rowIds.get(), rows(), round);
     } catch (InternalError e) {
       throw layer.shrunk(e);
     }

@@ -55,19 +55,20 @@ public final class Staging implements AutoCloseable {
 
   /** Fetches the rows of ids, in their order. */
   public void fetch(MemorySegment rowIds, long count) {
-    begin(rowIds, count);
+    begin(rowIds, count, null);
     end();
   }
 
   /** Begins to fetch; ids stay as they are until the end. */
-  void begin(MemorySegment rowIds, long count) {
+  void begin(MemorySegment rowIds, long count, RowSource.@Nullable Round round) {
+    endLeft();
     reserve(count);
     MemorySegment to = places.get();
     for (long i = 0; i < count; i++) {
       long row = rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i);
       to.setAtIndex(JAVA_LONG, i, row < 0 ? -1 : i);
     }
-    reading = table.begin(rowIds, count, rows.get());
+    reading = table.begin(rowIds, count, rows.get(), round);
   }
 
   /** Waits for the rows; does nothing if none were begun. */
@@ -75,6 +76,15 @@ public final class Staging implements AutoCloseable {
     RowSource.Reading begun = reading;
     reading = RowSource.Reading.DONE;
     begun.end();
+  }
+
+  /** Ends what a thread has left that ran out of stack: nobody wants these rows. */
+  private void endLeft() {
+    try {
+      end();
+    } catch (RuntimeException e) {
+      return; // it was told, or is of no interest
+    }
   }
 
   /** Widens {@code count} of the fetched rows, from the {@code first} on. */
@@ -107,6 +117,7 @@ public final class Staging implements AutoCloseable {
 
   @Override
   public void close() {
+    endLeft();
     forgetKernel();
     capacity = 0;
     rows.close();

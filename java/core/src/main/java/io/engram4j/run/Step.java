@@ -29,7 +29,8 @@ public final class Step implements AutoCloseable {
   private final Projector projector;
   private final @Nullable HostPass[] passes; // per layer, from its first use on
   private PrefetchedRows[] ahead = {}; // per layer, from the first prefetch on
-  private Prefetch[] prefetches = {}; // which fetch them
+  private Prefetch[] together = {}; // which fetch them
+  private Prefetch[] apart = {}; // where there are too many for one request
   private volatile boolean closed;
   private boolean freed;
 
@@ -65,7 +66,10 @@ public final class Step implements AutoCloseable {
 
   /** Gives up what is being fetched ahead. */
   public void cancel() {
-    for (Prefetch prefetch : prefetches) {
+    for (Prefetch prefetch : together) {
+      prefetch.cancel();
+    }
+    for (Prefetch prefetch : apart) {
       prefetch.cancel();
     }
   }
@@ -77,9 +81,15 @@ public final class Step implements AutoCloseable {
           layers.stream()
               .map(layer -> new PrefetchedRows(windows, layer))
               .toArray(PrefetchedRows[]::new);
-      prefetches = Prefetch.of(windows, ahead);
+      together = Prefetch.together(windows, ahead);
+      apart = Prefetch.apart(windows, ahead);
     }
-    for (Prefetch prefetch : prefetches) {
+    cancel();
+    boolean few = true;
+    for (Prefetch prefetch : together) {
+      few &= prefetch.isFew();
+    }
+    for (Prefetch prefetch : few ? together : apart) {
       prefetch.start(executor);
     }
   }
@@ -236,9 +246,7 @@ public final class Step implements AutoCloseable {
     if (freed) {
       return;
     }
-    for (Prefetch prefetch : prefetches) {
-      prefetch.close();
-    }
+    cancel();
     for (PrefetchedRows rows : ahead) {
       rows.close();
     }

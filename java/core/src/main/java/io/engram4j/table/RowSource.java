@@ -17,37 +17,52 @@ public interface RowSource {
    */
   void read(MemorySegment rowIds, long count, MemorySegment rows);
 
-  /** Rows that are on their way. For one thread at a time. */
+  /** Rows that are on their way. */
   interface Reading {
     /** They are there. */
     Reading DONE = () -> {};
 
     /**
-     * Waits until all rows are there; called once, whatever has happened since the begin.
+     * Waits until all rows are there; called once, whatever has happened since, by the thread that
+     * began.
      *
      * @throws UncheckedIOException as {@link #read} does
      */
     void end();
   }
 
+  /** Sources that are asked together, such as the tables of a model on another machine. */
+  interface Group {
+    /** Returns what reads of these sources are begun in. */
+    Round newRound();
+
+    /** Returns how many rows one request may want; it is of no use to read more together. */
+    int mostRows();
+  }
+
+  /** Reads that a thread begins before it ends them. For one thread at a time. */
+  interface Round {}
+
   /**
-   * Begins to read, for a caller that begins more before it ends them: sources of one {@link
-   * #group} may wait for the first end, to ask for all rows at once.
+   * Begins to read, for a caller that begins more before it ends them.
    *
    * @param rowIds as for {@link #read}; unchanged until the end
    * @param rows as for {@link #read}; written until the end
+   * @param round of this source's group: its reads may wait for the first of them to be ended, and
+   *     go together then. Null to read these rows alone
    * @throws IllegalStateException if the reader is closed
    */
-  default Reading begin(MemorySegment rowIds, long count, MemorySegment rows) {
+  default Reading begin(
+      MemorySegment rowIds, long count, MemorySegment rows, @Nullable Round round) {
     read(rowIds, count, rows);
     return Reading.DONE;
   }
 
   /**
-   * Returns what this source has in common with others that are asked together with it, by one
-   * thread; null if it gains nothing by that, so that threads had better read side by side.
+   * Returns the sources that are asked together with this one; null if it gains nothing by that, so
+   * that threads had better read side by side.
    */
-  default @Nullable Object group() {
+  default @Nullable Group group() {
     return null;
   }
 

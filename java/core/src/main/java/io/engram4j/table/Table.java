@@ -182,23 +182,24 @@ public final class Table {
    * @throws java.io.UncheckedIOException if rows cannot be read
    */
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
-    begin(rowIds, count, rows).end();
+    begin(rowIds, count, rows, null).end();
   }
 
   /** Begins to do that: {@link RowSource#begin}. Rows in memory are there when this returns. */
-  public RowSource.Reading begin(MemorySegment rowIds, long count, MemorySegment rows) {
+  public RowSource.Reading begin(
+      MemorySegment rowIds, long count, MemorySegment rows, RowSource.@Nullable Round round) {
     for (long i = 0; i < count; i++) {
       check(rowIds.getAtIndex(JAVA_LONG_UNALIGNED, i));
     }
     if (access.reader != null) {
-      return access.reader.begin(rowIds, count, rows);
+      return access.reader.begin(rowIds, count, rows, round);
     }
     copies().get(nearest()).copy(rowIds, count, rows);
     return RowSource.Reading.DONE;
   }
 
-  /** Returns what tables have in common that are read together: {@link RowSource#group}. */
-  public @Nullable Object group() {
+  /** Returns the tables that are read together with this one: {@link RowSource#group}. */
+  public RowSource.@Nullable Group group() {
     return access.reader == null ? null : access.reader.group();
   }
 

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * order. All are of one generation. Used again, so that it allocates nothing once it has grown. For
  * one thread at a time.
  */
-final class Batch implements Driver.Waiting {
+final class Batch {
   /** Rows at a time: an index of them fits beside a row id into a long. */
   static final int MOST_ROWS = 1 << 16;
 
@@ -40,6 +40,7 @@ final class Batch implements Driver.Waiting {
   private boolean interrupted;
   private final RemoteBatchEvent event = new RemoteBatchEvent();
   private @Nullable Generation generation; // of the rows
+  private @Nullable RemoteRound round;
 
   Batch(
       SlicedTable table,
@@ -90,11 +91,12 @@ final class Batch implements Driver.Waiting {
   }
 
   /**
-   * Begins to fetch rows of a generation. Requests may stay here until somebody waits.
+   * Begins to fetch rows of a generation; requests may wait in the round.
    *
    * @param until when they must be there, as {@link System#nanoTime} has it
    */
-  void begin(MemorySegment rowIds, int some, Generation ofGeneration, long until) {
+  void begin(
+      MemorySegment rowIds, int some, Generation ofGeneration, long until, RemoteRound with) {
     slices.forEach(SliceRead::forget);
     sort(rowIds, some);
     if (distinct == 0) {
@@ -105,13 +107,26 @@ final class Batch implements Driver.Waiting {
     deadline = until;
     generation = ofGeneration;
     interrupted = false;
+    round = with;
+    with.add(this);
     try {
       cut(ofGeneration.manifest().table(table.layer()));
       poll(System.nanoTime());
     } catch (Throwable e) {
-      slices.forEach(SliceRead::end);
+      clear();
+      with.send(); // what nobody wants any more, so that it ends
       throw e;
     }
+  }
+
+  private void clear() {
+    slices.forEach(SliceRead::end);
+    round().remove(this);
+  }
+
+  /** Returns what this thread has begun beside. */
+  RemoteRound round() {
+    return required(round);
   }
 
   /**
@@ -131,7 +146,7 @@ final class Batch implements Driver.Waiting {
         scatter(to);
       }
     } finally {
-      slices.forEach(SliceRead::end);
+      clear();
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
@@ -145,11 +160,14 @@ final class Batch implements Driver.Waiting {
   }
 
   private Generation generation() {
-    Generation of = generation;
-    if (of == null) {
+    return required(generation);
+  }
+
+  private static <T> T required(@Nullable T value) {
+    if (value == null) {
       throw new IllegalStateException("nothing was begun");
     }
-    return of;
+    return value;
   }
 
   private void sort(MemorySegment rowIds, int some) {
@@ -203,9 +221,10 @@ final class Batch implements Driver.Waiting {
    */
   private boolean await(Generation of) {
     while (true) {
+      round().send();
       long now = System.nanoTime();
-      long until = poll(now);
-      fleet.send();
+      long until = round().poll(this, now);
+      round().send();
       SliceRead waiting = null;
       boolean idle = false;
       for (int i = 0; i < slices.size(); i++) {
@@ -228,18 +247,19 @@ final class Batch implements Driver.Waiting {
       if (idle && !fleet.current().id().equals(of.id())) {
         return false;
       }
-      Driver driver = driver();
-      if (driver == null) {
-        LockSupport.parkNanos(this, until - now);
-      } else {
-        driver.await(this, until - now);
+      Driver driver = round().driver();
+      long left = until - System.nanoTime();
+      if (driver != null) {
+        driver.await(round(), left);
+      } else if (!round().hasCome()) { // a lock may have taken what wakes this thread
+        LockSupport.parkNanos(this, left);
       }
       interrupted |= Thread.interrupted(); // rows are on their way; the caller hears of it then
     }
   }
 
   /** Looks what has come and asks on; returns until when there is nothing to do, at most. */
-  private long poll(long now) {
+  long poll(long now) {
     long until = deadline;
     for (int i = 0; i < slices.size(); i++) {
       SliceRead read = slices.get(i);
@@ -251,9 +271,20 @@ final class Batch implements Driver.Waiting {
     return until;
   }
 
-  /** Returns what drives all requests under way, or null if there is no such thing. */
-  private @Nullable Driver driver() {
-    Driver all = null;
+  /** Returns whether requests are under way. */
+  boolean isWaiting() {
+    for (int i = 0; i < slices.size(); i++) {
+      SliceRead read = slices.get(i);
+      if (read.from() < read.to() && !read.isDone() && !read.isIdle()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Returns what drives all requests under way, {@code known} if that is all; null if two do. */
+  @Nullable Driver driver(@Nullable Driver known) {
+    Driver all = known;
     for (int i = 0; i < slices.size(); i++) {
       SliceRead read = slices.get(i);
       if (read.from() < read.to() && !read.isDone() && !read.isIdle()) {
@@ -266,8 +297,8 @@ final class Batch implements Driver.Waiting {
     return all;
   }
 
-  @Override
-  public boolean hasCome() {
+  /** Returns whether a request has ended that was not looked at yet. */
+  boolean hasCome() {
     for (int i = 0; i < slices.size(); i++) {
       SliceRead read = slices.get(i);
       if (read.from() < read.to() && !read.isDone() && read.hasCome()) {

@@ -1,8 +1,6 @@
 package io.engram4j.remote;
 
 import java.io.IOException;
-import java.util.ArrayDeque;
-import java.util.Queue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
@@ -26,12 +24,9 @@ final class Endpoint {
   private final LongAdder requests = new LongAdder();
   private final LongAdder failures = new LongAdder();
 
-  /** Requests that wait to be sent are in the first, which has no other owner. */
-  private final ArrayDeque<Queue<Fetch>> unsent = new ArrayDeque<>();
-
-  private volatile int unsentRows;
   private volatile @Nullable Serving serving;
   private volatile long leftAlone;
+  private volatile long lastFailure = System.nanoTime();
   private @Nullable RowServer server; // perhaps one that does not answer just now
   private boolean closed;
   private boolean told; // that it is lost
@@ -44,7 +39,6 @@ final class Endpoint {
     this.shown = Addresses.shown(address);
     this.engine = engine;
     this.options = options;
-    this.unsent.add(new ArrayDeque<>());
   }
 
   /** Returns the address as messages have it. */
@@ -71,68 +65,26 @@ final class Endpoint {
     return Math.max(options.hedgeFloor().toNanos(), 2 * latency.quantile(0.99));
   }
 
-  /** Takes a request, which is sent with the next that fill a message, or by {@link #send}. */
-  void start(Fetch fetch) {
+  /** A request is on its way here. */
+  void begun() {
     underWay.incrementAndGet();
     requests.increment();
-    Queue<Fetch> full = null;
-    synchronized (unsent) {
-      if (unsentRows > 0 && unsentRows + fetch.count() > RowServer.MOST_TOGETHER) {
-        full = takeUnsent();
-      }
-      unsent.element().add(fetch);
-      unsentRows += fetch.count();
-    }
-    if (full != null) {
-      send(full);
-    }
   }
 
-  /** Returns whether something waits to be sent, and a message has room for so many rows beside. */
-  boolean takesMore(int rows) {
-    int now = unsentRows;
-    return now > 0 && now + rows <= RowServer.MOST_TOGETHER;
-  }
-
-  /** Sends what waits. */
-  void send() {
-    if (unsentRows > 0) {
-      Queue<Fetch> some;
-      synchronized (unsent) {
-        some = takeUnsent();
-      }
-      send(some);
+  /** Sends requests, one message if they are small; takes them out. */
+  void send(Fetches some) {
+    for (Fetch fetch = some.first(); fetch != null; fetch = some.after(fetch)) {
+      fetch.sent();
     }
-  }
-
-  /** Takes the first of the queues, so that requests are gathered in the next. */
-  private Queue<Fetch> takeUnsent() {
-    if (unsent.size() == 1) {
-      unsent.add(new ArrayDeque<>());
-    }
-    unsentRows = 0;
-    return unsent.remove();
-  }
-
-  private void send(Queue<Fetch> some) {
     Serving now = serving;
+    if (now == null) {
+      some.fail(new IOException(shown + " is not connected"));
+      return;
+    }
     try {
-      if (now == null) {
-        fail(some, new IOException(shown + " is not connected"));
-      } else if (!some.isEmpty()) {
-        now.server().start(some);
-      }
+      now.server().start(some);
     } catch (RuntimeException | Error e) { // no thread, or no memory for the request
-      fail(some, e);
-    }
-    synchronized (unsent) {
-      unsent.add(some);
-    }
-  }
-
-  private static void fail(Queue<Fetch> some, Throwable why) {
-    while (!some.isEmpty()) {
-      some.remove().failed(why);
+      some.fail(e);
     }
   }
 
@@ -152,9 +104,16 @@ final class Endpoint {
     latency.add(nanos);
   }
 
-  /** A request failed, or another replica was faster by far. */
-  void failed(@Nullable Throwable why) {
+  /**
+   * A request failed, or another replica was faster by far. Those that were sent before the last
+   * failure was known count as one with that.
+   */
+  void failed(Fetch fetch, @Nullable Throwable why) {
     failures.increment();
+    if (fetch.isSent() && fetch.started() - lastFailure < 0) {
+      return;
+    }
+    lastFailure = System.nanoTime();
     if (failuresInARow.incrementAndGet() == options.failures()) {
       leftAlone = System.nanoTime();
       log.warn("{} is left alone after {} failures: {}", shown, options.failures(), why);

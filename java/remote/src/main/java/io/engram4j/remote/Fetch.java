@@ -13,10 +13,15 @@ import org.jspecify.annotations.Nullable;
  * where nobody reads. Used again once its engine has ended it and nobody waits for it.
  */
 public final class Fetch {
-  private static final int RUNNING = 0;
-  private static final int DONE = 1;
-  private static final int FAILED = 2;
-  private static final int ABANDONED = 3;
+  private static final int IDLE = 0; // in the pool, or new
+  private static final int PREPARED = 1;
+  private static final int RUNNING = 2;
+  private static final int DONE = 3;
+  private static final int FAILED = 4;
+  private static final int ABANDONED = 5;
+
+  /** The one behind it in the list that it is in: {@link Fetches}, or idle ones. */
+  @Nullable Fetch next;
 
   private final FetchPool pool;
   private final AtomicInteger state = new AtomicInteger();
@@ -28,8 +33,9 @@ public final class Fetch {
   private @Nullable SlicedTable table;
   private int slice;
   private boolean alone;
-  private long started;
+  private volatile long started; // 0 until it is sent
   private long deadline;
+  private long tag;
   private @Nullable Endpoint endpoint;
   private @Nullable Thread waiter;
   private volatile @Nullable Throwable failure;
@@ -63,15 +69,40 @@ public final class Fetch {
     rows.reserve((long) count * ofTable.rowBytes());
     deadline = until;
     failure = null;
+    started = 0;
+    state.set(PREPARED);
   }
 
-  /** Hands the request to an endpoint. */
+  /** Chooses the endpoint, which hears of the end. */
   void start(Endpoint to, Thread waits) {
     endpoint = to;
     waiter = waits;
-    started = System.nanoTime();
     state.set(RUNNING);
-    to.start(this);
+    to.begun();
+  }
+
+  /** It is being sent; its time begins. */
+  void sent() {
+    started = System.nanoTime() | 1;
+  }
+
+  boolean isSent() {
+    return started != 0;
+  }
+
+  /** Returns when it was sent. */
+  long started() {
+    return started;
+  }
+
+  /** Returns a number that the engine keeps here until the request has ended. */
+  public long tag() {
+    return tag;
+  }
+
+  /** Keeps a number for the engine. */
+  public void setTag(long number) {
+    tag = number;
   }
 
   /** Returns the manifest whose rows are wanted. */
@@ -150,7 +181,14 @@ public final class Fetch {
     if (state.compareAndSet(RUNNING, as)) {
       LockSupport.unpark(waiter);
     } else {
-      pool.add(this); // nobody waits
+      recycle(); // nobody waits
+    }
+  }
+
+  /** Once, whoever thinks that it is the last to have it. */
+  private void recycle() {
+    if (state.getAndSet(IDLE) != IDLE) {
+      pool.add(this);
     }
   }
 
@@ -179,7 +217,7 @@ public final class Fetch {
   /** Gives the request up, whatever has become of it. */
   void release() {
     if (!state.compareAndSet(RUNNING, ABANDONED)) {
-      pool.add(this);
+      recycle();
     }
   }
 

@@ -1,30 +1,37 @@
 package io.engram4j.remote;
 
-import java.util.ArrayDeque;
+import org.jspecify.annotations.Nullable;
 
-/**
- * Requests that wait to be used again; a lock and an array, which allocate nothing. Thread-safe.
- */
+/** Requests that wait to be used again; linked, so that nothing is allocated. Thread-safe. */
 final class FetchPool {
-  private final ArrayDeque<Fetch> idle = new ArrayDeque<>();
+  private @Nullable Fetch idle;
   private boolean closed;
 
   synchronized Fetch take() {
-    return idle.isEmpty() ? new Fetch(this) : idle.pop();
+    Fetch taken = idle;
+    if (taken == null) {
+      return new Fetch(this);
+    }
+    idle = taken.next;
+    taken.next = null;
+    return taken;
   }
 
   synchronized void add(Fetch fetch) {
     if (closed) {
       fetch.free();
     } else {
-      idle.push(fetch);
+      fetch.next = idle;
+      idle = fetch;
     }
   }
 
   /** Frees all; what is under way is freed when it comes back. */
   synchronized void close() {
     closed = true;
-    idle.forEach(Fetch::free);
-    idle.clear();
+    for (Fetch fetch = idle; fetch != null; fetch = fetch.next) {
+      fetch.free();
+    }
+    idle = null;
   }
 }

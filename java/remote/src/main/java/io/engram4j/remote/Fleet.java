@@ -1,6 +1,7 @@
 package io.engram4j.remote;
 
 import io.engram4j.remote.Manifest.SlicedTable;
+import io.engram4j.table.RowSource;
 import java.io.Closeable;
 import java.io.IOException;
 import java.time.Duration;
@@ -20,7 +21,7 @@ import org.slf4j.LoggerFactory;
  * serve among those of which every slice is served. A thread for each endpoint asks it what it
  * serves, and connects anew what is lost. Thread-safe.
  */
-final class Fleet implements Closeable {
+final class Fleet implements RowSource.Group, Closeable {
   private static final Logger log = LoggerFactory.getLogger(Fleet.class);
   private static final int MOST_BACK_OFF = 16; // times the usual pause
   private static final Duration LEAST_PAUSE = Duration.ofMillis(20); // however many cannot wait
@@ -91,11 +92,14 @@ final class Fleet implements Closeable {
     return endpoints;
   }
 
-  /** Sends the requests that wait to be sent with others. */
-  void send() {
-    for (int i = 0; i < endpoints.size(); i++) {
-      endpoints.get(i).send();
-    }
+  @Override
+  public RowSource.Round newRound() {
+    return new RemoteRound(this);
+  }
+
+  @Override
+  public int mostRows() {
+    return RowServer.MOST_TOGETHER;
   }
 
   private void watch(Endpoint endpoint) {

@@ -3,6 +3,7 @@ package io.engram4j.remote;
 import io.engram4j.remote.Fleet.Generation;
 import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** A call that reads rows of other machines, from its begin to its end. Used again. */
 final class RemoteReading implements RowSource.Reading {
@@ -16,6 +17,8 @@ final class RemoteReading implements RowSource.Reading {
   private long deadline;
   private long first; // of the part under way
   private Generation generation;
+  private final RemoteRound alone;
+  private RemoteRound round;
 
   RemoteReading(RemoteRows rows, Batch batch, Fleet fleet) {
     this.rows = rows;
@@ -23,22 +26,43 @@ final class RemoteReading implements RowSource.Reading {
     this.fleet = fleet;
     this.rowBytes = batch.table().rowBytes();
     this.generation = fleet.current();
+    this.alone = new RemoteRound(fleet);
+    this.round = alone;
   }
 
-  void begin(MemorySegment rowIds, long ofThem, MemorySegment into, long until) {
+  void begin(
+      MemorySegment rowIds,
+      long ofThem,
+      MemorySegment into,
+      long until,
+      @Nullable RemoteRound with) {
+    round = with == null ? alone : with;
     wanted = rowIds;
     count = ofThem;
     to = into;
     deadline = until;
     generation = fleet.current();
-    beginPart(0);
+    try {
+      beginPart(0);
+    } catch (RuntimeException e) {
+      giveBack();
+      throw e;
+    }
+  }
+
+  /** After an error it is not used again: there may have been no stack to leave it as it was. */
+  private void giveBack() {
+    wanted = MemorySegment.NULL;
+    to = MemorySegment.NULL;
+    round = alone;
+    rows.add(this);
   }
 
   private void beginPart(long at) {
     first = at;
     int some = (int) Math.min(Batch.MOST_ROWS, count - at);
     MemorySegment ids = at == 0 ? wanted : wanted.asSlice(8 * at);
-    batch.begin(ids, some, generation, deadline);
+    batch.begin(ids, some, generation, deadline, round);
   }
 
   private boolean endPart() {
@@ -57,11 +81,11 @@ final class RemoteReading implements RowSource.Reading {
         generation = fleet.current();
         beginPart(0);
       }
-    } finally {
-      wanted = MemorySegment.NULL;
-      to = MemorySegment.NULL;
-      rows.add(this);
+    } catch (RuntimeException e) {
+      giveBack();
+      throw e;
     }
+    giveBack();
   }
 
   private boolean endAll() {

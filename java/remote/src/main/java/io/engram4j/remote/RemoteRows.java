@@ -5,6 +5,7 @@ import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
 
 /** The rows of one table that other machines hold. Thread-safe. */
 final class RemoteRows implements RowSource {
@@ -37,29 +38,28 @@ final class RemoteRows implements RowSource {
 
   /** Rows of one model's tables: an endpoint that has several is asked once for all. */
   @Override
-  public Object group() {
+  public Group group() {
     return fleet;
   }
 
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment rows) {
-    begin(rowIds, count, rows).end();
+    begin(rowIds, count, rows, null).end();
   }
 
   /** All rows of a call are of one generation, and have one deadline. */
   @Override
-  public Reading begin(MemorySegment rowIds, long count, MemorySegment rows) {
+  public Reading begin(
+      MemorySegment rowIds, long count, MemorySegment rows, @Nullable Round round) {
+    if (round != null && (!(round instanceof RemoteRound of) || of.fleet() != fleet)) {
+      throw new IllegalArgumentException("the round is not of the tables of " + table.name());
+    }
     if (fleet.isClosed()) {
       throw new IllegalStateException("the remote tables of " + table.name() + " are closed");
     }
     long until = System.nanoTime() + options.deadline().toNanos();
     RemoteReading reading = take();
-    try {
-      reading.begin(rowIds, count, rows, until);
-    } catch (Throwable e) {
-      add(reading);
-      throw e;
-    }
+    reading.begin(rowIds, count, rows, until, (RemoteRound) round);
     return reading;
   }
 

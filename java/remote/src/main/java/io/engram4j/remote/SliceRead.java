@@ -1,7 +1,6 @@
 package io.engram4j.remote;
 
 import io.engram4j.remote.Fleet.Generation;
-import io.engram4j.remote.Manifest.SlicedTable;
 import java.io.IOException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +21,8 @@ final class SliceRead {
   private @Nullable Fetch second;
   private @Nullable Fetch won;
   private long tried; // a bit for each endpoint
-  private long askAt; // when another is asked
+  private long askAt; // not before is another asked
+  private long hedge; // after so long a second is asked beside the first
   private @Nullable Throwable failure;
 
   SliceRead(Fleet fleet, RemoteStatistics statistics, int slice) {
@@ -42,6 +42,7 @@ final class SliceRead {
 
   /** Forgets the batch before. */
   void forget() {
+    end();
     from = 0;
     to = 0;
   }
@@ -108,40 +109,46 @@ final class SliceRead {
     second = ended(second);
     if (won != null) {
       if (first != null) {
-        first.endpoint().failed(null); // overtaken by one that was asked later
+        first.endpoint().failed(first, null); // overtaken by one that was asked later
       }
-      release(first);
-      release(second);
-      first = null;
-      second = null;
+      releaseFirst();
+      releaseSecond();
       return now;
     }
     if (first == null) { // it failed; what was asked beside it takes its place
       first = second;
       second = null;
+      hedge = first == null ? 0 : first.endpoint().hedgeNanos();
       askAt = first == null ? now : askAt;
     }
-    if (second != null) {
+    if (second != null || (first != null && !first.isSent())) {
       return batch.deadline();
     }
-    if (now - askAt < 0) {
-      return askAt;
+    long due = first == null ? askAt : first.started() + hedge;
+    due = due - askAt < 0 ? askAt : due;
+    if (now - due < 0) {
+      return due;
     }
-    Fetch asked = start(batch, generation);
-    if (asked == null) { // all were tried: again, but for the one that is at it
+    int chosen = choose(batch, generation);
+    if (chosen < 0) { // all were tried: again, but for the one that is at it
       tried = first == null ? 0 : 1L << fleet.endpoints().indexOf(first.endpoint());
       askAt = now + AGAIN;
       fleet.hurry();
       return askAt;
     }
+    tried |= 1L << chosen;
+    Endpoint endpoint = fleet.endpoints().get(chosen);
+    Fetch fetch = batch.fetch(generation, slice, from, to);
     if (first == null) {
-      first = asked;
-      askAt = now + asked.endpoint().hedgeNanos();
-      return askAt;
+      first = fetch;
+      hedge = endpoint.hedgeNanos();
+    } else {
+      second = fetch;
+      statistics.hedged(batch.table().layer(), slice, first.endpoint(), endpoint);
     }
-    second = asked;
-    statistics.hedged(batch.table().layer(), slice, first.endpoint(), second.endpoint());
-    return batch.deadline();
+    fetch.start(endpoint, Thread.currentThread());
+    batch.round().ask(chosen, fetch);
+    return batch.deadline(); // until it is sent
   }
 
   /** Takes a reply if there is one; returns the request while it is under way. */
@@ -161,51 +168,46 @@ final class SliceRead {
     Throwable why = fetch.failure();
     if (why != null) {
       failure = why;
-      fetch.endpoint().failed(why);
+      fetch.endpoint().failed(fetch, why);
       statistics.failed(fetch.slice(), fetch.endpoint(), why);
-      fetch.release();
       fleet.hurry();
+      fetch.release();
       return null;
     }
     return fetch;
   }
 
-  /** Asks the replica with the fewest requests under way, of those that were not tried yet. */
-  private @Nullable Fetch start(Batch batch, Generation generation) {
-    SlicedTable table = batch.table();
-    Endpoint best = null;
-    int bestAt = -1;
+  /**
+   * Chooses the replica with the fewest requests under way, of those that were not tried yet.
+   *
+   * @return its place, or -1 if all were tried
+   */
+  private int choose(Batch batch, Generation generation) {
+    int best = -1;
     List<Endpoint> endpoints = fleet.endpoints();
-    int offset = batch.turn();
     for (int i = 0; i < endpoints.size(); i++) {
-      int at = (i + offset) % endpoints.size();
-      Endpoint endpoint = endpoints.get(at);
+      int at = (i + batch.turn()) % endpoints.size();
       if ((tried >>> at & 1) == 0
-          && Fleet.serves(endpoint, generation.id(), table.layer(), slice)
-          && (best == null || better(endpoint, best, to - from))) {
-        best = endpoint;
-        bestAt = at;
+          && Fleet.serves(endpoints.get(at), generation.id(), batch.table().layer(), slice)
+          && (best < 0 || isBetter(batch.round(), at, best))) {
+        best = at;
       }
     }
-    if (best == null) {
-      return null;
-    }
-    tried |= 1L << bestAt;
-    Fetch fetch = batch.fetch(generation, slice, from, to);
-    fetch.start(best, Thread.currentThread());
-    return fetch;
+    return best;
   }
 
   /**
    * One that is left alone is asked only where there is no other, and one that is about to be asked
    * before others: that takes one message for both.
    */
-  private static boolean better(Endpoint one, Endpoint other, int rows) {
+  private boolean isBetter(RemoteRound round, int at, int best) {
+    Endpoint one = fleet.endpoints().get(at);
+    Endpoint other = fleet.endpoints().get(best);
     if (one.isOpen() != other.isOpen()) {
       return one.isOpen();
     }
-    boolean together = one.takesMore(rows);
-    if (together != other.takesMore(rows)) {
+    boolean together = round.takesMore(at, to - from);
+    if (together != round.takesMore(best, to - from)) {
       return together;
     }
     return one.underWay() < other.underWay();
@@ -217,7 +219,7 @@ final class SliceRead {
       if (fetch != null) {
         IOException why = new IOException(fetch.endpoint().address() + ": no reply in time");
         failure = failure == null ? why : failure;
-        fetch.endpoint().failed(why);
+        fetch.endpoint().failed(fetch, why);
         statistics.failed(slice, fetch.endpoint(), why);
       }
     }
@@ -225,12 +227,24 @@ final class SliceRead {
 
   /** Gives all requests up. */
   void end() {
-    release(first);
-    release(second);
-    release(won);
-    first = null;
-    second = null;
+    releaseFirst();
+    releaseSecond();
+    Fetch fetch = won;
     won = null;
+    release(fetch);
+  }
+
+  /** Forgets a request before it lets it go: nothing may do that twice, out of stack or not. */
+  private void releaseFirst() {
+    Fetch fetch = first;
+    first = null;
+    release(fetch);
+  }
+
+  private void releaseSecond() {
+    Fetch fetch = second;
+    second = null;
+    release(fetch);
   }
 
   private static void release(@Nullable Fetch fetch) {

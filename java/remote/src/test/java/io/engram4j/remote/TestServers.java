@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -119,7 +118,7 @@ final class TestServers implements RowEngine, AutoCloseable {
     }
 
     @Override
-    public void start(Queue<Fetch> fetches) {
+    public void start(Fetches fetches) {
       server.messages.incrementAndGet();
       while (!fetches.isEmpty()) {
         start(fetches.remove());

@@ -23,7 +23,7 @@ import redis.clients.jedis.exceptions.JedisException;
  * to waking threads and the cores under them (docs/remote.md). Thread-safe.
  */
 final class DirectReads implements Closeable {
-  /** Rows of a request whose commands and reply a socket's buffers hold. */
+  /** Rows whose commands and replies a socket's buffers hold. */
   static final int MOST_ROWS = 128;
 
   /** How long a reply is looked for, in ns: less than any request waits before another is asked. */

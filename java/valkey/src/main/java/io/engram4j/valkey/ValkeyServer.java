@@ -1,6 +1,7 @@
 package io.engram4j.valkey;
 
 import io.engram4j.remote.Fetch;
+import io.engram4j.remote.Fetches;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.Manifest.SlicedTable;
 import io.engram4j.remote.RowServer;
@@ -11,11 +12,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 import redis.clients.jedis.AbstractPipeline;
@@ -26,7 +25,10 @@ import redis.clients.jedis.exceptions.JedisException;
 
 /** A connection to Valkey or Redis: a few threads, each with a pipeline at a time. */
 final class ValkeyServer implements RowServer {
-  /** Rows in a pipeline: replies of more would lie in the server's memory until they are read. */
+  /**
+   * Rows of one request in a pipeline: replies of more would lie in the server's memory until they
+   * are read.
+   */
   private static final int PIPELINE = 1024;
 
   private final String address;
@@ -87,56 +89,59 @@ final class ValkeyServer implements RowServer {
   }
 
   @Override
-  public void start(Queue<Fetch> fetches) {
+  public void start(Fetches fetches) {
     DirectReads some = direct;
-    if (some == null || !isFew(fetches)) {
-      execute(fetches, this::run);
+    Fetch[] all = new Fetch[fetches.size()];
+    int i = 0;
+    int rows = 0;
+    for (Fetch fetch = fetches.first(); fetch != null; fetch = fetches.after(fetch)) {
+      all[i++] = fetch;
+      rows += fetch.isAlone() ? fetch.count() : DirectReads.MOST_ROWS + 1;
+    }
+    if (some == null || rows > DirectReads.MOST_ROWS) {
+      threads.execute(() -> run(all));
+      begun(fetches);
       return;
     }
     DirectReads.Line line = some.take();
     if (line == null) {
-      execute(fetches, all -> runAndPrepare(all, some));
-    } else {
-      ask(fetches, some, line);
+      threads.execute(() -> runAndPrepare(all, some));
+      begun(fetches);
+      return;
+    }
+    boolean come = ask(all, some, line);
+    begun(fetches);
+    if (come) {
+      finish(all, some, line);
     }
   }
 
-  private void execute(Queue<Fetch> fetches, Consumer<Fetch[]> work) {
-    Fetch[] all = fetches.toArray(new Fetch[0]);
-    threads.execute(() -> work.accept(all));
-    fetches.clear();
+  /** Takes requests out that end by themselves from now on. */
+  private static void begun(Fetches fetches) {
+    while (!fetches.isEmpty()) {
+      fetches.remove();
+    }
   }
 
-  /** Asks on this thread, and looks for the rows for a while. */
-  private void ask(Queue<Fetch> fetches, DirectReads some, DirectReads.Line line) {
+  /** Asks on this thread, and looks for the rows for a while; else another thread takes them. */
+  private boolean ask(Fetch[] all, DirectReads some, DirectReads.Line line) {
     try {
       int bytes = 0;
-      for (Fetch fetch : fetches) {
+      for (Fetch fetch : all) {
         RowValues values = values(fetch);
         line.ask(fetch, values);
         bytes += fetch.count() * values.replyBytes();
       }
       line.flush();
-      if (!line.hasCome(bytes)) {
-        execute(fetches, all -> finish(all, some, line));
-        return;
+      if (line.hasCome(bytes)) {
+        return true;
       }
+      threads.execute(() -> finish(all, some, line));
+      return false;
     } catch (RuntimeException | Error e) {
       some.failed(line);
       throw e;
     }
-    Fetch[] all = fetches.toArray(new Fetch[0]);
-    fetches.clear();
-    finish(all, some, line);
-  }
-
-  /** Returns whether these are all rows that their callers want, and so few. */
-  private static boolean isFew(Queue<Fetch> fetches) {
-    int rows = 0;
-    for (Fetch fetch : fetches) {
-      rows += fetch.isAlone() ? fetch.count() : DirectReads.MOST_ROWS + 1;
-    }
-    return rows <= DirectReads.MOST_ROWS;
   }
 
   /** Reads rows, and makes a connection for the small requests that come later. */
@@ -189,12 +194,22 @@ final class ValkeyServer implements RowServer {
       int at = 0;
       while (ended < fetches.length) {
         Fetch fetch = fetches[ended];
-        RowValues values = values(fetch);
-        for (int i = 0; i < fetch.count(); i++) {
-          take(fetch, values, i, replies.get(at++), crc);
+        Throwable failure = null;
+        try {
+          RowValues values = values(fetch);
+          for (int i = 0; i < fetch.count(); i++) {
+            take(fetch, values, i, replies.get(at + i), crc);
+          }
+        } catch (IOException | RuntimeException e) {
+          failure = e; // a row that is gone or damaged; the others' are here
         }
+        at += fetch.count();
         ended++;
-        fetch.done();
+        if (failure == null) {
+          fetch.done();
+        } else {
+          fetch.failed(failure);
+        }
       }
     } catch (IOException | RuntimeException e) {
       fail(fetches, ended, e);

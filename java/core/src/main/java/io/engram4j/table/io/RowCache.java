@@ -89,13 +89,13 @@ final class RowCache implements RowSource, AutoCloseable {
   }
 
   @Override
-  public @Nullable Object group() {
+  public @Nullable Group group() {
     return source.group();
   }
 
   @Override
   public void read(MemorySegment rowIds, long count, MemorySegment to) {
-    begin(rowIds, count, to).end();
+    begin(rowIds, count, to, null).end();
   }
 
   /**
@@ -103,7 +103,7 @@ final class RowCache implements RowSource, AutoCloseable {
    * begins again.
    */
   @Override
-  public Reading begin(MemorySegment rowIds, long count, MemorySegment to) {
+  public Reading begin(MemorySegment rowIds, long count, MemorySegment to, @Nullable Round round) {
     Misses call = idle.poll();
     if (call == null) {
       call = new Misses();
@@ -113,7 +113,7 @@ final class RowCache implements RowSource, AutoCloseable {
       call.to = to;
       call.count = count;
       call.generation = source.generation();
-      beginPart(call, 0);
+      beginPart(call, 0, round);
       return call;
     } catch (Throwable e) {
       giveUp(call);
@@ -127,7 +127,7 @@ final class RowCache implements RowSource, AutoCloseable {
   }
 
   /** Takes what is here of a part, and begins to read the others. */
-  private void beginPart(Misses call, long first) {
+  private void beginPart(Misses call, long first, @Nullable Round round) {
     int count = (int) Math.min(ReadPlan.MOST_ROWS, call.count - first);
     reserve(call, count);
     MemorySegment ids = call.ids.get();
@@ -148,7 +148,7 @@ final class RowCache implements RowSource, AutoCloseable {
     misses.add(left);
     call.first = first;
     call.left = left;
-    call.below = left == 0 ? Reading.DONE : source.begin(ids, left, call.rows.get());
+    call.below = left == 0 ? Reading.DONE : source.begin(ids, left, call.rows.get(), round);
   }
 
   private void reserve(Misses call, int count) {
@@ -166,7 +166,7 @@ final class RowCache implements RowSource, AutoCloseable {
     endPart(call);
     while (true) {
       for (long at = call.first + ReadPlan.MOST_ROWS; at < call.count; at += ReadPlan.MOST_ROWS) {
-        beginPart(call, at);
+        beginPart(call, at, null);
         endPart(call);
       }
       long now = source.generation();
@@ -174,7 +174,7 @@ final class RowCache implements RowSource, AutoCloseable {
         return;
       }
       call.generation = now;
-      beginPart(call, 0);
+      beginPart(call, 0, null);
       endPart(call);
     }
   }

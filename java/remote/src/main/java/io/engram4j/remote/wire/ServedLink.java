@@ -27,12 +27,13 @@ final class ServedLink implements Link.Inbox {
   private static final int MOST_WANTED = 1 << 16;
 
   /**
-   * Rows in memory that are gathered by the thread that reads messages: a handover takes longer.
+   * Rows in memory of a request that are gathered by the thread that reads messages: a handover
+   * takes longer.
    */
   private static final int MOST_AT_ONCE = 2048;
 
-  /** Bytes of rows in a message that answers several requests; what is more has its own. */
-  private static final int MOST_TOGETHER = 1 << 20;
+  /** Bytes of a message that answers several requests: what the thread that reads may write. */
+  private static final int MOST_TOGETHER = (64 << 10) - Frame.BYTES;
 
   private final SliceServer server;
   private final Link link;
@@ -115,14 +116,16 @@ final class ServedLink implements Link.Inbox {
 
   /** Answers several requests: what is in memory in one message, the rest when it is there. */
   private void many(MemorySegment payload) throws IOException {
-    int asked = 0;
+    long rows = 0;
     boolean answered = false;
     try {
       for (long at = 0; at < payload.byteSize(); ) {
         int length = Frame.payload(payload, at);
         MemorySegment head = payload.asSlice(at, Frame.BYTES);
-        if (Frame.type(head) != Frame.Type.GET || ++asked > RowServer.MOST_TOGETHER) {
-          throw new IOException("a client says " + Frame.type(head) + " as one of many");
+        rows += Frame.rows(head);
+        if (Frame.type(head) != Frame.Type.GET || rows > RowServer.MOST_TOGETHER) {
+          throw new IOException(
+              "a client says " + Frame.type(head) + " as one of many, for " + rows + " rows");
         }
         get(head, payload.asSlice(at + Frame.BYTES, length), true);
         at += Frame.padded(length);
@@ -181,7 +184,7 @@ final class ServedLink implements Link.Inbox {
     }
     if (count <= MOST_AT_ONCE && slice.rows().isInMemory()) {
       MemorySegment wanted = widen(payload, count, ids);
-      if (oneOfMany && count * slice.rows().rowBytes() <= MOST_TOGETHER) {
+      if (oneOfMany && count * slice.rows().rowBytes() <= MOST_TOGETHER - Frame.BYTES) {
         add(request, slice, wanted, count);
       } else {
         send(request, slice, wanted, count);

@@ -216,7 +216,7 @@ public final class SliceServer implements AutoCloseable {
     rows.add(count);
   }
 
-  /** Returns how many rows were sent. */
+  /** Returns how many rows were read to be sent. */
   public long rows() {
     return rows.sum();
   }

@@ -2,6 +2,7 @@ package io.engram4j.remote.wire;
 
 import io.engram4j.remote.Driver;
 import io.engram4j.remote.Fetch;
+import io.engram4j.remote.Fetches;
 import io.engram4j.remote.Manifest;
 import io.engram4j.remote.RemoteOptions;
 import io.engram4j.remote.RowServer;
@@ -11,7 +12,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.Queue;
 import java.util.function.Supplier;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
@@ -38,8 +38,6 @@ final class WireServer implements RowServer, Link.Inbox {
   private long answers; // to what is asked of the manifest
   private @Nullable IOException closed;
   private volatile @Nullable Driver driver;
-  private final Object sends = new Object();
-  private final long[] numbers = new long[RowServer.MOST_TOGETHER]; // of what is being sent
 
   private WireServer(String address, byte[] key, RemoteOptions options) {
     this.address = address;
@@ -151,45 +149,44 @@ final class WireServer implements RowServer, Link.Inbox {
   }
 
   @Override
-  public void start(Queue<Fetch> fetches) {
-    synchronized (sends) { // what is sent goes one after the other anyway
-      int registered = 0;
-      try {
-        Link to = link(); // before a message is taken, which would be lost
-        for (Fetch fetch : fetches) {
-          numbers[registered] = register(fetch, Frame.generation(fetch.generation()));
-          registered++;
-        }
-        to.send(message(fetches));
-      } catch (IOException | RuntimeException | Error e) {
-        for (int i = 0; !fetches.isEmpty(); i++) {
-          Fetch fetch = fetches.remove();
-          Fetch own = i < registered ? requests.remove(numbers[i]) : fetch;
-          if (own != null) {
-            own.failed(e);
-          }
+  public void start(Fetches fetches) {
+    int registered = 0;
+    try {
+      Link to = link(); // before a message is taken, which would be lost
+      for (Fetch fetch = fetches.first(); fetch != null; fetch = fetches.after(fetch)) {
+        fetch.setTag(register(fetch, Frame.generation(fetch.generation())));
+        registered++;
+      }
+      to.send(message(fetches));
+      registered = 0; // they have begun
+    } catch (IOException | RuntimeException | Error e) {
+      for (; registered > 0; registered--) { // if the connection has not ended them
+        Fetch own = requests.remove(fetches.remove().tag());
+        if (own != null) {
+          own.failed(e);
         }
       }
-      fetches.clear();
+      fetches.fail(e);
+    }
+    while (!fetches.isEmpty()) {
+      fetches.remove();
     }
   }
 
-  private Message message(Queue<Fetch> fetches) {
+  private Message message(Fetches fetches) {
     Message message = pool.take();
     try {
       boolean many = fetches.size() > 1;
       if (many) {
         message.begin(Frame.Type.MANY, 0, 0);
       }
-      int at = 0;
-      for (Fetch fetch : fetches) {
-        long request = numbers[at++];
+      for (Fetch fetch = fetches.first(); fetch != null; fetch = fetches.after(fetch)) {
         int bytes = 4 * fetch.count();
         if (many) {
-          MemorySegment get = message.add(Frame.Type.GET, request, bytes);
+          MemorySegment get = message.add(Frame.Type.GET, fetch.tag(), bytes);
           ask(fetch, get, get.asSlice(Frame.BYTES));
         } else {
-          MemorySegment head = message.begin(Frame.Type.GET, request, bytes);
+          MemorySegment head = message.begin(Frame.Type.GET, fetch.tag(), bytes);
           ask(fetch, head, message.payload());
         }
       }

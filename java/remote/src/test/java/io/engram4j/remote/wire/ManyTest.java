@@ -22,6 +22,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -109,6 +110,7 @@ class ManyTest {
       RowSource other = tables.open(3).source();
       long least = Math.min(tables.open(1).rows(), tables.open(3).rows());
       assertEquals(one.group(), other.group());
+      RowSource.Round round = Objects.requireNonNull(one.group()).newRound();
       SplittableRandom random = new SplittableRandom(2);
       for (int count : new int[] {0, 1, 24, 600, 1000, 1100, 2500, 70_000}) {
         long[] ids = random.longs(count, -1, least).toArray();
@@ -116,9 +118,9 @@ class ManyTest {
         MemorySegment rowIds = arena.allocateFrom(ValueLayout.JAVA_LONG, ids);
         MemorySegment rows = arena.allocate(bytes);
         MemorySegment others = arena.allocate(bytes);
-        RowSource.Reading reading = one.begin(rowIds, count, rows);
-        RowSource.Reading second = other.begin(rowIds, count, others);
-        RowSource.Reading third = one.begin(rowIds, count, others); // in the place of the second's
+        RowSource.Reading reading = one.begin(rowIds, count, rows, round);
+        RowSource.Reading second = other.begin(rowIds, count, others, round);
+        RowSource.Reading third = one.begin(rowIds, count, others, round); // over the second's
         second.end();
         third.end();
         reading.end();
