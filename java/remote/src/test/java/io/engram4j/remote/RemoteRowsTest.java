@@ -33,6 +33,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -272,6 +273,66 @@ class RemoteRowsTest {
         throw new AssertionError(failure.get());
       }
       assertThrows(IllegalStateException.class, () -> truth.read(source, 1));
+    }
+  }
+
+  /** Slice 0 is served by one that is frozen, slice 1 by another too. */
+  @Test
+  void whoWaitsForOneLayerLooksAfterTheOthers() throws Exception {
+    Path sharded = sharded(2);
+    Server frozen = servers.add("test://a", sharded);
+    servers.add("test://b", sharded, 1);
+    RemoteOptions options = OPTIONS.deadline(Duration.ofMillis(300));
+    try (SlicedTables tables =
+            SlicedTables.connect(null, List.of("test://a", "test://b"), List.of(servers), options);
+        Arena arena = Arena.ofConfined()) {
+      RowSource source = tables.open(1).source();
+      RowSource.Round round = Objects.requireNonNull(source.group()).newRound();
+      long other = truth.rows() - 1;
+      byte[] expected = truth.expected(other);
+      MemorySegment first = arena.allocateFrom(ValueLayout.JAVA_LONG, 0);
+      MemorySegment last = arena.allocateFrom(ValueLayout.JAVA_LONG, other);
+      MemorySegment lost = arena.allocate(expected.length);
+      MemorySegment rows = arena.allocate(expected.length);
+      frozen.set(Mode.FROZEN);
+      long began = System.nanoTime();
+      RowSource.Reading hopeless = source.begin(first, 1, lost, round);
+      RowSource.Reading reading = source.begin(last, 1, rows, round);
+      assertThrows(UncheckedIOException.class, hopeless::end);
+      reading.end(); // its time is over, but its rows came meanwhile
+      long ms = (System.nanoTime() - began) / 1_000_000;
+      assertArrayEquals(expected, rows.toArray(ValueLayout.JAVA_BYTE));
+      assertTrue(ms >= 300 && ms < 450, ms + " ms");
+      frozen.set(Mode.ANSWERS);
+      assertThrows(IllegalArgumentException.class, () -> source.begin(first, 1, rows, OTHERS));
+    }
+  }
+
+  private static final RowSource.Round OTHERS = new RowSource.Round() {};
+
+  @Test
+  void oneReplyThatIsLateIsOneFailureOfAllThatWaitForIt() throws Exception {
+    Path sharded = sharded(4);
+    Server slow = servers.add("test://a", sharded);
+    servers.add("test://b", sharded);
+    RemoteOptions options = OPTIONS.refresh(Duration.ofHours(1)); // nobody opens it again
+    try (SlicedTables tables =
+        SlicedTables.connect(null, List.of("test://a", "test://b"), List.of(servers), options)) {
+      RowSource source = tables.open(1).source();
+      long[] ids = new long[4]; // one of each slice
+      java.util.Arrays.setAll(ids, i -> i * (truth.rows() / 4) + 1);
+      slow.delayNanos = 50_000_000;
+      for (int i = 0; slow.messages.get() == 0 && i < 10; i++) {
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
+      }
+      assertEquals(1, slow.messages.get());
+      assertEquals(4, tables.hedges());
+      assertEquals(2, serving(tables), "it was slow once");
+      long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+      while (serving(tables) == 2 && System.nanoTime() - end < 0) {
+        assertArrayEquals(truth.expected(ids), truth.read(source, ids));
+      }
+      assertEquals(1, serving(tables), "it was slow again and again");
     }
   }
 

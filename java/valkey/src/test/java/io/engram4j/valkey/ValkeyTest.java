@@ -16,11 +16,14 @@ import io.engram4j.tck.TableTruth;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -112,6 +115,7 @@ class ValkeyTest {
           assertThrows(UncheckedIOException.class, () -> truth.read(source, 3));
       assertTrue(damaged.toString().contains("row 3 is damaged"));
       assertArrayEquals(truth.expected(4), truth.read(source, 4));
+      aDamagedRowSpoilsNoOtherRequest(source);
       redis.cli("DEL", key);
       UncheckedIOException gone =
           assertThrows(UncheckedIOException.class, () -> truth.read(source, 4));
@@ -126,6 +130,21 @@ class ValkeyTest {
         start("evicts", "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru");
     IOException policy = assertThrows(IOException.class, () -> load(evicts.address()));
     assertTrue(policy.toString().contains("allkeys-lru"), policy.toString());
+  }
+
+  private void aDamagedRowSpoilsNoOtherRequest(RowSource source) {
+    RowSource.Round round = Objects.requireNonNull(source.group()).newRound();
+    try (Arena arena = Arena.ofConfined()) {
+      byte[] expected = truth.expected(4);
+      MemorySegment rows = arena.allocate(expected.length);
+      MemorySegment three = arena.allocateFrom(ValueLayout.JAVA_LONG, 3);
+      MemorySegment four = arena.allocateFrom(ValueLayout.JAVA_LONG, 4);
+      RowSource.Reading damaged = source.begin(three, 1, arena.allocate(expected.length), round);
+      RowSource.Reading whole = source.begin(four, 1, rows, round);
+      whole.end(); // in one pipeline with the other, behind it
+      assertArrayEquals(expected, rows.toArray(ValueLayout.JAVA_BYTE));
+      assertThrows(UncheckedIOException.class, damaged::end);
+    }
   }
 
   @Test
