@@ -85,9 +85,12 @@ final class Prefetch implements Runnable {
     cancel();
     failure = null;
     for (PrefetchedRows rows : layers) {
-      rows.prepare(this);
+      rows.prepare();
     }
     state = QUEUED;
+    for (PrefetchedRows rows : layers) {
+      rows.setStarted(true);
+    }
     try {
       executor.execute(this);
     } catch (RejectedExecutionException e) {
@@ -146,14 +149,21 @@ final class Prefetch implements Runnable {
     }
   }
 
-  boolean isStarted() {
-    return state != IDLE;
+  /** Returns whether it fetches the rows of a layer. */
+  boolean has(PrefetchedRows rows) {
+    for (PrefetchedRows own : layers) {
+      if (own == rows) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /**
    * Waits until a layer's rows are there; does the work itself if no thread has begun it.
    *
-   * @throws RuntimeException what went wrong while they were fetched
+   * @throws RuntimeException what went wrong while they were fetched; whoever asks again finds that
+   *     nothing was begun
    */
   void await(PrefetchedRows rows) {
     if (!rows.hasEnded()) {
@@ -169,6 +179,7 @@ final class Prefetch implements Runnable {
     }
     Throwable e = rows.hasEnded() ? rows.failure() : failure;
     if (e != null) {
+      rows.setStarted(false);
       Failures.rethrow(e);
     }
   }
@@ -192,6 +203,9 @@ final class Prefetch implements Runnable {
     if (!STATE.compareAndSet(this, QUEUED, IDLE)) {
       awaitEnd(null);
       state = IDLE;
+    }
+    for (PrefetchedRows rows : layers) {
+      rows.setStarted(false);
     }
   }
 }

@@ -3,7 +3,6 @@ package io.engram4j.run;
 import io.engram4j.host.Buffer;
 import io.engram4j.table.RowSource;
 import java.lang.foreign.MemorySegment;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,7 +20,6 @@ final class PrefetchedRows implements AutoCloseable {
   final Lifetime.Call call;
 
   boolean inCall;
-  private @Nullable Prefetch prefetch;
   private boolean started;
   private @Nullable Throwable failure;
   private volatile boolean ended;
@@ -48,9 +46,7 @@ final class PrefetchedRows implements AutoCloseable {
   }
 
   /** Makes room for a step's row ids, before anybody begins. */
-  void prepare(Prefetch by) {
-    prefetch = by;
-    started = true;
+  void prepare() {
     failure = null;
     ended = false;
     rowIds.extend(8 * rows());
@@ -58,19 +54,12 @@ final class PrefetchedRows implements AutoCloseable {
 
   /** Returns whether a step may await them. */
   boolean isStarted() {
-    return started && prefetch != null && prefetch.isStarted();
+    return started;
   }
 
-  /**
-   * Waits until the rows are there.
-   *
-   * @throws RuntimeException what went wrong while they were fetched; whoever asks again finds that
-   *     nothing was begun
-   */
-  void await() {
-    started = false; // unless they have come
-    Objects.requireNonNull(prefetch).await(this);
-    started = true;
+  /** Says whether they are on their way: not before all layers are prepared, nor given up. */
+  void setStarted(boolean value) {
+    started = value;
   }
 
   /** Begins to fetch; what goes wrong is kept for who wants the rows. */

@@ -31,6 +31,7 @@ public final class Step implements AutoCloseable {
   private PrefetchedRows[] ahead = {}; // per layer, from the first prefetch on
   private Prefetch[] together = {}; // which fetch them
   private Prefetch[] apart = {}; // where there are too many for one request
+  private Prefetch[] fetching = {}; // those of the two that were started last
   private volatile boolean closed;
   private boolean freed;
 
@@ -89,7 +90,8 @@ public final class Step implements AutoCloseable {
     for (Prefetch prefetch : together) {
       few &= prefetch.isFew();
     }
-    for (Prefetch prefetch : few ? together : apart) {
+    fetching = few ? together : apart;
+    for (Prefetch prefetch : fetching) {
       prefetch.start(executor);
     }
   }
@@ -101,6 +103,14 @@ public final class Step implements AutoCloseable {
 
   private @Nullable PrefetchedRows prefetched(int layer) {
     return ahead.length > 0 && ahead[layer].isStarted() ? ahead[layer] : null;
+  }
+
+  private void await(PrefetchedRows rows) {
+    for (Prefetch prefetch : fetching) {
+      if (prefetch.has(rows)) {
+        prefetch.await(rows);
+      }
+    }
   }
 
   /** Returns what runs a layer on these tokens; views of a model have layers of their own. */
@@ -138,7 +148,7 @@ public final class Step implements AutoCloseable {
     call.begin();
     try {
       if (fetched != null) {
-        fetched.await();
+        await(fetched);
       }
       for (int first = 0; first < tokens; first += BLOCK) {
         pass.begin(first, Math.min(BLOCK, tokens - first), fetched);

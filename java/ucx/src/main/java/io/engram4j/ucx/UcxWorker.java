@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import io.engram4j.host.Buffer;
 import io.engram4j.remote.wire.Link;
 import io.engram4j.remote.wire.Message;
 import java.io.IOException;
@@ -51,7 +50,7 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
   private final Map<Long, UcxLink> links = new HashMap<>(); // by the address of the endpoint
   private final Set<UcxLink> sending = new HashSet<>(); // those whose messages UCX still needs
   private final List<UcxLink.Sending> left = new ArrayList<>(); // of links that have ended
-  private final List<Receiving> receiving = new ArrayList<>();
+  private final UcxReceives receives;
   private final List<Long> closing = new ArrayList<>(); // requests
   private final List<MemorySegment> asking = new ArrayList<>(); // clients, to be accepted
   private final List<UcxLink> broken = new ArrayList<>();
@@ -64,9 +63,6 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
   private final UcxDriver driver = new UcxDriver(this);
   private final MemorySegment driverPollfd;
 
-  /** A message whose payload is fetched from the other side's memory. */
-  private record Receiving(UcxLink link, long request, Buffer memory, long bytes) {}
-
   /**
    * Begins.
    *
@@ -75,6 +71,7 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
    */
   UcxWorker(UcxContext context, String name, Runnable onEnd) throws IOException {
     this.context = context;
+    this.receives = new UcxReceives(context);
     this.onEnd = onEnd;
     this.driverPollfd = arena.allocate(8, 8);
     this.errorUpcall = upcall("failed", FunctionDescriptor.ofVoid(ADDRESS, ADDRESS, JAVA_INT));
@@ -123,7 +120,8 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
       }
       MemorySegment ownHead = head.reinterpret(headBytes);
       if ((attributes & FLAG_RENDEZVOUS) != 0) {
-        return fetch(link, ownHead, data, bytes);
+        receives.begin(link, ownHead, data, bytes);
+        return Ucp.IN_PROGRESS;
       }
       link.received(ownHead, data.reinterpret(bytes));
     } catch (IOException e) {
@@ -133,24 +131,6 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
       breakUp(link, new IOException(e.toString(), e));
     }
     return Ucp.OK;
-  }
-
-  private int fetch(UcxLink link, MemorySegment head, MemorySegment descriptor, long bytes)
-      throws IOException {
-    if (bytes > UcxLayouts.MOST_BYTES) {
-      throw new IOException("a message of " + bytes + " bytes");
-    }
-    Buffer memory = new Buffer();
-    try {
-      MemorySegment all = memory.reserve(head.byteSize() + bytes);
-      MemorySegment.copy(head, 0, all, 0, head.byteSize());
-      long request = context.fetch(descriptor, all.asSlice(head.byteSize(), bytes));
-      receiving.add(new Receiving(link, request, memory, bytes));
-    } catch (Throwable e) {
-      memory.close();
-      throw e;
-    }
-    return Ucp.IN_PROGRESS;
   }
 
   @SuppressWarnings("UnusedMethod")
@@ -247,15 +227,7 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
     asking.clear();
     sending.removeIf(link -> link.releaseSent(context::isDone));
     left.removeIf(this::isReleased);
-    for (int i = 0; i < receiving.size(); ) {
-      Receiving one = receiving.get(i);
-      if (one.request() == 0 || context.isDone(one.request())) {
-        receiving.remove(i);
-        deliver(one);
-      } else {
-        i++;
-      }
-    }
+    receives.deliver(this::breakUp);
     closing.removeIf(context::isDone);
     while (!broken.isEmpty()) {
       UcxLink link = broken.removeLast();
@@ -269,21 +241,6 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
       one.message().release();
     }
     return done;
-  }
-
-  private void deliver(Receiving one) {
-    try (Buffer memory = one.memory()) {
-      if (!one.link().isBroken()) {
-        long heads = memory.get().byteSize() - one.bytes();
-        MemorySegment all = memory.get();
-        one.link().received(all.asSlice(0, heads), all.asSlice(heads, one.bytes()));
-      }
-    } catch (IOException e) {
-      breakUp(one.link(), e);
-    } catch (RuntimeException | Error e) {
-      log.warn("a message cannot be taken", e);
-      breakUp(one.link(), new IOException(e.toString(), e));
-    }
   }
 
   /** Connects; whether somebody is there shows later. */
@@ -436,7 +393,7 @@ final class UcxWorker implements UcxDriver.Turns, AutoCloseable {
       do {
         context.progress();
         settle();
-      } while (!(left.isEmpty() && receiving.isEmpty() && closing.isEmpty())
+      } while (!(left.isEmpty() && receives.isEmpty() && closing.isEmpty())
           && System.nanoTime() - end < 0);
       context.close();
       left.forEach(one -> one.message().release());
