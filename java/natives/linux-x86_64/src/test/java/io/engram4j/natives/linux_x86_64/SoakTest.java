@@ -18,7 +18,7 @@ class SoakTest {
   @Test
   void nothingWrongAndNothingLeft() throws IOException {
     long seed = System.nanoTime();
-    Map<String, LongAdder> counts = Soak.run(Duration.ofMinutes(1), seed, directory, "cpu,java");
+    Map<String, LongAdder> counts = Soak.run(Duration.ofSeconds(30), seed, directory, "cpu,java");
     System.out.println("soak, seed " + seed + ": " + counts);
     for (String done : new String[] {"cut short", "replaced", "refused", "killed while packing"}) {
       LongAdder times = counts.get(done);
