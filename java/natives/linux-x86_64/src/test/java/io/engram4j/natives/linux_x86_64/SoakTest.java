@@ -11,7 +11,7 @@ import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Two minutes of what {@code ci/soak} does for hours. */
+/** Half a minute of what {@code ci/soak} does for hours. */
 class SoakTest {
   @TempDir Path directory;
 
