@@ -50,6 +50,7 @@ public interface RowSource {
    * @param rows as for {@link #read}; written until the end
    * @param round of this source's group: its reads may wait for the first of them to be ended, and
    *     go together then. Null to read these rows alone
+   * @throws IllegalArgumentException if the round is of another group
    * @throws IllegalStateException if the reader is closed
    */
   default Reading begin(

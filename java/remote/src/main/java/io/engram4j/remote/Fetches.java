@@ -1,5 +1,6 @@
 package io.engram4j.remote;
 
+import io.engram4j.work.Failures;
 import java.util.NoSuchElementException;
 import org.jspecify.annotations.Nullable;
 
@@ -81,7 +82,7 @@ public final class Fetches {
       }
     }
     if (failure != null) {
-      io.engram4j.work.Failures.rethrow(failure);
+      Failures.rethrow(failure);
     }
   }
 }
