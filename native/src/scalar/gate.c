@@ -30,9 +30,10 @@ void engram_scalar_gate_apply(float gate, const float *value, uint8_t *stream, i
 }
 
 static void sums_after_update(const float *product, const float *key, const uint8_t *stream,
-                              int type, int64_t hidden, const void *end,
+                              int type, int64_t hidden, const void *end, const float *soon,
                               const struct engram_gate_update *before, double sums[3]) {
   (void)end;
+  (void)soon;
   if (before) {
     engram_scalar_gate_apply(before->gate, before->value, before->stream, type, hidden, NULL);
   }
