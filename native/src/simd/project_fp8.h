@@ -9,7 +9,7 @@
 #define ENGRAM_PROJECT_ROWS 8
 
 /* Inputs of which lanes add products in float before they go on in double. */
-#define ENGRAM_PROJECT_GROUP (8 * ENGRAM_BLOCK)
+#define ENGRAM_PROJECT_GROUP (16 * ENGRAM_BLOCK)
 
 /* Codes come divided by 2^8. */
 #define ENGRAM_CODES_DIVIDED 8
