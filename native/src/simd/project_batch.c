@@ -1,4 +1,5 @@
-#include "project_fp8.h"
+#include "project_batch.h"
+#include "project_few.h"
 
 /*
  * The projection of batches of ordinary numbers: a block of weights becomes floats once for all
@@ -9,28 +10,7 @@
  * AVX-512). Inputs are packed before, as rows of 24 KB, like V4.1's, would all fall on the same
  * lines of it.
  */
-#define CHUNK 32
 #define LEAST_TOKENS 5
-#define GROUP ENGRAM_PROJECT_GROUP
-
-/* Rows that are decoded together. */
-#define ROWS 8
-
-/* Rows and tokens whose sums stay in registers. */
-#define FEW_ROWS 4
-#if defined(ENGRAM_SIMD_AVX512)
-#define FEW_TOKENS 6
-#else
-#define FEW_TOKENS 3
-#endif
-
-typedef double token_sums[CHUNK][LANES / 2];
-
-struct scratch {
-  float weights[ROWS][GROUP];
-  token_sums sums[ENGRAM_BLOCK];
-  float inputs[]; /* [groups, tokens, GROUP] */
-};
 
 int64_t TIER(batch_scratch)(const struct engram_linear *linear, int64_t tokens) {
   if (tokens < LEAST_TOKENS || !linear->nan_free || linear->inputs % ENGRAM_BLOCK != 0) {
@@ -56,14 +36,13 @@ static void decode(const uint8_t *weights, int64_t stride, const uint8_t *scales
   for (int row = 0; row < rows; row++) {
     const uint8_t *own = weights + row * stride;
     for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
-      float scale =
-          engram_bits_to_float((uint32_t)(scales[k / ENGRAM_BLOCK] + ENGRAM_CODES_DIVIDED) << 23);
+      floats scale = f_set(engram_scale_of_codes(scales[k / ENGRAM_BLOCK]));
       floats w[ENGRAM_BLOCK / LANES];
       /* the block after this: hardware prefetchers would begin anew with every row */
       __builtin_prefetch(own + k + ROWS * stride, 0, 2);
       f_e4m3_tile(own + k, w);
       for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
-        f_store(scratch->weights[row] + k + LANES * i, f_mul(w[i], f_set(scale)));
+        f_store(scratch->weights[row] + k + LANES * i, f_mul(w[i], scale));
       }
     }
   }
@@ -92,11 +71,7 @@ INLINE void dots(const float *weights, const float *in, int64_t inputs, const in
   }
   for (int r = 0; r < rows; r++) {
     for (int t = 0; t < tokens; t++) {
-      doubles all;
-      double *to = sums[r][token + t];
-      __builtin_memcpy(&all, to, sizeof all);
-      all = d_add(d_fold(sum[r][t]), all);
-      __builtin_memcpy(to, &all, sizeof all);
+      add_to(sums[r][token + t], sum[r][t]);
     }
   }
 }
@@ -146,15 +121,10 @@ static void multiply(const float *in, int64_t inputs, int rows, int tokens, int 
   }
 }
 
-/* Outputs [output, output + rows), all of one row of scales, of up to CHUNK packed tokens. */
-static void outputs_of(const struct engram_linear *linear, int tokens, int output, int rows,
-                       float *out, int64_t out_stride, struct scratch *scratch) {
-  const int64_t inputs = linear->inputs;
-  const int64_t stride = linear->weight_stride;
-  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = engram_scales_of(linear, output);
+/* Adds the products of packed tokens with the rows of a tile. */
+static void sums_of_many(const uint8_t *weights, int64_t stride, const uint8_t *scales,
+                         int64_t inputs, int tokens, int rows, struct scratch *scratch) {
   const float *in = scratch->inputs;
-  __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)rows);
   for (int64_t from = 0; from < inputs; from += GROUP) {
     int64_t some = inputs - from < GROUP ? inputs - from : GROUP;
     for (int row = 0; row < rows; row += ROWS) {
@@ -164,6 +134,20 @@ static void outputs_of(const struct engram_linear *linear, int tokens, int outpu
       multiply(in, some, now, tokens, row, scratch);
     }
     in += (int64_t)tokens * GROUP;
+  }
+}
+
+/* Outputs [output, output + rows), all of one row of scales, of up to CHUNK tokens. */
+static void outputs_of(const struct engram_linear *linear, const float *in, int tokens, int output,
+                       int rows, float *out, int64_t out_stride, struct scratch *scratch) {
+  const int64_t stride = linear->weight_stride;
+  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
+  __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)rows);
+  if (tokens <= MOST_OF_FEW) {
+    sums_of_few(weights, stride, scales, in, linear->inputs, tokens, rows, scratch);
+  } else {
+    sums_of_many(weights, stride, scales, linear->inputs, tokens, rows, scratch);
   }
   for (int token = 0; token < tokens; token++) {
     for (int row = 0; row < rows; row++) {
@@ -178,13 +162,15 @@ static void outputs_of(const struct engram_linear *linear, int tokens, int outpu
 static void chunk(const struct engram_linear *linear, const float *in, int tokens, int first,
                   int count, float *out, int64_t out_stride, struct scratch *scratch) {
   int some;
-  pack(in, linear->inputs, tokens, scratch->inputs);
+  if (tokens > MOST_OF_FEW) {
+    pack(in, linear->inputs, tokens, scratch->inputs);
+  }
   for (int output = first; output < first + count; output += some) {
     some = engram_in_one_tile(output, first + count);
     const uint8_t *scales = engram_scales_of(linear, output);
     float *to = out + (output - first);
     if (TIER(ordinary_scales)(scales, linear->inputs / ENGRAM_BLOCK)) {
-      outputs_of(linear, tokens, output, some, to, out_stride, scratch);
+      outputs_of(linear, in, tokens, output, some, to, out_stride, scratch);
     } else {
       TIER(project)(linear, in, tokens, output, some, to, out_stride);
     }
