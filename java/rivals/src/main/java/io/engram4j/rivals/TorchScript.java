@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * As TorchScript modules: once with the gate as docs/spec.md writes it, once with as few
@@ -42,9 +43,32 @@ public abstract class TorchScript extends PyTorch {
 
   /** With few temporaries. */
   public static final class Tuned extends TorchScript {
+    private @Nullable NDArray narrow; // of the one matrix that is raced
+
     /** Made by the service loader. */
     public Tuned() {
       super("tuned.py", ", TorchScript, tuned");
+    }
+
+    @Override
+    public String narrowType() {
+      return "bf16";
+    }
+
+    @Override
+    public Optional<Runnable> narrowProject(Project project) {
+      return Optional.of(new LinearRun(this, project));
+    }
+
+    private NDArray narrow(Project project) {
+      NDArray made = narrow;
+      if (made == null) {
+        NDArray wide =
+            over(project.weight(), DataType.FLOAT32, project.outputs(), project.inputs());
+        made = call(module("to_bf16.py"), manager, wide);
+        narrow = made;
+      }
+      return made;
     }
   }
 
@@ -104,6 +128,35 @@ public abstract class TorchScript extends PyTorch {
         call(rows, own, windows, hash[0], hash[1], hash[2], hash[3]);
         try (NDArray updated = call(block, own, layer)) {
           updated.detach(); // the stream itself, updated in place
+        }
+      }
+    }
+  }
+
+  /** A projection with bf16 weights, which oneDNN multiplies in bf16 where the CPU can. */
+  private static final class LinearRun implements Runnable {
+    private final Tuned torch;
+    private final Model linear = module("linear_bf16.py");
+    private final NDArray in;
+    private final NDArray weight; // whose type must not be asked for: DJL's bridge would end all
+    private final MemorySegment out;
+    private boolean keep = true; // the first run's
+
+    LinearRun(Tuned torch, Project project) {
+      this.torch = torch;
+      this.in = torch.over(project.in(), DataType.FLOAT32, project.tokens(), project.inputs());
+      this.weight = torch.narrow(project);
+      this.out = project.out();
+    }
+
+    @Override
+    public void run() {
+      try (NDManager own = torch.manager.newSubManager()) {
+        NDArray product = call(linear, own, in, weight);
+        if (keep) {
+          float[] values = product.toFloatArray();
+          MemorySegment.copy(values, 0, out, ValueLayout.JAVA_FLOAT, 0, values.length);
+          keep = false;
         }
       }
     }
