@@ -24,7 +24,7 @@ import java.util.Optional;
 /** A layer without its projection, hash, gather and gate, beside the rivals'. */
 final class LayerRaces {
   /** Tokens that go through the stages together, as in a layer. */
-  private static final int BLOCK = 64;
+  private static final int BLOCK = io.engram4j.run.Step.BLOCK;
 
   private final Report report;
   private final int rounds;
