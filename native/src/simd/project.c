@@ -11,12 +11,10 @@
 /* Tokens whose inputs stay in the second cache while all weights go by once. */
 #define CACHED_TOKENS 16
 
-/* Widens a tile's 32 weights, so that they serve all tokens. */
-INLINE void widen(const uint8_t *from, const int type, floats w[VECTORS]) {
+/* Widens a tile's 32 weights, divided by 256, so that they serve all tokens. */
+INLINE void widen(const uint8_t *from, floats w[VECTORS]) {
   for (int i = 0; i < VECTORS; i++) {
-    w[i] = type == ENGRAM_F8_E4M3 ? f_e4m3_over_256(from + LANES * i)
-           : type == ENGRAM_F32   ? f_load(from + 4 * LANES * i)
-                                  : f_load_bf16(from + 2 * LANES * i);
+    w[i] = f_e4m3_over_256(from + LANES * i);
   }
 }
 
@@ -36,13 +34,12 @@ INLINE doubles tile_sum(const floats w[VECTORS], const float *x) {
  * sum go on in double: float sums over 192 tiles put gates near a zero dot product 4e-5 off, where
  * the root makes much of little. Returns whether a NaN code was seen.
  */
-INLINE int block(const struct engram_linear *linear, const int type, const float *in,
-                 const int tokens, const int rows, int output, float *out, int64_t out_stride) {
+INLINE int block(const struct engram_linear *linear, const float *in, const int tokens,
+                 const int rows, int output, float *out, int64_t out_stride) {
   const int64_t inputs = linear->inputs;
   const int64_t row_bytes = linear->weight_stride;
   const uint8_t *weights = (const uint8_t *)linear->weight + output * row_bytes;
-  const uint8_t *scales = linear->scale;
-  scales += type == ENGRAM_F8_E4M3 ? output / ENGRAM_BLOCK * (int64_t)linear->scale_stride : 0;
+  const uint8_t *scales = engram_scales_of(linear, output);
   doubles sums[ROWS][TOKENS];
   for (int row = 0; row < rows; row++) {
     for (int token = 0; token < tokens; token++) {
@@ -51,18 +48,14 @@ INLINE int block(const struct engram_linear *linear, const int type, const float
   }
   marks nan = n_zero();
   for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
-    /* codes were divided by 256 */
-    const double scale = type == ENGRAM_F8_E4M3 ? 256 * engram_e8m0_double(*scales++) : 1;
+    const double scale = 256 * engram_e8m0_double(*scales++);
     for (int row = 0; row < rows; row++) {
-      const uint8_t *tile = weights + row * row_bytes +
-                            k * (type == ENGRAM_F8_E4M3 ? 1
-                                 : type == ENGRAM_F32   ? 4
-                                                        : 2);
+      const uint8_t *tile = weights + row * row_bytes + k;
       floats w[VECTORS];
       /* the same place in the next group of rows: hardware prefetchers stop at every page */
       __builtin_prefetch(tile + rows * row_bytes, 0, 2);
-      widen(tile, type, w);
-      nan = type == ENGRAM_F8_E4M3 ? n_or_nan(nan, tile) : nan;
+      widen(tile, w);
+      nan = n_or_nan(nan, tile);
       for (int token = 0; token < tokens; token++) {
         doubles sum = tile_sum(w, in + token * inputs + k);
         sums[row][token] = d_fma(sum, d_set(scale), sums[row][token]);
@@ -94,18 +87,18 @@ static void mark_nans(const struct engram_linear *linear, int tokens, int rows, 
   }
 }
 
-/* Constant types and counts, so that sums get registers and loops no branches. */
-INLINE void rows_of(const struct engram_linear *linear, const int type, const float *in, int tokens,
-                    const int rows, int output, float *out, int64_t out_stride) {
+/* Constant counts, so that sums get registers. */
+INLINE void rows_of(const struct engram_linear *linear, const float *in, int tokens, const int rows,
+                    int output, float *out, int64_t out_stride) {
   int nan;
   if (tokens == 4) {
-    nan = block(linear, type, in, 4, rows, output, out, out_stride);
+    nan = block(linear, in, 4, rows, output, out, out_stride);
   } else if (tokens == 3) {
-    nan = block(linear, type, in, 3, rows, output, out, out_stride);
+    nan = block(linear, in, 3, rows, output, out, out_stride);
   } else if (tokens == 2) {
-    nan = block(linear, type, in, 2, rows, output, out, out_stride);
+    nan = block(linear, in, 2, rows, output, out, out_stride);
   } else {
-    nan = block(linear, type, in, 1, rows, output, out, out_stride);
+    nan = block(linear, in, 1, rows, output, out, out_stride);
   }
   if (nan) {
     mark_nans(linear, tokens, rows, output, out, out_stride);
@@ -113,8 +106,8 @@ INLINE void rows_of(const struct engram_linear *linear, const int type, const fl
 }
 
 /* The careful way, for any number: up to CACHED_TOKENS tokens. */
-INLINE void typed(const struct engram_linear *linear, const int type, const float *in, int tokens,
-                  int first, int count, float *out, int64_t out_stride) {
+static void careful(const struct engram_linear *linear, const float *in, int tokens, int first,
+                    int count, float *out, int64_t out_stride) {
   int step;
   for (int output = first; output < first + count; output += step) {
     /* whole groups lie in one row of scales */
@@ -124,9 +117,9 @@ INLINE void typed(const struct engram_linear *linear, const int type, const floa
       const float *own = in + (int64_t)token * linear->inputs;
       float *to = out + token * out_stride + (output - first);
       if (step == ROWS) {
-        rows_of(linear, type, own, some, ROWS, output, to, out_stride);
+        rows_of(linear, own, some, ROWS, output, to, out_stride);
       } else {
-        rows_of(linear, type, own, some, 1, output, to, out_stride);
+        rows_of(linear, own, some, 1, output, to, out_stride);
       }
     }
   }
@@ -154,7 +147,7 @@ static void ordinary(const struct engram_linear *linear, const float *in, int to
     scales += output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
     float *to = out + (output - first);
     if (!TIER(ordinary_scales)(scales, tiles)) {
-      typed(linear, ENGRAM_F8_E4M3, in, tokens, output, step, to, out_stride);
+      careful(linear, in, tokens, output, step, to, out_stride);
       continue;
     }
     for (int token = 0; token < tokens; token += ENGRAM_PROJECT_TOKENS) {
@@ -169,12 +162,11 @@ static void ordinary(const struct engram_linear *linear, const float *in, int to
 void TIER(project)(const struct engram_linear *linear, const float *in, int64_t tokens, int first,
                    int count, float *out, int64_t out_stride) {
   const int64_t inputs = linear->inputs;
-  const int type = linear->type;
   if (inputs % ENGRAM_BLOCK != 0) { /* no published model has such rows */
     engram_scalar_project(linear, in, tokens, first, count, out, out_stride);
     return;
   }
-  if (type != ENGRAM_F8_E4M3 && type != ENGRAM_BF16 && type != ENGRAM_F32) {
+  if (linear->type != ENGRAM_F8_E4M3) {
     TIER(project_blocks)(linear, in, tokens, first, count, out, out_stride);
     return;
   }
@@ -191,12 +183,8 @@ void TIER(project)(const struct engram_linear *linear, const float *in, int64_t 
     }
     if (is_ordinary) {
       ordinary(linear, own, some, first, count, to, out_stride);
-    } else if (type == ENGRAM_F8_E4M3) {
-      typed(linear, ENGRAM_F8_E4M3, own, some, first, count, to, out_stride);
-    } else if (type == ENGRAM_BF16) {
-      typed(linear, ENGRAM_BF16, own, some, first, count, to, out_stride);
     } else {
-      typed(linear, ENGRAM_F32, own, some, first, count, to, out_stride);
+      careful(linear, own, some, first, count, to, out_stride);
     }
   }
 }

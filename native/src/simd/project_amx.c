@@ -38,6 +38,9 @@ struct scratch {
 };
 
 static int64_t scratch_bytes(const struct engram_linear *linear, int64_t tokens) {
+  if (linear->type != ENGRAM_F8_E4M3) {
+    return BELOW.batch_scratch(linear, tokens);
+  }
   if (tokens < LEAST_TOKENS || !linear->nan_free || linear->inputs % STEP != 0) {
     return 0;
   }
@@ -178,6 +181,10 @@ static void chunk(const struct engram_linear *linear, const uint16_t words[128],
 
 static void project_batch(const struct engram_linear *linear, const float *in, int64_t tokens,
                           int first, int count, float *out, int64_t out_stride, void *scratch) {
+  if (linear->type != ENGRAM_F8_E4M3) {
+    BELOW.project_batch(linear, in, tokens, first, count, out, out_stride, scratch);
+    return;
+  }
   const int64_t inputs = linear->inputs;
   uint16_t words[128];
   for (int size = 0; size < 128; size++) {

@@ -2,18 +2,28 @@
 #include "project_few.h"
 
 /*
- * The projection of batches of ordinary numbers: a block of weights becomes floats once for all
- * tokens, with its scale, where project_fp8.c does it for every four. A product is the same number
- * either way and sums are added in the same order, so a token gets the same bits.
+ * The projection of batches: a block of weights becomes floats once for all tokens, with its scale,
+ * where project_fp8.c does it for every four and project_blocks.c for every sixteen. A product is
+ * the same number either way and sums are added in the same order, so a token gets the same bits.
+ * Of fp8 weights, only ordinary numbers go this way.
  *
  * A block of weights and the inputs of a few tokens fit the first cache together (16 and 12 KB with
  * AVX-512). Inputs are packed before, as rows of 24 KB, like V4.1's, would all fall on the same
  * lines of it.
  */
 #define LEAST_TOKENS 5
+#if defined(ENGRAM_SIMD_AVX512)
+#define LEAST_OF_FLOATS 17 /* which need no decoding */
+#else
+#define LEAST_OF_FLOATS 9
+#endif
+#define LINE 64
 
 int64_t TIER(batch_scratch)(const struct engram_linear *linear, int64_t tokens) {
-  if (tokens < LEAST_TOKENS || !linear->nan_free || linear->inputs % ENGRAM_BLOCK != 0) {
+  int known = linear->type == ENGRAM_F8_E4M3 ? linear->nan_free : TIER(can_widen)(linear->type);
+  int plain = linear->type == ENGRAM_F32 || linear->type == ENGRAM_BF16;
+  int least = plain ? LEAST_OF_FLOATS : LEAST_TOKENS;
+  if (tokens < least || !known || linear->inputs % ENGRAM_BLOCK != 0) {
     return 0;
   }
   int64_t groups = ((int64_t)linear->inputs + GROUP - 1) / GROUP;
@@ -31,8 +41,8 @@ static void pack(const float *in, int64_t inputs, int tokens, float *packed) {
   }
 }
 
-static void decode(const uint8_t *weights, int64_t stride, const uint8_t *scales, int64_t inputs,
-                   int rows, struct scratch *scratch) {
+static void decode_fp8(const uint8_t *weights, int64_t stride, const uint8_t *scales,
+                       int64_t inputs, int rows, struct scratch *scratch) {
   for (int row = 0; row < rows; row++) {
     const uint8_t *own = weights + row * stride;
     for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
@@ -45,6 +55,20 @@ static void decode(const uint8_t *weights, int64_t stride, const uint8_t *scales
         f_store(scratch->weights[row] + k + LANES * i, f_mul(w[i], scale));
       }
     }
+  }
+}
+
+/* Inputs [from, from + some) of rows of other types. */
+static void decode_other(int type, const uint8_t *weights, int64_t stride, int64_t from,
+                         int64_t some, int rows, struct scratch *scratch) {
+  int64_t at = engram_row_bytes(type, from);
+  int64_t end = engram_row_bytes(type, from + some);
+  for (int row = 0; row < rows; row++) {
+    const uint8_t *own = weights + row * stride;
+    for (int64_t ahead = at; ahead < end; ahead += LINE) { /* the block after this */
+      __builtin_prefetch(own + ahead + ROWS * stride, 0, 2);
+    }
+    TIER(widen)(type, own + at, (int)some, scratch->weights[row]);
   }
 }
 
@@ -121,33 +145,44 @@ static void multiply(const float *in, int64_t inputs, int rows, int tokens, int 
   }
 }
 
-/* Adds the products of packed tokens with the rows of a tile. */
-static void sums_of_many(const uint8_t *weights, int64_t stride, const uint8_t *scales,
-                         int64_t inputs, int tokens, int rows, struct scratch *scratch) {
+/* Adds the products of packed tokens with some rows, of one row of scales where there are any. */
+static void sums_of_many(const struct engram_linear *linear, int output, int tokens, int rows,
+                         struct scratch *scratch) {
+  const int is_fp8 = linear->type == ENGRAM_F8_E4M3;
+  const int64_t inputs = linear->inputs;
+  const int64_t stride = linear->weight_stride;
+  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
+  const uint8_t *scales = is_fp8 ? engram_scales_of(linear, output) : NULL;
   const float *in = scratch->inputs;
   for (int64_t from = 0; from < inputs; from += GROUP) {
     int64_t some = inputs - from < GROUP ? inputs - from : GROUP;
     for (int row = 0; row < rows; row += ROWS) {
       int now = rows - row < ROWS ? rows - row : ROWS;
-      decode(weights + row * stride + from, stride, scales + from / ENGRAM_BLOCK, some, now,
-             scratch);
+      const uint8_t *own = weights + row * stride;
+      if (is_fp8) {
+        decode_fp8(own + from, stride, scales + from / ENGRAM_BLOCK, some, now, scratch);
+      } else {
+        decode_other(linear->type, own, stride, from, some, now, scratch);
+      }
       multiply(in, some, now, tokens, row, scratch);
     }
     in += (int64_t)tokens * GROUP;
   }
 }
 
+/* Whether tokens go the way of few. */
+static int are_few(const struct engram_linear *linear, int tokens) {
+  return linear->type == ENGRAM_F8_E4M3 && tokens <= MOST_OF_FEW;
+}
+
 /* Outputs [output, output + rows), all of one row of scales, of up to CHUNK tokens. */
 static void outputs_of(const struct engram_linear *linear, const float *in, int tokens, int output,
                        int rows, float *out, int64_t out_stride, struct scratch *scratch) {
-  const int64_t stride = linear->weight_stride;
-  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
-  const uint8_t *scales = engram_scales_of(linear, output);
   __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)rows);
-  if (tokens <= MOST_OF_FEW) {
-    sums_of_few(weights, stride, scales, in, linear->inputs, tokens, rows, scratch);
+  if (are_few(linear, tokens)) {
+    sums_of_few(linear, output, in, tokens, rows, scratch);
   } else {
-    sums_of_many(weights, stride, scales, linear->inputs, tokens, rows, scratch);
+    sums_of_many(linear, output, tokens, rows, scratch);
   }
   for (int token = 0; token < tokens; token++) {
     for (int row = 0; row < rows; row++) {
@@ -162,14 +197,14 @@ static void outputs_of(const struct engram_linear *linear, const float *in, int 
 static void chunk(const struct engram_linear *linear, const float *in, int tokens, int first,
                   int count, float *out, int64_t out_stride, struct scratch *scratch) {
   int some;
-  if (tokens > MOST_OF_FEW) {
+  if (!are_few(linear, tokens)) {
     pack(in, linear->inputs, tokens, scratch->inputs);
   }
   for (int output = first; output < first + count; output += some) {
     some = engram_in_one_tile(output, first + count);
-    const uint8_t *scales = engram_scales_of(linear, output);
     float *to = out + (output - first);
-    if (TIER(ordinary_scales)(scales, linear->inputs / ENGRAM_BLOCK)) {
+    if (linear->type != ENGRAM_F8_E4M3 ||
+        TIER(ordinary_scales)(engram_scales_of(linear, output), linear->inputs / ENGRAM_BLOCK)) {
       outputs_of(linear, in, tokens, output, some, to, out_stride, scratch);
     } else {
       TIER(project)(linear, in, tokens, output, some, to, out_stride);
@@ -184,10 +219,13 @@ void TIER(project_batch)(const struct engram_linear *linear, const float *in, in
   for (int64_t from = 0; from < tokens; from += some) {
     const float *own = in + from * inputs;
     float *to = out + from * out_stride;
-    int is_ordinary;
-    some =
-        engram_of_one_kind(TIER(ordinary_inputs), own, inputs, tokens - from, CHUNK, &is_ordinary);
-    if (is_ordinary) {
+    int goes = 1;
+    if (linear->type == ENGRAM_F8_E4M3) {
+      some = engram_of_one_kind(TIER(ordinary_inputs), own, inputs, tokens - from, CHUNK, &goes);
+    } else {
+      some = tokens - from < CHUNK ? (int)(tokens - from) : CHUNK;
+    }
+    if (goes) {
       chunk(linear, own, some, first, count, to, out_stride, scratch);
     } else {
       TIER(project)(linear, own, some, first, count, to, out_stride);

@@ -27,6 +27,9 @@ struct scratch {
 };
 
 int64_t TIER(bf16_scratch)(const struct engram_linear *linear, int64_t tokens) {
+  if (linear->type != ENGRAM_F8_E4M3) {
+    return TIER(batch_scratch)(linear, tokens);
+  }
   if (tokens < LEAST_TOKENS || !linear->nan_free || linear->inputs % STEP != 0) {
     return 0;
   }
@@ -181,6 +184,10 @@ static void chunk(const struct engram_linear *linear, const struct codes *codes,
 
 void TIER(bf16_batch)(const struct engram_linear *linear, const float *in, int64_t tokens,
                       int first, int count, float *out, int64_t out_stride, void *scratch) {
+  if (linear->type != ENGRAM_F8_E4M3) {
+    TIER(project_batch)(linear, in, tokens, first, count, out, out_stride, scratch);
+    return;
+  }
   const int64_t inputs = linear->inputs;
   const struct codes codes = codes_as_bf16();
   int some;

@@ -100,9 +100,12 @@ static void few_tokens(const uint8_t *codes, int64_t stride, int64_t ahead,
 }
 
 /* Adds the products of up to MOST_OF_FEW tokens with the rows of a tile. */
-static void sums_of_few(const uint8_t *weights, int64_t stride, const uint8_t *scales,
-                        const float *in, int64_t inputs, int tokens, int rows,
-                        struct scratch *scratch) {
+static void sums_of_few(const struct engram_linear *linear, int output, const float *in, int tokens,
+                        int rows, struct scratch *scratch) {
+  const int64_t inputs = linear->inputs;
+  const int64_t stride = linear->weight_stride;
+  const uint8_t *weights = (const uint8_t *)linear->weight + output * stride;
+  const uint8_t *scales = engram_scales_of(linear, output);
   float(*scaled)[GROUP] = scratch->weights; /* as many rows, and not needed for weights here */
   const int parts = tokens <= TOKENS_OF_TWO ? 1 : 2;
   for (int64_t from = 0; from < inputs; from += GROUP) {

@@ -41,6 +41,10 @@ INLINE const uint8_t *engram_scales_of(const struct engram_linear *linear, int o
   return (const uint8_t *)linear->scale + output / ENGRAM_BLOCK * (int64_t)linear->scale_stride;
 }
 
+/* Whether weights of a type can be widened, from a block on, to floats; and some of a row. */
+int TIER(can_widen)(int type);
+void TIER(widen)(int type, const uint8_t *from, int some, float *to);
+
 /* Batches: see kernels.h. */
 int64_t TIER(batch_scratch)(const struct engram_linear *linear, int64_t tokens);
 void TIER(project_batch)(const struct engram_linear *linear, const float *in, int64_t tokens,

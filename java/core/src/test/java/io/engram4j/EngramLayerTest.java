@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.run.Step;
 import io.engram4j.model.HiddenStream;
 import java.time.Duration;
 import java.util.Random;
@@ -13,6 +14,8 @@ import org.junit.jupiter.api.Test;
 
 /** Convolutions after rollback, failures that leave no trace, and closing from within. */
 class EngramLayerTest {
+  private static final int MANY = Step.BLOCK + 6; // more than go together
+
   private final EngramModel model = TestModels.paper();
   private final EngramLayer layer = model.layers().getFirst();
   private final int width = model.config().streamWidth();
@@ -29,8 +32,8 @@ class EngramLayerTest {
   void aSequenceCanStartAgainAtZero() {
     Random random = new Random(1);
     EngramSequence sequence = model.newSequence();
-    sequence.append(random.ints(100, 0, 99).toArray());
-    layer.apply(sequence, 100, new float[100 * width]);
+    sequence.append(random.ints(MANY, 0, 99).toArray());
+    layer.apply(sequence, MANY, new float[MANY * width]);
     sequence.truncate(0);
     int[] ids = random.ints(60, 0, 99).toArray();
     float[] hidden = TestModels.gaussians(60 * width, random);
@@ -75,15 +78,15 @@ class EngramLayerTest {
   @Test
   void aBatchThatCannotGoOnChangesNothing() {
     EngramSequence good = model.newSequence();
-    good.append(new int[70]);
+    good.append(new int[MANY]);
     EngramSequence bad = model.newSequence();
     bad.append(new int[10]);
-    EngramBatch batch = model.newBatch().add(good, 0, 70).add(bad, 5, 5);
-    float[] hidden = TestModels.gaussians(75 * width, new Random(3));
+    EngramBatch batch = model.newBatch().add(good, 0, MANY).add(bad, 5, 5);
+    float[] hidden = TestModels.gaussians((MANY + 5) * width, new Random(3));
     float[] before = hidden.clone();
     assertThrows(IllegalStateException.class, () -> layer.apply(batch, hidden));
     assertArrayEquals(before, hidden);
-    layer.apply(good, 70, new float[70 * width]); // its convolution had not moved
+    layer.apply(good, MANY, new float[MANY * width]); // its convolution had not moved
   }
 
   @Test
@@ -122,18 +125,18 @@ class EngramLayerTest {
   void closingAViewWaitsForItsBatches() {
     Random random = new Random(3);
     EngramSequence sequence = model.newSequence();
-    int[] ids = random.ints(100, 0, 99).toArray();
+    int[] ids = random.ints(MANY, 0, 99).toArray();
     sequence.append(ids);
-    float[] hidden = TestModels.gaussians(100 * width, random);
+    float[] hidden = TestModels.gaussians(MANY * width, random);
     EngramModel view = model.withMemo(1 << 20);
-    EngramBatch batch = view.newBatch().add(sequence, 0, 100);
+    EngramBatch batch = view.newBatch().add(sequence, 0, MANY);
     float[] closed = hidden.clone();
     HiddenStream stream =
         HiddenStream.of(closed, model.config().branches(), model.config().hiddenSize());
     layer.apply(batch, stream, (stage, from, tokens, data, nanos) -> view.close());
     assertArrayEquals(fresh(ids, hidden), closed);
     IllegalStateException e =
-        assertThrows(IllegalStateException.class, () -> layer.apply(batch, new float[100 * width]));
+        assertThrows(IllegalStateException.class, () -> layer.apply(batch, new float[MANY * width]));
     assertEquals("the model is closed", e.getMessage());
     assertTrue(model.isOpen());
   }

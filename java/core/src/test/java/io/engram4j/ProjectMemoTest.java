@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.run.Step;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaBackend;
@@ -26,6 +27,8 @@ import org.junit.jupiter.api.Test;
 
 /** Remembered projections give what projecting anew gives, however little room there is. */
 class ProjectMemoTest {
+  private static final int MANY = Step.BLOCK + 6; // more than go together
+
   private final EngramModel model = TestModels.v41();
 
   @AfterEach
@@ -96,13 +99,13 @@ class ProjectMemoTest {
   @Test
   void rememberedIsTheSameAsAnew() {
     int[] ids = text(400, 7, 1);
-    float[] plain = run(model, ids, 100);
+    float[] plain = run(model, ids, MANY);
     for (int entries : new int[] {8, 40, 5000}) {
       EngramModel view = model.withMemo(entries * entry() * model.layers().size());
-      float[] first = run(view, ids, 100);
+      float[] first = run(view, ids, MANY);
       close(plain, first);
       // whatever is remembered by now, bits stay
-      assertArrayEquals(first, run(view, ids, 100), entries + " entries");
+      assertArrayEquals(first, run(view, ids, MANY), entries + " entries");
       assertArrayEquals(first, run(view, ids, 1), "one by one");
       MemoStatistics all = view.statistics().getFirst().memo();
       assertEquals(3L * 400 * (model.config().maxNgram() - 1), all.hits() + all.misses());
@@ -125,15 +128,15 @@ class ProjectMemoTest {
         EngramModel parts = TestModels.paper();
         var pool = Executors.newFixedThreadPool(3)) {
       assertEquals(2080, wide.layers().getFirst().weights().projection().outputs());
-      int[] ids = text(150, 6, 1);
+      int[] ids = text(300, 6, 1);
       for (EngramModel each : List.of(wide, parts)) {
-        float[] plain = run(each, ids, 70);
+        float[] plain = run(each, ids, MANY);
         EngramModel view = each.withMemo(1 << 23);
-        float[] first = run(view, ids, 70);
+        float[] first = run(view, ids, MANY);
         close(plain, first);
         assertArrayEquals(first, run(view, ids, 1), "one by one");
         EngramModel threads = each.withMemo(1 << 23).withExecutor(pool, 3);
-        assertArrayEquals(first, run(threads, ids, 70), "on three threads");
+        assertArrayEquals(first, run(threads, ids, MANY), "on three threads");
         assertArrayEquals(first, run(threads, ids, 1), "on three threads, one by one");
         MemoStatistics all = threads.statistics().getFirst().memo();
         assertTrue(all.hits() > all.misses() && all.misses() > 0, all.toString());

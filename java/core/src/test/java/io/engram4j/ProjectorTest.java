@@ -1,5 +1,6 @@
 package io.engram4j;
 
+import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -19,15 +20,17 @@ import org.junit.jupiter.api.Test;
 
 /** The projection gives the same bits on any number of threads, whoever comes and when. */
 class ProjectorTest {
+  private static final int TOKENS = Step.BLOCK + 26;
+
   private static float[] run(EngramModel model) {
     SplittableRandom random = new SplittableRandom(8);
     EngramSequence sequence = model.newSequence();
-    sequence.append(random.ints(90, 0, model.map().size()).toArray());
-    float[] hidden = new float[90 * model.config().streamWidth()];
+    sequence.append(random.ints(TOKENS, 0, model.map().size()).toArray());
+    float[] hidden = new float[TOKENS * model.config().streamWidth()];
     for (int i = 0; i < hidden.length; i++) {
       hidden[i] = (float) random.nextGaussian();
     }
-    EngramBatch batch = model.newBatch().add(sequence, 0, 90);
+    EngramBatch batch = model.newBatch().add(sequence, 0, TOKENS);
     for (EngramLayer layer : model.layers()) {
       layer.apply(batch, hidden);
     }

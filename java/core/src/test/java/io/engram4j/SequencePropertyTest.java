@@ -1,5 +1,6 @@
 package io.engram4j;
 
+import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -146,7 +147,7 @@ class SequencePropertyTest {
       Random random = new Random(7);
       int width = model.config().streamWidth();
       for (int run = 0; run < 60; run++) {
-        int tokens = 1 + random.nextInt(150);
+        int tokens = 1 + random.nextInt(2 * Step.BLOCK + 20);
         int[] ids = random.ints(tokens, 0, 100).toArray();
         float[] hidden = TestModels.gaussians(tokens * width, random);
         float[] whole = hidden.clone();
@@ -173,7 +174,7 @@ class SequencePropertyTest {
       sequence.append(random.ints(drafts, 0, 100).toArray());
       layer.apply(sequence, drafts, TestModels.gaussians(drafts * width, random));
       sequence.truncate(at);
-      int count = Math.min(ids.length - at, random.nextInt(5) == 0 ? 1 + random.nextInt(90) : 1);
+      int count = Math.min(ids.length - at, random.nextInt(5) == 0 ? 1 + random.nextInt(Step.BLOCK + 20) : 1);
       sequence.append(ids, at, count);
       float[] chunk = java.util.Arrays.copyOfRange(hidden, at * width, (at + count) * width);
       layer.apply(sequence, count, chunk);
