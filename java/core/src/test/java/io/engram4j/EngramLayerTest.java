@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.run.Step;
 import io.engram4j.model.HiddenStream;
+import io.engram4j.run.Step;
 import java.time.Duration;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -136,7 +136,8 @@ class EngramLayerTest {
     layer.apply(batch, stream, (stage, from, tokens, data, nanos) -> view.close());
     assertArrayEquals(fresh(ids, hidden), closed);
     IllegalStateException e =
-        assertThrows(IllegalStateException.class, () -> layer.apply(batch, new float[MANY * width]));
+        assertThrows(
+            IllegalStateException.class, () -> layer.apply(batch, new float[MANY * width]));
     assertEquals("the model is closed", e.getMessage());
     assertTrue(model.isOpen());
   }

@@ -1,6 +1,5 @@
 package io.engram4j;
 
-import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -8,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.engram4j.model.HiddenStream;
+import io.engram4j.run.Step;
 import java.util.ConcurrentModificationException;
 import java.util.Random;
 import java.util.concurrent.ConcurrentHashMap;

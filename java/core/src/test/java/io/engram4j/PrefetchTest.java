@@ -1,12 +1,12 @@
 package io.engram4j;
 
-import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.run.Step;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -63,7 +63,8 @@ class PrefetchTest {
   void rowsAheadAreTheSameRows() {
     List<Runnable> never = new ArrayList<>();
     try (var pool = Executors.newFixedThreadPool(3)) {
-      for (int tokens : new int[] {0, 1, 2, Step.BLOCK - 1, Step.BLOCK, Step.BLOCK + 1, 3 * Step.BLOCK + 8}) {
+      for (int tokens :
+          new int[] {0, 1, 2, Step.BLOCK - 1, Step.BLOCK, Step.BLOCK + 1, 3 * Step.BLOCK + 8}) {
         check(pool, tokens);
         check(Runnable::run, tokens); // at once
         check(never::add, tokens); // so late that apply does it

@@ -5,11 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.engram4j.run.Step;
 import io.engram4j.LayerStatistics.MemoStatistics;
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaBackend;
 import io.engram4j.model.LayerLayout;
+import io.engram4j.run.Step;
 import io.engram4j.table.RowSet;
 import io.engram4j.table.Table;
 import io.engram4j.weights.ConvWeights;

@@ -1,11 +1,11 @@
 package io.engram4j;
 
-import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.engram4j.run.Step;
 import io.engram4j.work.SharedWork;
 import java.util.ArrayDeque;
 import java.util.ArrayList;

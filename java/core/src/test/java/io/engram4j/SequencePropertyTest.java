@@ -1,9 +1,9 @@
 package io.engram4j;
 
-import io.engram4j.run.Step;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.engram4j.run.Step;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -174,7 +174,9 @@ class SequencePropertyTest {
       sequence.append(random.ints(drafts, 0, 100).toArray());
       layer.apply(sequence, drafts, TestModels.gaussians(drafts * width, random));
       sequence.truncate(at);
-      int count = Math.min(ids.length - at, random.nextInt(5) == 0 ? 1 + random.nextInt(Step.BLOCK + 20) : 1);
+      int count =
+          Math.min(
+              ids.length - at, random.nextInt(5) == 0 ? 1 + random.nextInt(Step.BLOCK + 20) : 1);
       sequence.append(ids, at, count);
       float[] chunk = java.util.Arrays.copyOfRange(hidden, at * width, (at + count) * width);
       layer.apply(sequence, count, chunk);
