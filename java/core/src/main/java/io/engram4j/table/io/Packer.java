@@ -8,12 +8,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.function.LongConsumer;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Writes a table as a {@link PackedFile}: chunk by chunk into {@code NAME.part}, with a {@link
@@ -111,15 +109,33 @@ public final class Packer {
     return PackedFile.open(target);
   }
 
-  private void requireLock(FileChannel channel) throws IOException {
-    @Nullable FileLock lock;
-    try {
-      lock = channel.tryLock();
-    } catch (OverlappingFileLockException e) {
-      lock = null;
+  /**
+   * Deletes the journal beside a file that is complete, which a process leaves that dies between
+   * the file's rename and this; not one that somebody has locked.
+   */
+  static void forgetJournal(Path target) throws IOException {
+    Path journalFile = target.resolveSibling(target.getFileName() + JOURNAL);
+    if (Files.exists(journalFile)) {
+      try (FileChannel lockFile = RegularFiles.own(journalFile)) {
+        if (locks(lockFile)) {
+          Files.deleteIfExists(journalFile);
+        }
+      }
     }
-    if (lock == null) {
+  }
+
+  private void requireLock(FileChannel channel) throws IOException {
+    if (!locks(channel)) {
       throw new BusyException(target + " is being written by another process");
+    }
+  }
+
+  /** Locks a file until its channel is closed, unless another process or thread has. */
+  private static boolean locks(FileChannel channel) throws IOException {
+    try {
+      return channel.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      return false;
     }
   }
 

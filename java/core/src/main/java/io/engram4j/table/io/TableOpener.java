@@ -348,6 +348,7 @@ public final class TableOpener {
         }
       }
     }
+    Packer.forgetJournal(target);
     TableFile copy = PackedFile.open(target).table();
     boolean same =
         copy.rows() == file.rows()

@@ -11,12 +11,15 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.lang.foreign.Arena;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -108,6 +111,36 @@ class SharedTableTest {
     } finally {
       second.destroyForcibly().waitFor();
       third.destroyForcibly().waitFor();
+    }
+  }
+
+  /** A process that dies between the rename of what it loaded and its end leaves a journal. */
+  @Test
+  void forgetsTheJournalOfWhatIsLoaded() throws Exception {
+    TableOptions options =
+        TableOptions.defaults().placement(Placement.SHARED).sharedDirectory(directory);
+    Path journal = null;
+    for (boolean isLocked : new boolean[] {false, false, true}) {
+      if (journal != null) {
+        Files.writeString(journal, "left");
+      }
+      try (Arena arena = Arena.ofShared();
+          FileChannel other =
+              isLocked ? FileChannel.open(journal, StandardOpenOption.WRITE) : null) {
+        if (other != null) {
+          other.lock();
+        }
+        HeldTable held = new TableOpener(options).open(source, source.bytes(), arena);
+        assertEquals(expected, allRows(held.table()));
+        if (journal != null) {
+          assertEquals(isLocked, Files.exists(journal));
+        }
+      }
+      try (Stream<Path> all = Files.walk(directory)) {
+        Path rows =
+            all.filter(file -> file.toString().matches(".*engram4j-.*rows")).findFirst().get();
+        journal = rows.resolveSibling(rows.getFileName() + ".journal");
+      }
     }
   }
 
