@@ -3,9 +3,9 @@
 
 /*
  * The projection with weights of all types but fp8 with tiles' scales: some inputs of a few
- * outputs' weights are widened into the first cache, where they serve all tokens. Floats serve one
- * token as they lie. Lanes add PART / LANES products in float and go on in double, as in
- * project_fp8.c.
+ * outputs' weights are widened into the first cache, where they serve all tokens. F32 and BF16 are
+ * multiplied from where they lie. Lanes add PART / LANES products in float and go on in double, as
+ * in project_fp8.c.
  */
 #define ROWS 4
 #define TOKENS 4
@@ -90,7 +90,7 @@ INLINE void outputs_of(const struct engram_linear *linear, const int type, const
   }
 }
 
-/* Tokens that floats serve as they lie: as many as find registers with ROWS rows. */
+/* Tokens whose sums find registers with ROWS rows of F32 or BF16. */
 #if defined(ENGRAM_SIMD_AVX512)
 #define FLOAT_TOKENS 4
 #else
@@ -100,7 +100,7 @@ INLINE void outputs_of(const struct engram_linear *linear, const int type, const
 /* Rows of a single token, as each sum waits for itself. */
 #define ROWS_OF_ONE 8
 
-/* A few tokens, and weights that are stored as floats or nearly so. */
+/* A few tokens of F32 or BF16 weights. */
 INLINE void floats_of(const struct engram_linear *linear, const int type, const float *in,
                       const int tokens, int output, const int rows, float *out,
                       int64_t out_stride) {

@@ -9,7 +9,7 @@ import java.util.List;
  * The scratch memory between the stages of a layer, for one block of tokens. A block bounds it: at
  * V4.1's size a token takes 127 KB, so 128 tokens take 16 MB. Blocks of 64 left the memo so few
  * n-grams to project at once that it gained 1.14 and 2.33 on prose and source code, with 128 it was
- * 1.18 and 2.43, with 256 1.15 and 2.51 (Zen 4, one run each).
+ * 1.18 and 2.43, with 256 1.15 and 2.51 ({@code engram bench --only memo}, Zen 4, one run each).
  */
 final class Workspace implements AutoCloseable {
   static final int BLOCK = 128;
