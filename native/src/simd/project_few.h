@@ -11,27 +11,6 @@
 #define FEWEST_ROWS 2
 #define TOKENS_OF_TWO 8
 
-/* Up to this many tokens, by measurement: AVX2 has too few registers for any. */
-#if defined(ENGRAM_SIMD_AVX512)
-#define MOST_OF_FEW (2 * FEW_TOKENS)
-#else
-#define MOST_OF_FEW 0
-#endif
-
-/* Inputs times their tiles' scales, and what codes are divided by: for all rows of the tiles. */
-INLINE void scale_inputs(const float *in, int64_t stride, const uint8_t *scales, int64_t inputs,
-                         int tokens, float (*to)[GROUP]) {
-  for (int token = 0; token < tokens; token++) {
-    const float *own = in + token * stride;
-    for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
-      floats scale = f_set(engram_scale_of_codes(scales[k / ENGRAM_BLOCK]));
-      for (int i = 0; i < ENGRAM_BLOCK; i += LANES) {
-        f_store(to[token] + k + i, f_mul(f_load(own + k + i), scale));
-      }
-    }
-  }
-}
-
 /* A group of some rows and tokens; `ahead` is where a row's weights of the next group lie. */
 INLINE void decoded_dots(const uint8_t *codes, int64_t stride, int64_t ahead,
                          const float (*in)[GROUP], int64_t inputs, const int rows, const int tokens,
