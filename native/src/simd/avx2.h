@@ -60,16 +60,23 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(codes));
   return _mm256_cvtph_ps(_mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16((short)0xBF80)));
 }
-INLINE void f_e4m3_tile(const void *codes, floats w[4]) {
+INLINE void f_e4m3_halves(const void *codes, uint16_t to[32]) {
   const __m256i mask = _mm256_set1_epi16((short)0xBF80);
-  __m256i halves[2];
   for (int i = 0; i < 2; i++) {
     __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes + i));
-    halves[i] = _mm256_and_si256(_mm256_slli_epi16(wide, 7), mask);
+    __m256i halves = _mm256_and_si256(_mm256_slli_epi16(wide, 7), mask);
+    _mm256_storeu_si256((__m256i *)to + i, halves);
   }
+}
+INLINE floats f_load_half(const void *from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(from));
+}
+INLINE void f_e4m3_tile(const void *codes, floats w[4]) {
+  uint16_t halves[32] __attribute__((aligned(32)));
+  f_e4m3_halves(codes, halves);
   __asm__ volatile("" : "+m"(halves)); /* see simd.h */
   for (int i = 0; i < 4; i++) {
-    w[i] = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves + i));
+    w[i] = f_load_half(halves + 8 * i);
   }
 }
 typedef __m256i marks;

@@ -56,6 +56,9 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xBF80));
   return _mm512_cvtph_ps(half);
 }
+INLINE floats f_load_half(const void *from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(from));
+}
 INLINE void f_e4m3_tile(const void *codes, floats w[2]) {
   __m512i halves;
   __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)codes));

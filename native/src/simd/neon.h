@@ -73,6 +73,9 @@ INLINE floats f_e4m3_over_256(const void *codes) {
   uint16x8_t half = vreinterpretq_u16_s16(vshrq_n_s16(high, 1));
   return from_halves(vandq_u16(half, vdupq_n_u16(0xBF80)));
 }
+INLINE floats f_load_half(const void *from) {
+  return from_halves(load_words(from));
+}
 INLINE void f_e4m3_tile(const void *codes, floats w[ENGRAM_BLOCK / LANES]) {
   for (int i = 0; i < ENGRAM_BLOCK / LANES; i++) {
     w[i] = f_e4m3_over_256((const uint8_t *)codes + LANES * i);

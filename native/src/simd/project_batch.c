@@ -81,17 +81,9 @@ INLINE const uint8_t *row_of(const struct scratch *scratch, const int as, int ro
   return (const uint8_t *)scratch->weights + row * (int64_t)GROUP * (as == FLOATS ? 4 : 2);
 }
 
-#if defined(ENGRAM_SIMD_AVX2)
 INLINE floats weights_at(const uint8_t *row, const int as, int64_t k) {
-  return as == FLOATS ? f_load(row + 4 * k)
-                      : _mm256_cvtph_ps(_mm_loadu_si128((const void *)(row + 2 * k)));
+  return as == FLOATS ? f_load(row + 4 * k) : f_load_half(row + 2 * k);
 }
-#else
-INLINE floats weights_at(const uint8_t *row, const int as, int64_t k) {
-  (void)as;
-  return f_load(row + 4 * k);
-}
-#endif
 
 /*
  * Asks for a tile of some of the rows that are decoded next, each line once. While products are
@@ -212,17 +204,12 @@ static void sums_of_many(const struct engram_linear *linear, int output, int tok
 }
 
 #if defined(ENGRAM_SIMD_AVX2)
-/* See f_e4m3_over_256: codes divided by 256. */
 INLINE void decode_halves(const uint8_t *codes, int64_t stride, int64_t inputs, int rows,
                           struct scratch *scratch) {
-  const __m256i mask = _mm256_set1_epi16((short)0xBF80);
-  uint8_t *to = (uint8_t *)scratch->weights;
+  uint16_t *to = (uint16_t *)scratch->weights;
   for (int row = 0; row < rows; row++) {
-    for (int64_t k = 0; k < inputs; k += 16) {
-      const uint8_t *own = codes + row * stride + k;
-      __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)own));
-      __m256i halves = _mm256_and_si256(_mm256_slli_epi16(wide, 7), mask);
-      _mm256_storeu_si256((void *)(to + 2 * (row * (int64_t)GROUP + k)), halves);
+    for (int64_t k = 0; k < inputs; k += ENGRAM_BLOCK) {
+      f_e4m3_halves(codes + row * stride + k, to + row * GROUP + k);
     }
   }
 }

@@ -41,8 +41,13 @@ INLINE void d_store4(float *to, const doubles x[4], const double bias[4]) {
  */
 #define VECTORS (ENGRAM_BLOCK / LANES)
 
-/* Rows at a time with several tokens, whose sums would not find registers otherwise. */
+/* Rows at a time with 2 or 3 and with 4 tokens, whose sums would not find registers otherwise. */
 #define FEWER_ROWS 4
+#if defined(ENGRAM_SIMD_AVX2)
+#define FEWEST_ROWS 2
+#else
+#define FEWEST_ROWS FEWER_ROWS
+#endif
 
 /* 2^-30 to 2^50, and scales of 2^-30 to 2^17: products stay above 2^-69, sums below 2^90. */
 #define SMALLEST_INPUT 0x30800000u
@@ -67,6 +72,77 @@ int TIER(ordinary_scales)(const uint8_t *scales, int64_t tiles) {
   return !strange;
 }
 
+/* Codes of some rows of a tile, and the inputs that meet them. */
+struct tile {
+  const uint8_t *codes;
+  int64_t stride;
+  const float *in;
+  int64_t inputs; /* of a token */
+  floats scale;
+};
+
+/* The same place in the next rows: hardware prefetchers stop at every page. */
+INLINE const uint8_t *row_of(const struct tile *tile, int row, const int rows) {
+  const uint8_t *codes = tile->codes + row * tile->stride;
+  __builtin_prefetch(codes + rows * tile->stride, 0, 2);
+  return codes;
+}
+
+INLINE floats scaled(const struct tile *tile, int token, int i) {
+  return f_mul(f_load(tile->in + token * tile->inputs + LANES * i), tile->scale);
+}
+
+#if defined(ENGRAM_SIMD_AVX2)
+/*
+ * All rows become halves before any is read again, as a core waits for a store that it reads at
+ * once: 0.80 to 0.95 of the time for 1 to 4 tokens (Zen 3).
+ */
+INLINE void add_tile(const struct tile *tile, const int tokens, const int rows,
+                     floats (*sum)[ENGRAM_PROJECT_TOKENS]) {
+  uint16_t halves[ENGRAM_PROJECT_ROWS][ENGRAM_BLOCK] __attribute__((aligned(32)));
+#pragma GCC unroll 8
+  for (int row = 0; row < rows; row++) {
+    f_e4m3_halves(row_of(tile, row, rows), halves[row]);
+  }
+  __asm__ volatile("" : "+m"(halves)); /* see simd.h */
+#pragma GCC unroll 4
+  for (int i = 0; i < VECTORS; i++) {
+    floats x[ENGRAM_PROJECT_TOKENS];
+#pragma GCC unroll 4
+    for (int token = 0; token < tokens; token++) {
+      x[token] = scaled(tile, token, i);
+    }
+#pragma GCC unroll 8
+    for (int row = 0; row < rows; row++) {
+      floats w = f_load_half(halves[row] + LANES * i);
+#pragma GCC unroll 4
+      for (int token = 0; token < tokens; token++) {
+        sum[row][token] = f_fma(w, x[token], sum[row][token]);
+      }
+    }
+  }
+}
+#else
+INLINE void add_tile(const struct tile *tile, const int tokens, const int rows,
+                     floats (*sum)[ENGRAM_PROJECT_TOKENS]) {
+  floats x[ENGRAM_PROJECT_TOKENS][VECTORS];
+  for (int token = 0; token < tokens; token++) {
+    for (int i = 0; i < VECTORS; i++) {
+      x[token][i] = scaled(tile, token, i);
+    }
+  }
+  for (int row = 0; row < rows; row++) {
+    floats w[VECTORS];
+    f_e4m3_tile(row_of(tile, row, rows), w);
+    for (int token = 0; token < tokens; token++) {
+      for (int i = 0; i < VECTORS; i++) {
+        sum[row][token] = f_fma(w[i], x[token][i], sum[row][token]);
+      }
+    }
+  }
+}
+#endif
+
 INLINE void block(const struct engram_linear *linear, const float *in, const int tokens,
                   const int rows, int output, float *out, int64_t out_stride) {
   const int64_t inputs = linear->inputs;
@@ -90,24 +166,8 @@ INLINE void block(const struct engram_linear *linear, const float *in, const int
     for (int64_t k = from; k < end; k += ENGRAM_BLOCK) {
       floats scale =
           f_set(engram_bits_to_float((uint32_t)(*scales++ + ENGRAM_CODES_DIVIDED) << 23));
-      floats x[ENGRAM_PROJECT_TOKENS][VECTORS];
-      for (int token = 0; token < tokens; token++) {
-        for (int i = 0; i < VECTORS; i++) {
-          x[token][i] = f_mul(f_load(in + token * inputs + k + LANES * i), scale);
-        }
-      }
-      for (int row = 0; row < rows; row++) {
-        const uint8_t *codes = weights + row * stride + k;
-        /* the same place in the next rows: hardware prefetchers stop at every page */
-        __builtin_prefetch(codes + rows * stride, 0, 2);
-        floats w[VECTORS];
-        f_e4m3_tile(codes, w);
-        for (int token = 0; token < tokens; token++) {
-          for (int i = 0; i < VECTORS; i++) {
-            sum[row][token] = f_fma(w[i], x[token][i], sum[row][token]);
-          }
-        }
-      }
+      const struct tile tile = {weights + k, stride, in + k, inputs, scale};
+      add_tile(&tile, tokens, rows, sum);
     }
     for (int row = 0; row < rows; row++) {
       for (int token = 0; token < tokens; token++) {
@@ -146,13 +206,14 @@ void TIER(project_fp8)(const struct engram_linear *linear, const float *in, int 
     block(linear, in, 1, ENGRAM_PROJECT_ROWS, output, out, out_stride);
     return;
   }
-  for (int row = 0; row < ENGRAM_PROJECT_ROWS; row += FEWER_ROWS) {
+  const int step = tokens == 4 ? FEWEST_ROWS : FEWER_ROWS;
+  for (int row = 0; row < ENGRAM_PROJECT_ROWS; row += step) {
     if (tokens == 2) {
       block(linear, in, 2, FEWER_ROWS, output + row, out + row, out_stride);
     } else if (tokens == 3) {
       block(linear, in, 3, FEWER_ROWS, output + row, out + row, out_stride);
     } else {
-      block(linear, in, 4, FEWER_ROWS, output + row, out + row, out_stride);
+      block(linear, in, 4, FEWEST_ROWS, output + row, out + row, out_stride);
     }
   }
 }

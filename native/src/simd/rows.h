@@ -10,7 +10,6 @@
 /*
  * Words of these decoders alone:
  *   f_stream        stores past the caches, to a multiple of a vector; f_stream_end after the last
- *   f_load_half     halves as floats
  *   f_rounded       each rounded to bf16, none of them NaN
  */
 #if defined(ENGRAM_SIMD_AVX512)
@@ -19,9 +18,6 @@ INLINE void f_stream(void *to, floats x) {
 }
 INLINE void f_stream_end(void) {
   _mm_sfence();
-}
-INLINE floats f_load_half(const void *from) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
 INLINE floats f_rounded(floats x) {
   __m512i bits = _mm512_castps_si512(x);
@@ -36,9 +32,6 @@ INLINE void f_stream(void *to, floats x) {
 INLINE void f_stream_end(void) {
   _mm_sfence();
 }
-INLINE floats f_load_half(const void *from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(from));
-}
 INLINE floats f_rounded(floats x) {
   __m256i bits = _mm256_castps_si256(x);
   __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -50,9 +43,6 @@ INLINE void f_stream(void *to, floats x) {
   f_store(to, x); /* stores past the caches are a hint only, and not worth one here */
 }
 INLINE void f_stream_end(void) {
-}
-INLINE floats f_load_half(const void *from) {
-  return from_halves(load_words(from));
 }
 INLINE floats f_rounded(floats x) {
   return BOTH(floats, vreinterpretq_f32_u32(vshll_n_u16(bf16_of(x.a), 16)),

@@ -5,9 +5,11 @@
  *   f_zero f_set f_load f_store f_add f_mul
  *   f_fma(a, b, c) = a * b + c
  *   f_load_bf16 f_store_bf16 (nearest even, NaN stays NaN)
+ *   f_load_half
  *   f_e4m3_over_256 LANES codes as floats divided by 256, whatever NaN codes give
  *   f_e4m3_tile     32 codes so; x86 halves go through memory, as converting them from there takes
  *                   no port that shuffles do, which decoding waits for on Intel's cores
+ *   f_e4m3_halves   32 codes as halves, divided by 256; AVX2 alone
  *   d_zero d_set d_add d_fma d_low d_high (halves of floats, widened) d_sum
  *   d_fold          the sum of both halves, widened
  *   n_zero n_or_nan n_any  whether a NaN code was among blocks of 32
