@@ -123,7 +123,7 @@ final class VectorGather implements Backend.Gather {
           ByteVector.fromMemorySegment(Vectors.TILE, in, codes + from, Vectors.LITTLE);
       seen = seen.max(code.and((byte) 0x7f));
       for (int part = 0; part < Vectors.PARTS; part++) {
-        Vectors.codes(code, part)
+        Vectors.codes(code, in, codes + from, part)
             .mul(factor)
             .intoMemorySegment(floats, to + 4L * (from + part * Vectors.LANES), Vectors.LITTLE);
       }
