@@ -255,7 +255,9 @@ static int are_few(const struct engram_linear *linear, int tokens) {
 /* Outputs [output, output + rows), all of one row of scales, of up to CHUNK tokens. */
 static void outputs_of(const struct engram_linear *linear, const float *in, int tokens, int output,
                        int rows, float *out, int64_t out_stride, struct scratch *scratch) {
-  __builtin_memset(scratch->sums, 0, sizeof scratch->sums[0] * (size_t)rows);
+  for (int row = 0; row < rows; row++) {
+    __builtin_memset(scratch->sums[row], 0, sizeof scratch->sums[0][0] * (size_t)tokens);
+  }
   if (are_few(linear, tokens)) {
     sums_of_few(linear, output, in, tokens, rows, scratch);
   } else {
