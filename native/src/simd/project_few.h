@@ -1,6 +1,7 @@
 /*
  * The way of batches that are so small that weights become floats in registers, once or twice for
- * all tokens: storing them costs more than decoding them again. project_batch.c says when.
+ * all tokens: storing them costs more than decoding them again. project_batch.c says when. AVX2 has
+ * too few registers for it, and a way of its own there.
  */
 #ifndef ENGRAM_PROJECT_FEW_H
 #define ENGRAM_PROJECT_FEW_H
