@@ -74,6 +74,18 @@ static void halves_of_floats(void) {
   }
 }
 
+static void halves(void) {
+  uint16_t words[LANES];
+  float r[LANES];
+  for (int i = 0; i < LANES; i++) { /* subnormal ones and zeros too, none of them NaN */
+    words[i] = (uint16_t)(below(2) << 15 | below(31 << 10));
+  }
+  lanes_of(f_load_half(words), r);
+  for (int i = 0; i < LANES; i++) {
+    same(r[i], engram_half(words[i]), "f_load_half", i);
+  }
+}
+
 static void codes(void) {
   uint8_t code[ENGRAM_BLOCK];
   int start = (int)below(256);
@@ -92,6 +104,13 @@ static void codes(void) {
     lanes_of(tile[i / LANES], r);
     same(r[i % LANES], engram_e4m3(code[i]) / 256, "f_e4m3_tile", i);
   }
+#if defined(ENGRAM_SIMD_AVX2)
+  uint16_t half[ENGRAM_BLOCK];
+  f_e4m3_halves(code, half);
+  for (int i = 0; i < ENGRAM_BLOCK; i++) {
+    same(engram_half(half[i]), engram_e4m3(code[i]) / 256, "f_e4m3_halves", i);
+  }
+#endif
   marks none = n_or_nan(n_zero(), code);
   expect(!n_any(n_zero()) && !n_any(none), "n_zero n_or_nan n_any", 0);
   int place = (int)below(ENGRAM_BLOCK);
@@ -148,6 +167,7 @@ void TIER(words)(void) {
     arithmetic();
     halves_of_floats();
     codes();
+    halves();
     in_double();
   }
 }

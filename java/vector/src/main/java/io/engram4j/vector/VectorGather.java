@@ -95,8 +95,10 @@ final class VectorGather implements Backend.Gather {
     for (int line = 0; line < bytes + LINE - 1; line += LINE) {
       long at = Math.min(line, bytes - 1);
       for (long i = first; i < first + count; i++) {
-        long row = Math.max(0, ids.getAtIndex(JAVA_LONG_UNALIGNED, i)); // of none, another's
-        sum += rows.get(JAVA_BYTE, row * stride + at);
+        long row = ids.getAtIndex(JAVA_LONG_UNALIGNED, i);
+        if (row >= 0) {
+          sum += rows.get(JAVA_BYTE, row * stride + at);
+        }
       }
     }
     return sum;
