@@ -65,10 +65,11 @@ class ConformanceTest {
     LOOKUP_SWAPS_LAYERS
   }
 
+  /** With a seed of its own: of any, one in fifty had no case with rows of the faulty type. */
   @ParameterizedTest
   @EnumSource(Fault.class)
   void noticesAFault(Fault fault) throws IOException {
-    Conformance.Report report = Conformance.of(new Faulty(fault)).cases(150).run();
+    Conformance.Report report = Conformance.of(new Faulty(fault)).seed(1).cases(150).run();
     assertFalse(report.failures().isEmpty(), fault + " went unnoticed, seed " + report.seed());
     String stage =
         fault.name().substring(0, fault.name().indexOf('_')).toLowerCase(java.util.Locale.ROOT);
