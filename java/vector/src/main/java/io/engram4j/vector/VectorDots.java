@@ -5,8 +5,8 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import io.engram4j.weights.Linear;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.Objects;
-import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
@@ -14,15 +14,20 @@ import jdk.incubator.vector.VectorOperators;
 /**
  * Dot products of some tokens' inputs with the rows of an fp8 weight, four outputs at a time. Works
  * on arrays of its own, which bulk copies fill: memory is then checked once a row, where checks of
- * each access took half as long as the products. Four rows are decoded before they are multiplied,
- * which is faster than both at once for a single token too. The same bits for any number of tokens.
+ * each access took half as long as the products. A block of four rows is decoded before it is
+ * multiplied, and stays in the first cache. The same bits for any number of tokens.
  */
 final class VectorDots {
   /** Inputs that are added in float before they go on in double. */
-  private static final int GROUP = 8 * Linear.TILE;
+  private static final int GROUP = 16 * Linear.TILE;
+
+  /** Inputs that are decoded together. */
+  private static final int BLOCK = 2 * GROUP;
 
   /** Outputs at a time, all of one row of scales. */
   private static final int ROWS = 4;
+
+  private static final int DOUBLES = Vectors.D.length();
 
   private static final float LEAST_INPUT = 0x1p-30f;
   private static final float MOST_INPUT = 0x1p50f;
@@ -30,20 +35,20 @@ final class VectorDots {
   private final Linear linear;
   private final int inputs;
   private final float[] in; // [tokens, inputs]
-  private final byte[] codes; // [ROWS, inputs]
+  private final float[] scaled; // the same, times the scales of a row of tiles
   private final byte[] scales; // [inputs / TILE]
-  private final float[] decoded; // [ROWS, inputs]
-  private final float[] sums = new float[ROWS];
-  private final double[] lanes = new double[Vectors.D.length()];
+  private final short[] halves = new short[ROWS * BLOCK];
+  private final float[] decoded = new float[ROWS * BLOCK];
+  private final double[] sums; // [tokens, ROWS, DOUBLES]
 
   /** For so many tokens at a time. */
   VectorDots(Linear linear, int tokens) {
     this.linear = linear;
     this.inputs = linear.inputs();
     this.in = new float[tokens * inputs];
-    this.codes = new byte[ROWS * inputs];
+    this.scaled = new float[in.length];
     this.scales = new byte[inputs / Linear.TILE];
-    this.decoded = new float[codes.length];
+    this.sums = new double[tokens * ROWS * DOUBLES];
   }
 
   /** Takes inputs from a token on, up to the first who are not ordinary; returns how many. */
@@ -72,84 +77,144 @@ final class VectorDots {
     int some;
     for (int output = first; output < end; output += some) {
       some = output % ROWS == 0 && end - output >= ROWS ? ROWS : 1; // few at the ends
-      read(output, some);
-      decode(codes, decoded, some * inputs);
+      if (output == first || output % Linear.TILE == 0) {
+        scale(output, tokens);
+      }
+      Arrays.fill(sums, 0);
+      for (int from = 0; from < inputs; from += BLOCK) {
+        int length = Math.min(BLOCK, inputs - from);
+        decode(output, some, from, length);
+        multiply(tokens, from, length);
+      }
+      write(tokens, output, some, kv, (long) token * linear.outputs());
+    }
+  }
+
+  /** Inputs times the scales of a row of tiles, for all of its outputs. */
+  private void scale(int output, int tokens) {
+    MemorySegment scale = Objects.requireNonNull(linear.scale());
+    long from = output / Linear.TILE * linear.scaleStride();
+    MemorySegment.copy(scale, JAVA_BYTE, from, scales, 0, scales.length);
+    for (int tile = 0; tile < scales.length; tile++) {
+      float factor = Float.intBitsToFloat(((scales[tile] & 0xff) + Vectors.CODES_DIVIDED) << 23);
       for (int t = 0; t < tokens; t++) {
-        sum(t * inputs);
-        long to = (long) (token + t) * linear.outputs() + output;
-        for (int i = 0; i < some; i++) {
-          kv.setAtIndex(JAVA_FLOAT_UNALIGNED, to + i, sums[i] + linear.bias(output + i));
-        }
+        scaleTile(in, t * inputs + tile * Linear.TILE, factor, scaled);
       }
     }
   }
 
-  /** Reads the weights and scales of some outputs. */
-  private void read(int output, int count) {
+  private static void scaleTile(float[] in, int at, float factor, float[] scaled) {
+    for (int i = at; i < at + Linear.TILE; i += Vectors.LANES) {
+      FloatVector.fromArray(Vectors.F, in, i).mul(factor).intoArray(scaled, i);
+    }
+  }
+
+  private void decode(int output, int count, int from, int length) {
     MemorySegment weight = linear.weight();
     for (int i = 0; i < count; i++) {
-      long from = (output + i) * linear.weightStride();
-      MemorySegment.copy(weight, JAVA_BYTE, from, codes, i * inputs, inputs);
+      long at = (output + i) * linear.weightStride() + from;
+      Vectors.halves(weight, at, halves, i * length, length);
     }
-    long from = output / Linear.TILE * linear.scaleStride();
-    MemorySegment scale = Objects.requireNonNull(linear.scale());
-    MemorySegment.copy(scale, JAVA_BYTE, from, scales, 0, scales.length);
+    Vectors.floats(halves, decoded, count * length);
   }
 
-  private static void decode(byte[] codes, float[] decoded, int count) {
-    for (int i = 0; i < count; i += Vectors.LANES) {
-      Vectors.codes(ByteVector.fromArray(Vectors.B, codes, i), 0).intoArray(decoded, i);
-    }
-  }
-
-  private float factor(int input) {
-    int scale = scales[input / Linear.TILE] & 0xff;
-    return Float.intBitsToFloat((scale + Vectors.CODES_DIVIDED) << 23);
-  }
-
-  /** One token, from where its inputs begin. Sums that nobody asked for are anything. */
-  private void sum(int token) {
-    DoubleVector sum0 = DoubleVector.zero(Vectors.D);
-    DoubleVector sum1 = DoubleVector.zero(Vectors.D);
-    DoubleVector sum2 = DoubleVector.zero(Vectors.D);
-    DoubleVector sum3 = DoubleVector.zero(Vectors.D);
-    for (int from = 0; from < inputs; from += GROUP) {
-      FloatVector part0 = FloatVector.zero(Vectors.F);
-      FloatVector part1 = FloatVector.zero(Vectors.F);
-      FloatVector part2 = FloatVector.zero(Vectors.F);
-      FloatVector part3 = FloatVector.zero(Vectors.F);
-      int end = Math.min(inputs, from + GROUP);
-      for (int k = from; k < end; k += Vectors.LANES) {
-        FloatVector x = FloatVector.fromArray(Vectors.F, in, token + k).mul(factor(k));
-        part0 = floats(decoded, k).fma(x, part0);
-        part1 = floats(decoded, k + inputs).fma(x, part1);
-        part2 = floats(decoded, k + 2 * inputs).fma(x, part2);
-        part3 = floats(decoded, k + 3 * inputs).fma(x, part3);
+  /** Adds the products of a block, of two tokens at a time while there are two. */
+  private void multiply(int tokens, int from, int length) {
+    int own = ROWS * DOUBLES;
+    for (int at = 0; at < length; at += GROUP) {
+      int count = Math.min(GROUP, length - at);
+      int t = 0;
+      for (; t + 2 <= tokens; t += 2) {
+        two(decoded, at, length, scaled, t * inputs + from + at, inputs, count, sums, own * t);
       }
-      sum0 = sum0.add(low(part0)).add(high(part0));
-      sum1 = sum1.add(low(part1)).add(high(part1));
-      sum2 = sum2.add(low(part2)).add(high(part2));
-      sum3 = sum3.add(low(part3)).add(high(part3));
+      if (t < tokens) {
+        one(decoded, at, length, scaled, t * inputs + from + at, count, sums, own * t);
+      }
     }
-    add(sum0, sum1, sum2, sum3);
   }
 
-  private void add(DoubleVector sum0, DoubleVector sum1, DoubleVector sum2, DoubleVector sum3) {
-    sums[0] = (float) Vectors.sum(sum0, lanes);
-    sums[1] = (float) Vectors.sum(sum1, lanes);
-    sums[2] = (float) Vectors.sum(sum2, lanes);
-    sums[3] = (float) Vectors.sum(sum3, lanes);
+  private static void one(
+      float[] decoded, int at, int row, float[] in, int own, int count, double[] sums, int to) {
+    FloatVector sum0 = FloatVector.zero(Vectors.F);
+    FloatVector sum1 = FloatVector.zero(Vectors.F);
+    FloatVector sum2 = FloatVector.zero(Vectors.F);
+    FloatVector sum3 = FloatVector.zero(Vectors.F);
+    for (int k = 0; k < count; k += Vectors.LANES) {
+      FloatVector x = floats(in, own + k);
+      sum0 = floats(decoded, at + k).fma(x, sum0);
+      sum1 = floats(decoded, at + row + k).fma(x, sum1);
+      sum2 = floats(decoded, at + 2 * row + k).fma(x, sum2);
+      sum3 = floats(decoded, at + 3 * row + k).fma(x, sum3);
+    }
+    add(sums, to, sum0);
+    add(sums, to + DOUBLES, sum1);
+    add(sums, to + 2 * DOUBLES, sum2);
+    add(sums, to + 3 * DOUBLES, sum3);
   }
 
-  private static FloatVector floats(float[] decoded, int at) {
-    return FloatVector.fromArray(Vectors.F, decoded, at);
+  /** Two tokens, so that a weight that was loaded is used twice. */
+  private static void two(
+      float[] decoded,
+      int at,
+      int row,
+      float[] in,
+      int own,
+      int next,
+      int count,
+      double[] sums,
+      int to) {
+    FloatVector sum0 = FloatVector.zero(Vectors.F);
+    FloatVector sum1 = FloatVector.zero(Vectors.F);
+    FloatVector sum2 = FloatVector.zero(Vectors.F);
+    FloatVector sum3 = FloatVector.zero(Vectors.F);
+    FloatVector next0 = FloatVector.zero(Vectors.F);
+    FloatVector next1 = FloatVector.zero(Vectors.F);
+    FloatVector next2 = FloatVector.zero(Vectors.F);
+    FloatVector next3 = FloatVector.zero(Vectors.F);
+    for (int k = 0; k < count; k += Vectors.LANES) {
+      FloatVector x = floats(in, own + k);
+      FloatVector y = floats(in, own + next + k);
+      FloatVector w0 = floats(decoded, at + k);
+      sum0 = w0.fma(x, sum0);
+      next0 = w0.fma(y, next0);
+      FloatVector w1 = floats(decoded, at + row + k);
+      sum1 = w1.fma(x, sum1);
+      next1 = w1.fma(y, next1);
+      FloatVector w2 = floats(decoded, at + 2 * row + k);
+      sum2 = w2.fma(x, sum2);
+      next2 = w2.fma(y, next2);
+      FloatVector w3 = floats(decoded, at + 3 * row + k);
+      sum3 = w3.fma(x, sum3);
+      next3 = w3.fma(y, next3);
+    }
+    add(sums, to, sum0);
+    add(sums, to + DOUBLES, sum1);
+    add(sums, to + 2 * DOUBLES, sum2);
+    add(sums, to + 3 * DOUBLES, sum3);
+    add(sums, to + 4 * DOUBLES, next0);
+    add(sums, to + 5 * DOUBLES, next1);
+    add(sums, to + 6 * DOUBLES, next2);
+    add(sums, to + 7 * DOUBLES, next3);
   }
 
-  private static DoubleVector low(FloatVector part) {
-    return (DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 0);
+  private static void add(double[] sums, int at, FloatVector part) {
+    DoubleVector.fromArray(Vectors.D, sums, at)
+        .add((DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 0))
+        .add((DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 1))
+        .intoArray(sums, at);
   }
 
-  private static DoubleVector high(FloatVector part) {
-    return (DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 1);
+  private static FloatVector floats(float[] values, int at) {
+    return FloatVector.fromArray(Vectors.F, values, at);
+  }
+
+  private void write(int tokens, int output, int count, MemorySegment kv, long to) {
+    for (int t = 0; t < tokens; t++) {
+      for (int i = 0; i < count; i++) {
+        float sum = (float) Vectors.sum(sums, (t * ROWS + i) * DOUBLES);
+        long at = to + (long) t * linear.outputs() + output + i;
+        kv.setAtIndex(JAVA_FLOAT_UNALIGNED, at, sum + linear.bias(output + i));
+      }
+    }
   }
 }

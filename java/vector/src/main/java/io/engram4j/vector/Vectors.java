@@ -6,6 +6,7 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -32,6 +33,12 @@ final class Vectors {
       VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, F.length() * 16)));
 
   static final int LANES = F.length();
+
+  private static final VectorSpecies<Short> HALVES = ShortVector.SPECIES_PREFERRED;
+
+  /** As many bytes as there are halves in a vector. */
+  private static final VectorSpecies<Byte> HALF_CODES =
+      VectorSpecies.of(byte.class, VectorShape.forBitSize(HALVES.length() * 8));
 
   /** The 32 codes of a block: one load for all vectors of floats that they become. */
   static final VectorSpecies<Byte> TILE = ByteVector.SPECIES_256;
@@ -104,14 +111,42 @@ final class Vectors {
         : codes(block, part);
   }
 
+  /** Moves fp8 codes into halves, which then are those floats divided by 256 too. */
+  static void halves(MemorySegment codes, long from, short[] halves, int to, int count) {
+    MemorySegment in = offHeap(codes);
+    for (int i = 0; i < count; i += HALVES.length()) {
+      ((ShortVector)
+              ByteVector.fromMemorySegment(HALF_CODES, in, from + i, LITTLE)
+                  .convertShape(VectorOperators.B2S, HALVES, 0))
+          .lanewise(VectorOperators.LSHL, 7)
+          .and((short) 0xBF80)
+          .intoArray(halves, to + i);
+    }
+  }
+
+  /**
+   * Halves as floats. Not of the Vector API, which does not know halves, but as simple as the
+   * compiler needs it to make vectors of it.
+   */
+  static void floats(short[] halves, float[] floats, int count) {
+    for (int i = 0; i < count; i++) {
+      floats[i] = Float.float16ToFloat(halves[i]);
+    }
+  }
+
   /** Adds the lanes in an order that is always the same, which reduceLanes does not promise. */
   static double sum(DoubleVector vector, double[] lanes) {
     vector.intoArray(lanes, 0);
+    return sum(lanes, 0);
+  }
+
+  /** Likewise of a vector that was stored, whose lanes are not needed then. */
+  static double sum(double[] lanes, int at) {
     for (int count = D.length() / 2; count > 0; count /= 2) {
-      for (int i = 0; i < count; i++) {
+      for (int i = at; i < at + count; i++) {
         lanes[i] += lanes[i + count];
       }
     }
-    return lanes[0];
+    return lanes[at];
   }
 }
