@@ -199,8 +199,8 @@ final class VectorDots {
 
   private static void add(double[] sums, int at, FloatVector part) {
     DoubleVector.fromArray(Vectors.D, sums, at)
-        .add((DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 0))
-        .add((DoubleVector) part.convertShape(VectorOperators.F2D, Vectors.D, 1))
+        .add(part.convertShape(VectorOperators.F2D, Vectors.D, 0))
+        .add(part.convertShape(VectorOperators.F2D, Vectors.D, 1))
         .intoArray(sums, at);
   }
 

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The gate. As in C, lanes add some products in float and go on in double, and what is not exact
- * enough that way (dot products near zero, numbers at the ends of float) is summed by plain Java.
+ * enough that way (dot products near zero, numbers at the ends of float) is done again in double.
  * Streams of bf16 are widened, and streams on the heap copied, branch by branch: each kernel has
  * one shape of loop, which the JIT compiles well every time. The paper's gated values are plain
  * Java's.
@@ -111,7 +111,7 @@ final class VectorGate implements Backend.Gate {
       @Nullable Scratch scratch) {
     int size = weights.hiddenSize();
     int branches = weights.branches();
-    double[] lanes = new double[Vectors.D.length()];
+    double[] sums = new double[Vectors.D.length()]; // more than three
     for (long token = 0; token < tokens; token++) {
       boolean live = mask.get(JAVA_BYTE, token) != 0;
       long keys = 4L * size * (branches + 1) * token;
@@ -120,7 +120,7 @@ final class VectorGate implements Backend.Gate {
         if (live) {
           long key = keys + 4L * size * branch;
           long value = keys + 4L * size * branches;
-          gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, lanes);
+          gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, sums);
         }
         gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
       }
@@ -135,7 +135,7 @@ final class VectorGate implements Backend.Gate {
       long at,
       int branch,
       @Nullable Scratch scratch,
-      double[] lanes) {
+      double[] sums) {
     int size = weights.hiddenSize();
     MemorySegment stream = hidden.data();
     long from = at;
@@ -144,10 +144,11 @@ final class VectorGate implements Backend.Gate {
       stream = scratch.floats();
       from = 0;
     }
-    float gate = quick(stream, from, kv, key, branch, lanes);
-    if (Float.isNaN(gate)) { // or not good enough
-      gate = JavaGate.compute(weights, branch, kv, key, hidden, at);
+    quick(stream, from, kv, key, branch, sums);
+    if (!willDo(sums[0], sums[1], sums[2])) {
+      exact(stream, from, kv, key, branch, sums);
     }
+    float gate = JavaGate.fromSums(weights, sums[0], sums[1], sums[2]);
     add(stream, from, kv, value, gate, size);
     if (scratch != null) {
       scratch.give(hidden, at);
@@ -155,9 +156,12 @@ final class VectorGate implements Backend.Gate {
     return gate;
   }
 
-  /** Returns the gate, or NaN where float sums are not good enough for one. */
-  private float quick(
-      MemorySegment hidden, long stream, MemorySegment keys, long key, int branch, double[] lanes) {
+  /**
+   * Sums by groups in float. Whether they will do is asked elsewhere: the first time that they did
+   * not, these loops were compiled anew and took twice as long from then on.
+   */
+  private void quick(
+      MemorySegment hidden, long stream, MemorySegment keys, long key, int branch, double[] sums) {
     MemorySegment xs = Vectors.offHeap(hidden);
     MemorySegment ys = Vectors.offHeap(keys);
     MemorySegment ws = Vectors.offHeap(product);
@@ -194,17 +198,65 @@ final class VectorGate implements Backend.Gate {
           dots.add(d.convertShape(VectorOperators.F2D, Vectors.D, 0))
               .add(d.convertShape(VectorOperators.F2D, Vectors.D, 1));
     }
-    double streamSquares = Vectors.sum(streams, lanes);
-    double keySquares = Vectors.sum(keySums, lanes);
-    double dot = Vectors.sum(dots, lanes);
-    boolean ordinary =
-        streamSquares >= LEAST
-            && streamSquares <= MOST
-            && keySquares >= LEAST
-            && keySquares <= MOST
-            && Math.abs(dot) <= MOST
-            && dot * dot * size > SMALL_DOT * SMALL_DOT * streamSquares * keySquares;
-    return ordinary ? JavaGate.fromSums(weights, streamSquares, keySquares, dot) : Float.NaN;
+    store(streams, keySums, dots, sums);
+  }
+
+  /** Adds the lanes of squares of stream and key and of their dot product. */
+  private static void store(
+      DoubleVector streams, DoubleVector keys, DoubleVector dots, double[] sums) {
+    double streamSquares = Vectors.sum(streams, sums);
+    double keySquares = Vectors.sum(keys, sums);
+    sums[2] = Vectors.sum(dots, sums);
+    sums[1] = keySquares;
+    sums[0] = streamSquares;
+  }
+
+  /** Whether sums in float are good enough for a gate. */
+  private boolean willDo(double streamSquares, double keySquares, double dot) {
+    return streamSquares >= LEAST
+        && streamSquares <= MOST
+        && keySquares >= LEAST
+        && keySquares <= MOST
+        && Math.abs(dot) <= MOST
+        && dot * dot * weights.hiddenSize() > SMALL_DOT * SMALL_DOT * streamSquares * keySquares;
+  }
+
+  /**
+   * Sums in double, as the truth has them: nothing overflows or vanishes. Not plain Java's, which
+   * was compiled anew a hundred times for so few calls.
+   */
+  private void exact(
+      MemorySegment hidden, long stream, MemorySegment keys, long key, int branch, double[] sums) {
+    MemorySegment xs = Vectors.offHeap(hidden);
+    MemorySegment ys = Vectors.offHeap(keys);
+    MemorySegment ws = Vectors.offHeap(product);
+    int size = weights.hiddenSize();
+    long weight = 4L * size * branch;
+    DoubleVector streams = DoubleVector.zero(Vectors.D);
+    DoubleVector keySums = DoubleVector.zero(Vectors.D);
+    DoubleVector dots = DoubleVector.zero(Vectors.D);
+    for (int i = 0; i < size; i += Vectors.LANES) {
+      FloatVector x = FloatVector.fromMemorySegment(Vectors.F, xs, stream + 4L * i, Vectors.LITTLE);
+      FloatVector y = FloatVector.fromMemorySegment(Vectors.F, ys, key + 4L * i, Vectors.LITTLE);
+      FloatVector w = FloatVector.fromMemorySegment(Vectors.F, ws, weight + 4L * i, Vectors.LITTLE);
+      DoubleVector x0 = low(x);
+      DoubleVector x1 = high(x);
+      DoubleVector y0 = low(y);
+      DoubleVector y1 = high(y);
+      streams = x1.fma(x1, x0.fma(x0, streams));
+      keySums = y1.fma(y1, y0.fma(y0, keySums));
+      dots = x1.mul(high(w)).fma(y1, x0.mul(low(w)).fma(y0, dots));
+    }
+    store(streams, keySums, dots, sums);
+  }
+
+  /** Seldom called: in {@link #quick} these were not compiled into the loop. */
+  private static DoubleVector low(FloatVector floats) {
+    return (DoubleVector) floats.convertShape(VectorOperators.F2D, Vectors.D, 0);
+  }
+
+  private static DoubleVector high(FloatVector floats) {
+    return (DoubleVector) floats.convertShape(VectorOperators.F2D, Vectors.D, 1);
   }
 
   private static void add(
