@@ -1,5 +1,6 @@
 package io.engram4j.bench.ratio;
 
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -12,10 +13,12 @@ import java.util.Map;
  */
 final class Race {
   private static final long LEAST_NANOS = 2_000_000;
-  private static final long WARM_NANOS =
-      600_000_000; // of less, the Vector API was still not compiled
+  private static final long WARM_NANOS = 600_000_000;
   private static final long MOST_WARM_NANOS = 8_000_000_000L;
   private static final int WARM_UNITS = 20_000;
+
+  /** So long without the compiler: the Vector API often was still not compiled after 0.6 s. */
+  private static final long QUIET_NANOS = 1_000_000_000;
 
   private final int rounds;
   private final List<Contender> contenders = new ArrayList<>();
@@ -87,7 +90,9 @@ final class Race {
    */
   private static void warm(Contender contender) {
     long start = System.nanoTime();
-    long elapsed;
+    long now;
+    long quiet = start;
+    long compiled = 0;
     double units = 0;
     do {
       double nanos = contender.nanos();
@@ -95,8 +100,14 @@ final class Race {
       if (nanos < LEAST_NANOS) {
         contender.repeats *= 2;
       }
-      elapsed = System.nanoTime() - start;
-    } while (elapsed < WARM_NANOS || (units < WARM_UNITS && elapsed < MOST_WARM_NANOS));
+      now = System.nanoTime();
+      long millis = ManagementFactory.getCompilationMXBean().getTotalCompilationTime();
+      if (millis != compiled) {
+        compiled = millis;
+        quiet = now;
+      }
+    } while (now - start < WARM_NANOS
+        || (now - start < MOST_WARM_NANOS && (units < WARM_UNITS || now - quiet < QUIET_NANOS)));
     contender.repeats = 1; // those of code that was not compiled yet do not count
     while (contender.nanos() < LEAST_NANOS) {
       contender.repeats *= 2;
