@@ -9,7 +9,7 @@ import io.engram4j.weights.GateWeights;
 import io.engram4j.weights.Projection;
 import java.lang.foreign.Arena;
 
-/** Gather, project and gate on the Vector API; hash and convolution are plain Java's. */
+/** Gather, project, gate and convolution on the Vector API; hash is plain Java's. */
 final class VectorBackend implements Backend {
   private final JavaBackend plain = new JavaBackend();
 
@@ -54,6 +54,7 @@ final class VectorBackend implements Backend {
 
   @Override
   public Conv conv(ConvWeights weights, Arena arena) {
-    return plain.conv(weights, arena);
+    Conv own = plain.conv(weights, arena);
+    return VectorConv.fits(weights) ? new VectorConv(weights, own) : own;
   }
 }

@@ -5,7 +5,6 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 
 import io.engram4j.kernel.Backend;
 import io.engram4j.kernel.java.JavaGate;
-import io.engram4j.model.Dtype;
 import io.engram4j.model.HiddenStream;
 import io.engram4j.weights.GateWeights;
 import java.lang.foreign.Arena;
@@ -18,9 +17,6 @@ import org.jspecify.annotations.Nullable;
 /**
  * The gate. As in C, lanes add some products in float and go on in double, and what is not exact
  * enough that way (dot products near zero, numbers at the ends of float) is done again in double.
- * Streams of bf16 are widened, and streams on the heap copied, branch by branch: each kernel has
- * one shape of loop, which the JIT compiles well every time. The paper's gated values are plain
- * Java's.
  */
 final class VectorGate implements Backend.Gate {
   /** Vectors that are added in float before they go on in double. */
@@ -54,106 +50,65 @@ final class VectorGate implements Backend.Gate {
       long tokens,
       MemorySegment gates,
       @Nullable MemorySegment gated) {
-    boolean fits = gated == null && weights.hiddenSize() % Vectors.LANES == 0 && kv.isNative();
+    boolean fits =
+        weights.hiddenSize() % Vectors.LANES == 0
+            && kv.isNative()
+            && (gated == null || gated.isNative());
+    int size = weights.hiddenSize();
     if (!fits) {
       plain.run(kv, hidden, mask, tokens, gates, gated);
-    } else if (hidden.data().isNative() && hidden.dtype() == Dtype.F32) {
-      each(kv, hidden, mask, tokens, gates, null);
+    } else if (VectorStream.isDirect(hidden)) {
+      each(kv, hidden, mask, tokens, gates, gated, VectorStream.direct(hidden, size));
     } else {
       try (Arena arena = Arena.ofConfined()) {
-        each(kv, hidden, mask, tokens, gates, new Scratch(arena, weights.hiddenSize()));
+        each(kv, hidden, mask, tokens, gates, gated, VectorStream.copied(hidden, size, arena));
       }
     }
   }
 
-  /**
-   * A branch of a stream as floats off the heap.
-   *
-   * @param halves the same as bf16, of a stream on the heap
-   */
-  private record Scratch(MemorySegment floats, MemorySegment halves, int size) {
-    Scratch(Arena arena, int size) {
-      this(arena.allocate(4L * size, 64), arena.allocate(2L * size, 64), size);
-    }
-
-    void take(HiddenStream hidden, long at) {
-      MemorySegment data = hidden.data();
-      if (hidden.dtype() == Dtype.F32) {
-        MemorySegment.copy(data, at, floats, 0, 4L * size);
-      } else if (data.isNative()) {
-        VectorBfloat16.widen(data, at, floats, size);
-      } else {
-        MemorySegment.copy(data, at, halves, 0, 2L * size);
-        VectorBfloat16.widen(halves, 0, floats, size);
-      }
-    }
-
-    void give(HiddenStream hidden, long at) {
-      MemorySegment data = hidden.data();
-      if (hidden.dtype() == Dtype.F32) {
-        MemorySegment.copy(floats, 0, data, at, 4L * size);
-      } else if (data.isNative()) {
-        VectorBfloat16.narrow(floats, data, at, size);
-      } else {
-        VectorBfloat16.narrow(floats, halves, 0, size);
-        MemorySegment.copy(halves, 0, data, at, 2L * size);
-      }
-    }
-  }
-
-  /** All tokens and branches; what is not float32 off the heap goes through the scratch. */
   private void each(
       MemorySegment kv,
       HiddenStream hidden,
       MemorySegment mask,
       long tokens,
       MemorySegment gates,
-      @Nullable Scratch scratch) {
-    int size = weights.hiddenSize();
+      @Nullable MemorySegment gated,
+      VectorStream stream) {
+    long size = 4L * weights.hiddenSize(); // in bytes
     int branches = weights.branches();
     double[] sums = new double[Vectors.D.length()]; // more than three
     for (long token = 0; token < tokens; token++) {
       boolean live = mask.get(JAVA_BYTE, token) != 0;
-      long keys = 4L * size * (branches + 1) * token;
+      long keys = size * (branches + 1) * token;
+      long value = keys + size * branches;
       for (int branch = 0; branch < branches; branch++) {
+        long own = size * (token * branches + branch);
         float gate = 0;
         if (live) {
-          long key = keys + 4L * size * branch;
-          long value = keys + 4L * size * branches;
-          gate = one(kv, key, value, hidden, hidden.at(token, branch), branch, scratch, sums);
+          long at = hidden.at(token, branch);
+          long from = stream.take(at);
+          gate = gate(stream.floats(), from, kv, keys + size * branch, branch, sums);
+          if (gated != null) {
+            write(kv, value, gate, gated, own, weights.hiddenSize());
+          } else {
+            add(stream.floats(), from, kv, value, gate, weights.hiddenSize());
+            stream.give(at);
+          }
+        } else if (gated != null) {
+          gated.asSlice(own, size).fill((byte) 0);
         }
         gates.setAtIndex(JAVA_FLOAT_UNALIGNED, token * branches + branch, gate);
       }
     }
   }
 
-  private float one(
-      MemorySegment kv,
-      long key,
-      long value,
-      HiddenStream hidden,
-      long at,
-      int branch,
-      @Nullable Scratch scratch,
-      double[] sums) {
-    int size = weights.hiddenSize();
-    MemorySegment stream = hidden.data();
-    long from = at;
-    if (scratch != null) {
-      scratch.take(hidden, at);
-      stream = scratch.floats();
-      from = 0;
-    }
+  private float gate(
+      MemorySegment stream, long from, MemorySegment kv, long key, int branch, double[] sums) {
     quick(stream, from, kv, key, branch, sums);
     if (!willDo(sums[0], sums[1], sums[2])) {
       exact(stream, from, kv, key, branch, sums);
     }
-    float gate = JavaGate.fromSums(weights, sums[0], sums[1], sums[2]);
-    add(stream, from, kv, value, gate, size);
-    if (scratch != null) {
-      scratch.give(hidden, at);
-    }
-    return gate;
+    return JavaGate.fromSums(weights, sums[0], sums[1], sums[2]);
   }
 
   /**
@@ -269,6 +224,18 @@ final class VectorGate implements Backend.Gate {
       FloatVector.fromMemorySegment(Vectors.F, xs, stream + 4L * i, Vectors.LITTLE)
           .add(v.mul(g))
           .intoMemorySegment(xs, stream + 4L * i, Vectors.LITTLE);
+    }
+  }
+
+  private static void write(
+      MemorySegment values, long value, float gate, MemorySegment gated, long to, int size) {
+    MemorySegment vs = Vectors.offHeap(values);
+    MemorySegment out = Vectors.offHeap(gated);
+    FloatVector g = FloatVector.broadcast(Vectors.F, gate);
+    for (int i = 0; i < size; i += Vectors.LANES) {
+      FloatVector.fromMemorySegment(Vectors.F, vs, value + 4L * i, Vectors.LITTLE)
+          .mul(g)
+          .intoMemorySegment(out, to + 4L * i, Vectors.LITTLE);
     }
   }
 }
