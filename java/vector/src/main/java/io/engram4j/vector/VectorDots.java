@@ -12,10 +12,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Dot products of some tokens' inputs with the rows of an fp8 weight, four outputs at a time. Works
- * on arrays of its own, which bulk copies fill: memory is then checked once a row, where checks of
- * each access took half as long as the products. A block of four rows is decoded before it is
- * multiplied, and stays in the first cache. The same bits for any number of tokens.
+ * Dot products of some tokens' inputs with the rows of an fp8 weight, four outputs at a time. A
+ * block of four rows becomes floats before it is multiplied, which stay in the first cache: in an
+ * array, as checks of each access to memory took half as long as the products. The same bits for
+ * any number of tokens.
  */
 final class VectorDots {
   /** Inputs that are added in float before they go on in double. */
