@@ -9,7 +9,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -18,9 +17,6 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class VectorConv implements Backend.Conv {
   private static final int TAPS = 4;
-
-  /** Added to a small number and taken away again, it leaves a whole one. */
-  private static final float MAGIC = 0x1.8p23f;
 
   private final ConvWeights weights;
   private final Backend.Conv plain;
@@ -169,33 +165,11 @@ final class VectorConv implements Backend.Conv {
     MemorySegment floats = Vectors.offHeap(stream);
     for (int i = 0; i < sums.length; i += Vectors.LANES) {
       FloatVector sum = FloatVector.fromArray(Vectors.F, sums, i);
-      FloatVector silu = sum.div(exponential(sum.neg()).add(1));
+      FloatVector silu = sum.div(sum.neg().lanewise(VectorOperators.EXP).add(1));
       FloatVector delta = values(deltas, own + 4L * i).add(silu);
       delta.intoMemorySegment(deltas, own + 4L * i, Vectors.LITTLE);
       values(floats, at + 4L * i).add(delta).intoMemorySegment(floats, at + 4L * i, Vectors.LITTLE);
     }
-  }
-
-  /** Returns e^x, to a few units of 1e-7 relative; beyond 87 that of 87. */
-  private static FloatVector exponential(FloatVector x) {
-    FloatVector some = x.max(-87).min(87);
-    FloatVector shifted = some.fma(constant(0x1.715476p0f), constant(MAGIC));
-    FloatVector n = shifted.sub(MAGIC);
-    FloatVector r = n.fma(constant(-0x1.62e4p-1f), some);
-    r = n.fma(constant(-0x1.7f7d1cp-20f), r);
-    FloatVector sum = r.fma(constant(1f / 5040), constant(1f / 720));
-    sum = sum.fma(r, constant(1f / 120));
-    sum = sum.fma(r, constant(1f / 24));
-    sum = sum.fma(r, constant(1f / 6));
-    sum = sum.fma(r, constant(0.5f));
-    sum = sum.fma(r, constant(1));
-    sum = sum.fma(r, constant(1));
-    IntVector power = (IntVector) n.convertShape(VectorOperators.F2I, Vectors.I, 0);
-    return sum.mul(power.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
-  }
-
-  private static FloatVector constant(float x) {
-    return FloatVector.broadcast(Vectors.F, x);
   }
 
   private static FloatVector tap(float[] taps, int at) {
