@@ -12,7 +12,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * The paper's convolution of four taps, as all published models have, in the arithmetic of the C
+ * The paper's convolution of four taps, as all published models have, in the order of the C
  * kernels. Other numbers of taps, and values or windows on the heap, are plain Java's.
  */
 final class VectorConv implements Backend.Conv {
